@@ -1,0 +1,36 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// One set of rules for every Swift target of ours; a warning is an error.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// The modules that touch every byte are optimised in debug builds too, so that one build serves tests and benchmarks.
+let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
+let package = Package(
+    name: "dozo",
+    products: [
+    ],
+    dependencies: [
+    ],
+    targets: [
+        // C libraries, each used by exactly one module.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
+
+        // In the order data flows; each may use rows above it that it names.
+        .target(name: "BackupModel", swiftSettings: hot),
+
+        // Tests.
+        .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
+    ]
+)
