@@ -237,7 +237,9 @@ end: do
 }
 
 /* ---- forgetting, and taking it back ----------------------------------------------------------------------------- */
-proctype Forget(byte point) { atomic { forgotten = forgotten | BIT(point) } }
+proctype Forget(byte point) {   /* an ordinary record: a sweep may see it late */
+    atomic { POINTS(tail - 1) & BIT(point) -> forgotten = forgotten | BIT(point) }
+}
 
 proctype Undo(byte point) {     /* also a pin or a hold of a point that is about to go: refused when it is gone */
     byte e;

@@ -83,6 +83,8 @@ check safe 'two copies of a chunk, both garbage' "$W1 $S2 $S1" PACKS=5 RUNS=5 SA
 check safe 'two copies of a chunk, one must stay' "$W1 $S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0
 check safe 'a partly live pack is rewritten' "$W1 $W2 $S2" NO_POINT=2 FORGOTTEN=0 KEYS_X=7 KEYS_Y=5 NEED_X=5 NEED_Y=4
 check safe 'lost answers, one writer, two sweeps' "$W1 $S2 $S1 $NET" LOST_ANSWERS MAX_EPOCH=2
+check safe 'checkpoints, moves, adoption, inheriting at once' 'run Writer(1, 1, false); run Writer(2, 2, false); run Sweep(2);' \
+    ADOPT CHECKPOINTS MOVES
 check safe 'committed outcomes tidied, sweeps stop at the next close' "$W1 $S2 $S1" TIDY_COMMITTED STOP_IF_CLOSED_AGAIN
 
 echo '-- one rule broken each time'
@@ -118,6 +120,8 @@ if [ "$large" = yes ]; then
     check safe 'two writers, lost answers' "$W1 $W2 $S2 $NET" LOST_ANSWERS
     check safe 'forget, undo, inherit, two sweeps' \
         'run Writer(1, 1, false); run Forget(0); run Undo(0); run Sweep(2); run Sweep(1);' FORGOTTEN=0
+    check safe 'checkpoints, moves, adoption, forget, inherit' "$W1 run Writer(2, 2, false); run Forget(1); $S2" \
+        ADOPT CHECKPOINTS MOVES
     check safe 'two writers, four closes' "$W1 $W2 run Sweep(3);" MAX_EPOCH=4
 fi
 
