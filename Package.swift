@@ -17,10 +17,8 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 
 let package = Package(
     name: "dozo",
-    products: [
-    ],
-    dependencies: [
-    ],
+    products: [],
+    dependencies: [],
     targets: [
         // C libraries, each used by exactly one module.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
