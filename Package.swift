@@ -28,7 +28,11 @@ let package = Package(
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
 
+        .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
+
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
+        .testTarget(
+            name: "RepositoryFormatTests", dependencies: ["BackupModel", "RepositoryFormat"], swiftSettings: strict),
     ]
 )

@@ -1,0 +1,72 @@
+package import BackupModel
+
+/// Reads little-endian fields from the front of a byte array, never past its end.
+///
+/// Every read either yields a value and moves on, or throws ``FormatError`` and leaves the position where it was.
+package struct FieldReader {
+    private let bytes: ArraySlice<UInt8>
+    private let what: String
+    private var position: Int
+
+    /// - Parameter what: names the bytes in errors, for example "the header of packs/ab/…".
+    package init(_ bytes: ArraySlice<UInt8>, of what: String) {
+        self.bytes = bytes
+        self.what = what
+        position = bytes.startIndex
+    }
+
+    /// Bytes not read yet.
+    package var remaining: Int { bytes.endIndex - position }
+
+    /// The next `count` bytes; `count` must not be negative.
+    package mutating func take(_ count: Int) throws(FormatError) -> ArraySlice<UInt8> {
+        precondition(count >= 0, "a count of bytes is not negative")
+        guard count <= remaining else { throw .truncated(what, needed: count, available: remaining) }
+        defer { position += count }
+        return bytes[position..<position + count]
+    }
+
+    /// An unsigned integer of `Value`'s width.
+    package mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
+        _ type: Value.Type
+    ) throws(FormatError) -> Value {
+        var value: Value = 0
+        var shift = 0
+        for byte in try take(Value.bitWidth / 8) {
+            value |= Value(byte) << shift
+            shift += 8
+        }
+        return value
+    }
+
+    /// 32 bytes.
+    package mutating func hash() throws(FormatError) -> Hash256 {
+        let taken = try take(Hash256.byteCount)
+        guard let value = Hash256(bytes: taken) else { preconditionFailure("32 bytes make a 256-bit value") }
+        return value
+    }
+
+    /// `count` bytes that must be zero: room kept for later, so that nothing can hide there now.
+    package mutating func zeros(_ count: Int) throws(FormatError) {
+        for byte in try take(count) where byte != 0 { throw .notCanonical("\(what): reserved bytes are not zero") }
+    }
+
+    /// Must be called last: throws unless everything was read.
+    package func finish() throws(FormatError) {
+        guard remaining == 0 else { throw .trailing(what, surplus: remaining) }
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// Appends an unsigned integer, least significant byte first.
+    package mutating func append(littleEndian value: some FixedWidthInteger & UnsignedInteger) {
+        var rest = value
+        for _ in 0..<(value.bitWidth / 8) {
+            append(UInt8(truncatingIfNeeded: rest))
+            rest >>= 8
+        }
+    }
+
+    /// Appends the 32 bytes.
+    package mutating func append(_ hash: Hash256) { append(contentsOf: hash.bytes) }
+}
