@@ -1,12 +1,12 @@
 /*
  * The repository protocol: control log, sessions, sweep, pack keys, inheriting.
  *
- * One file, many small exhaustive searches: `run.sh` chooses the cast (ACTORS), the start state, the rules that are
- * weakened on purpose (macros named NO_..., and the older wordings) and what must come out. README.md explains all of it.
+ * One file, many small exhaustive searches: `run.sh` chooses the cast (ACTORS), the state at the start, the rule that
+ * is broken on purpose (a macro) and what must come out. README.md explains all of it.
  *
- * Sets are bit masks in a byte. Bit s of a session set is session s; its restore point has the same number. Session 0 ended
- * long ago: it committed point 0 in pack 0. Bit k of a key set is pack key k: keys 0..3 are the packs that session k made
- * for itself, keys 4..7 are the generations 0..3 of one pack R that can be made again with the same bytes (replication).
+ * Sets are bit masks in a byte. Bit s of a session set is session s; its restore point has the same number. Session 0
+ * ended long ago: it committed point 0 in pack 0. Bit k of a key set is pack key k: keys 0..3 are the packs that
+ * session k made for itself, keys 4..7 are generations 0..3 of a pack R that can be made again byte for byte.
  */
 
 #define BIT(n)      (1 << (n))
@@ -143,7 +143,7 @@ proctype Writer(byte me; byte base; bool copies) {
         :: !copies && SERVED(BIT(me), seen) && !(NO_POINT & BIT(me)) -> own = 0         /* dedup, all of it */
         :: !copies && LIVE_BASE(e - 1) -> own = 0; seen = 0                             /* unchanged: inherit */
 #ifdef ADOPT
-        :: me == 2 && (onDisk & BIT(1)) && MAY_ADOPT(e, 1) -> own = BIT(1)              /* a finished pack of session 1 */
+        :: me == 2 && (onDisk & BIT(1)) && MAY_ADOPT(e, 1) -> own = BIT(1)          /* a finished pack of session 1 */
 #endif
         :: !copies -> own = BIT(me)
         fi
@@ -159,7 +159,7 @@ proctype Writer(byte me; byte base; bool copies) {
     fi;
 #endif
 #ifdef MOVES
-    /* session 1 may go on as session 3 in a later epoch: slot first, then `abandon`, then look again at what it leant on */
+    /* session 1 may go on as session 3 in a later epoch: slot first, then `abandon`, then look at its packs again */
     if
     :: atomic { me == 1 && tail > e && tail <= MAX_EPOCH && !(slots[tail] & BIT(3)) ->
             e = tail; epochOf[3] = e; slots[e] = slots[e] | BIT(3); claims++ };
@@ -195,7 +195,7 @@ again:
 #elif defined(UNKNOWN_IS_FAILURE)
     goto failure;
 #endif
-    if                                                      /* read back until bytes come, sending the same bytes again */
+    if                                                      /* read back until bytes come; send the same bytes again */
     :: atomic { ENDED & BIT(me) -> goto told }
     :: atomic { !(ENDED & BIT(me)) -> goto again }
     fi;

@@ -72,7 +72,8 @@ check safe 'one writer, two sweeps, three closes' "$W1 $S2 $S1" SAME_VERDICT
 check safe 'two writers, two racing sweeps, two closes' "$W1 $W2 $S1 $S1" MAX_EPOCH=2
 check safe 'two writers, the second inherits from the first, three closes' "$W1 run Writer(2, 2, false); $S2"
 check safe 'inherit from a point that is forgotten meanwhile' "$W1 run Writer(2, 2, false); run Forget(1); $S2"
-check safe 'forget, undo or pin, inherit' 'run Writer(1, 1, false); run Forget(0); run Undo(0); run Sweep(2);' FORGOTTEN=0
+check safe 'forget, undo or pin, inherit' \
+    'run Writer(1, 1, false); run Forget(0); run Undo(0); run Sweep(2);' FORGOTTEN=0
 check safe 'undo or pin against two sweeps' "run Undo(0); $S1 $S2" SAME_VERDICT
 check safe 'checkpoints, resumed by inheriting' "$W1 run Writer(2, 2, false); $S2" CHECKPOINTS
 check safe 'a finished pack of a dead session is adopted' "$W1 $W2 $S2" ADOPT
@@ -83,8 +84,8 @@ check safe 'two copies of a chunk, both garbage' "$W1 $S2 $S1" PACKS=5 RUNS=5 SA
 check safe 'two copies of a chunk, one must stay' "$W1 $S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0
 check safe 'a partly live pack is rewritten' "$W1 $W2 $S2" NO_POINT=2 FORGOTTEN=0 KEYS_X=7 KEYS_Y=5 NEED_X=5 NEED_Y=4
 check safe 'lost answers, one writer, two sweeps' "$W1 $S2 $S1 $NET" LOST_ANSWERS MAX_EPOCH=2
-check safe 'checkpoints, moves, adoption, inheriting at once' 'run Writer(1, 1, false); run Writer(2, 2, false); run Sweep(2);' \
-    ADOPT CHECKPOINTS MOVES
+check safe 'checkpoints, moves, adoption, inheriting at once' \
+    'run Writer(1, 1, false); run Writer(2, 2, false); run Sweep(2);' ADOPT CHECKPOINTS MOVES
 check safe 'committed outcomes tidied, sweeps stop at the next close' "$W1 $S2 $S1" TIDY_COMMITTED STOP_IF_CLOSED_AGAIN
 
 echo '-- one rule broken each time'
@@ -102,13 +103,15 @@ check broken '7 inherit without checking that the base is live' 'run Writer(1, 1
 check broken '8 delete without a re-mark' "$W1 $S1" NO_REMARK
 check broken '9 undo or pin without a slot' "run Undo(0); $S1" UNDO_WITHOUT_SLOT
 check broken '10 a session moves and does not look again' "$W1 $S2" MOVES NO_MOVE_CHECK
-check broken '11 condemned copies count as copies for the next sweep' "$S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0 COUNT_CONDEMNED
+check broken '11 condemned copies count as copies for the next sweep' \
+    "$S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0 COUNT_CONDEMNED
 
 echo '-- wordings that look right'
 check broken 'A close before the last close is settled' "$W1 $S2 $S1" CARRY_UNSETTLED
 check broken 'B generation = next after the condemned ones known' "$R1 $S2 $S1" PACKS=17 NEXT_GENERATION
 check broken 'C committed outcomes tidied once in a ledger' "$W1 $S2 $S1" TIDY_COMMITTED
-check broken 'D forgetting takes effect at once in mark and re-mark' "$W1 run Writer(2, 2, false); run Forget(1); $S1" FORGET_AT_ONCE
+check broken 'D forgetting takes effect at once in mark and re-mark' \
+    "$W1 run Writer(2, 2, false); run Forget(1); $S1" FORGET_AT_ONCE
 check broken 'E horizon = the epoch that is closed' "$W1 $S1" HORIZON_TOO_HIGH
 check broken 'F generation leaves out what is condemned' "$W1 $S1" GENERATION_WITHOUT_CONDEMNED
 check broken 'G pardon any one copy' "$W1 $S1 $S1" PACKS=5 RUNS=5 PARDON_ONE
