@@ -1,0 +1,55 @@
+/// The few file operations a store in a directory is built from, so that a test can put a simulated disk that loses power
+/// underneath. Paths are relative to one folder, `/`-separated, without `.` or `..`.
+///
+/// Nothing but ``syncFile(_:)`` and ``syncFolder(_:)`` makes anything survive a power loss.
+package protocol DurableFiles: Sendable {
+    /// Creates a folder. - Returns: `false` when it was there already.
+    func makeFolder(_ path: String) throws(FileError) -> Bool
+    /// Creates a file that must not exist and writes all of `bytes`.
+    func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError)
+    /// Makes a file's bytes durable (not its name).
+    func syncFile(_ path: String) throws(FileError)
+    /// Gives a file a second name. - Returns: `false` when that name is taken.
+    func link(_ existing: String, to new: String) throws(FileError) -> Bool
+    /// Makes the names in a folder durable; "" is the outermost folder.
+    func syncFolder(_ path: String) throws(FileError)
+    /// Removes a name; a name that is not there is no error.
+    func remove(_ path: String) throws(FileError)
+    /// At most `count` bytes from `offset`, fewer at the end of the file; `nil` when there is no such file.
+    func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]?
+    /// Size in bytes; `nil` when there is no such file.
+    func byteCount(_ path: String) throws(FileError) -> UInt64?
+    /// Whether the path names a folder.
+    func isFolder(_ path: String) throws(FileError) -> Bool
+    /// Names in a folder, in no order; empty when there is no such folder.
+    func names(in path: String) throws(FileError) -> [String]
+}
+
+/// A file operation that the system refused.
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What to do about it.
+    package enum Remedy: Hashable, Sendable {
+        /// Make room, then try again.
+        case makeRoom
+        /// Give the right to do this, then try again.
+        case permit
+        /// Look at the disk: the system could not read or write it.
+        case inspect
+    }
+
+    /// The `errno` of the call; 0 when no call failed.
+    package let number: Int32
+    /// One sentence with the path and the system's words.
+    package let sentence: String
+    /// See ``Remedy``.
+    package let remedy: Remedy
+
+    /// A refusal with the system's number and a sentence that names the file.
+    package init(number: Int32, sentence: String, remedy: Remedy) {
+        self.number = number
+        self.sentence = sentence
+        self.remedy = remedy
+    }
+
+    package var description: String { sentence }
+}

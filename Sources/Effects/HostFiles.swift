@@ -1,0 +1,149 @@
+import Glibc
+
+/// ``DurableFiles`` on a real folder. Everything it makes is private to its owner: folders 0700, files 0600, whatever the umask.
+package struct HostFiles: DurableFiles {
+    /// The folder below which all paths lie.
+    package let root: String
+
+    /// - Parameter root: an existing folder, absolute.
+    package init(root: String) { self.root = root }
+
+    private func full(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }
+
+    private func failure(_ number: Int32, _ verb: String, _ path: String) -> FileError {
+        let remedy: FileError.Remedy =
+            switch number {
+            case ENOSPC, EDQUOT: .makeRoom
+            case EACCES, EPERM, EROFS: .permit
+            default: .inspect
+            }
+        // Safety: strerror answers a terminated string for every number.
+        let words = unsafe String(cString: strerror(number))
+        return FileError(number: number, sentence: "\(verb) \(full(path)): \(words)", remedy: remedy)
+    }
+
+    /// Calls the system again as long as a signal interrupts it.
+    private func call(_ verb: String, _ path: String, _ body: () -> Int) throws(FileError) -> Int {
+        while true {
+            let result = body()
+            if result >= 0 { return result }
+            let number = errno
+            if number != EINTR { throw failure(number, verb, path) }
+        }
+    }
+
+    private func opened(_ path: String, _ flags: Int32, _ verb: String) throws(FileError) -> Int32 {
+        Int32(try call(verb, path) { unsafe Int(open(full(path), flags | O_CLOEXEC, mode_t(0o600))) })
+    }
+
+    package func makeFolder(_ path: String) throws(FileError) -> Bool {
+        // Safety: the path lives through the call, here and below.
+        if unsafe mkdir(full(path), mode_t(0o700)) == 0 { return true }
+        let number = errno
+        guard number == EEXIST else { throw failure(number, "cannot make the folder", path) }
+        return false
+    }
+
+    package func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        let file = try opened(path, O_WRONLY | O_CREAT | O_EXCL, "cannot create")
+        defer { close(file) }
+        var written = 0
+        while written < bytes.count {
+            written += try call("cannot write", path) {
+                unsafe bytes.withUnsafeBytes { buffer in
+                    // Safety: `written` is below the buffer's count.
+                    unsafe write(file, buffer.baseAddress.map { unsafe $0 + written }, buffer.count - written)
+                }
+            }
+        }
+    }
+
+    package func syncFile(_ path: String) throws(FileError) {
+        let file = try opened(path, O_RDONLY, "cannot open")
+        defer { close(file) }
+        _ = try call("cannot make durable", path) { Int(fsync(file)) }
+    }
+
+    package func link(_ existing: String, to new: String) throws(FileError) -> Bool {
+        if unsafe Glibc.link(full(existing), full(new)) == 0 { return true }
+        let number = errno
+        guard number == EEXIST else { throw failure(number, "cannot name", new) }
+        return false
+    }
+
+    package func syncFolder(_ path: String) throws(FileError) {
+        let folder = try opened(path, O_RDONLY | O_DIRECTORY, "cannot open the folder")
+        defer { close(folder) }
+        _ = try call("cannot make durable the folder", path) { Int(fsync(folder)) }
+    }
+
+    package func remove(_ path: String) throws(FileError) {
+        guard unsafe unlink(full(path)) != 0 else { return }
+        let number = errno
+        if number != ENOENT { throw failure(number, "cannot remove", path) }
+    }
+
+    package func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]? {
+        guard let size = try byteCount(path) else { return nil }
+        let available = size > offset ? Int(clamping: size - offset) : 0
+        let file: Int32
+        do { file = try opened(path, O_RDONLY, "cannot open") } catch {
+            if error.number == ENOENT { return nil }
+            throw error
+        }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: Swift.min(count, available))
+        var filled = 0
+        while filled < bytes.count {
+            let got = try call("cannot read", path) {
+                unsafe bytes.withUnsafeMutableBytes { buffer in
+                    // Safety: `filled` is below the buffer's count.
+                    unsafe pread(
+                        file, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled,
+                        off_t(offset) + off_t(filled))
+                }
+            }
+            if got == 0 { break }
+            filled += got
+        }
+        bytes.removeLast(bytes.count - filled)
+        return bytes
+    }
+
+    private func facts(_ path: String) throws(FileError) -> stat? {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        if unsafe stat(full(path), &facts) == 0 { return facts }
+        let number = errno
+        guard number == ENOENT || number == ENOTDIR else { throw failure(number, "cannot look at", path) }
+        return nil
+    }
+
+    package func byteCount(_ path: String) throws(FileError) -> UInt64? {
+        guard let facts = try facts(path), facts.st_mode & S_IFMT == S_IFREG else { return nil }
+        return UInt64(facts.st_size)
+    }
+
+    package func isFolder(_ path: String) throws(FileError) -> Bool {
+        guard let facts = try facts(path) else { return false }
+        return facts.st_mode & S_IFMT == S_IFDIR
+    }
+
+    package func names(in path: String) throws(FileError) -> [String] {
+        // Safety: the stream is closed below and used by nobody else; an entry is copied before the next call.
+        guard let stream = unsafe opendir(full(path)) else {
+            let number = errno
+            if number == ENOENT { return [] }
+            throw failure(number, "cannot list", path)
+        }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names
+    }
+}

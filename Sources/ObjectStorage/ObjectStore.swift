@@ -1,0 +1,100 @@
+import RepositoryFormat
+
+// What this module guarantees
+// ---------------------------
+// A store keeps immutable objects under names. Put-if-absent is the one operation that decides anything between programs:
+// exactly one content ever wins a name, and everybody who asks afterwards is told which (design §4.7, §4.13). A listing is
+// a hint and may lag; "not found" is never proof of absence. Deleting is a protocol of its own, so that only the sweep can
+// spell it.
+
+/// How a put-if-absent came out. There is no "exists": whose bytes won is read back and compared.
+package enum PutAnswer: Hashable, Sendable {
+    /// The name holds exactly the bytes that were put, durably, by this call or by an earlier one.
+    case mine
+    /// The name holds other bytes, durably: these.
+    case theirs([UInt8])
+    /// The store gave no answer that decides. Neither success nor failure: ask again with the same bytes.
+    case unknown(String)
+}
+
+/// A place for immutable objects. Calls may run at the same time, from several processes and hosts.
+package protocol ObjectStore: Sendable {
+    /// Puts an object unless the name is taken; durable when it answers ``PutAnswer/mine``.
+    ///
+    /// - Parameter bytes: at most ``FormatLimits/objectByteCount``.
+    func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer
+    /// At most `count` bytes from `offset`, fewer at the object's end; `nil` when the store shows no such object now.
+    func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]?
+    /// Size in bytes; `nil` when the store shows no such object now.
+    func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64?
+    /// Names that begin with `prefix`, sorted; may lack recent ones and show deleted ones.
+    func list(prefix: String) async throws(StorageError) -> [ObjectName]
+}
+
+extension ObjectStore {
+    /// The whole object, at most the object limit of the format.
+    package func get(_ name: ObjectName) async throws(StorageError) -> [UInt8]? {
+        try await get(name, offset: 0, count: FormatLimits.objectByteCount)
+    }
+}
+
+/// A store that can also forget. Only the sweep takes one of these.
+package protocol SweepableStore: ObjectStore {
+    /// Removes an object; one that is not there is no error.
+    func delete(_ name: ObjectName) async throws(StorageError)
+}
+
+/// The name of an object: one to eight parts of lower-case letters, digits, `-` and `.`, joined by `/`.
+///
+/// Never made from the name of a guest, a disk or a file, so nothing a person calls something can leave the folder.
+package struct ObjectName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The name as written.
+    package let text: String
+
+    /// `nil` for anything that is not such a name; a part is 1 to 96 characters and does not begin with a dot.
+    package init?(_ text: String) {
+        let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        guard (1...8).contains(parts.count) else { return nil }
+        for part in parts {
+            guard (1...96).contains(part.count), part.first != UInt8(ascii: ".") else { return nil }
+            for character in part {
+                switch character {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): continue
+                case UInt8(ascii: "-"), UInt8(ascii: "."): continue
+                default: return nil
+                }
+            }
+        }
+        self.text = text
+    }
+
+    package var description: String { text }
+
+    package static func < (left: ObjectName, right: ObjectName) -> Bool { left.text < right.text }
+}
+
+/// A store that could not do what it was asked.
+package struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// What went wrong, for programs.
+    package enum Code: Hashable, Sendable {
+        /// No room left.
+        case full
+        /// The right to do it is missing.
+        case refused
+        /// The store failed in a way that may pass.
+        case failed
+    }
+
+    /// See ``Code``.
+    package let code: Code
+    /// One sentence that names the object.
+    package let sentence: String
+
+    /// A failure with its code and a sentence that names the object.
+    package init(code: Code, sentence: String) {
+        self.code = code
+        self.sentence = sentence
+    }
+
+    package var description: String { sentence }
+}

@@ -1,0 +1,176 @@
+package import Effects
+import Synchronization
+
+/// A disk that keeps after a power loss what was made durable, and of the rest what the dice say.
+///
+/// Bytes and names are durable apart from each other, as on a real file system: a file that was not synchronised comes back whole, cut,
+/// empty or with other bytes; a name whose folder was not synchronised is there or not, each on its own.
+package final class SimulatedDisk: DurableFiles {
+    /// A call that a mutated build leaves out, to show that the tests notice.
+    package enum LeftOut: Sendable, CaseIterable {
+        /// Nothing: the real program.
+        case nothing
+        /// `fsync` of files.
+        case fileSync
+        /// `fsync` of folders.
+        case folderSync
+    }
+
+    private struct File {
+        var bytes: [UInt8]
+        var isDurable: Bool
+    }
+
+    private struct State {
+        var files: [Int: File] = [:]
+        var nextFile = 0
+        /// Path to file number; folders have -1.
+        var names: [String: Int] = [:]
+        var durableNames: [String: Int] = [:]
+        var callsUntilPowerLoss = Int.max
+        var isDown = false
+    }
+
+    private let state = Mutex(State())
+    private let leftOut: LeftOut
+
+    /// An empty disk.
+    package init(leftOut: LeftOut = .nothing) { self.leftOut = leftOut }
+
+    /// The power goes at the `calls`-th call from now; that call and all later ones fail.
+    package func losePower(after calls: Int) { state.withLock { $0.callsUntilPowerLoss = calls } }
+
+    /// Power comes back: what was not durable is decided by `dice` and becomes durable as it then is.
+    package func restart(dice: inout Dice) {
+        state.withLock { state in
+            var names = state.durableNames
+            for path in Set(state.names.keys).union(names.keys).sorted() where state.names[path] != names[path] {
+                if dice.roll(below: 2) == 0 { names[path] = state.names[path] }
+            }
+            // A name below a folder that did not survive is lost with it.
+            for path in names.keys.sorted() {
+                guard let slash = path.lastIndex(of: "/"), names[String(path[..<slash])] == nil else { continue }
+                names[path] = nil
+            }
+            for (number, file) in state.files.sorted(by: { $0.key < $1.key }) where !file.isDurable {
+                state.files[number] = File(bytes: SimulatedDisk.torn(file.bytes, &dice), isDurable: true)
+            }
+            state.names = names
+            state.durableNames = names
+            state.callsUntilPowerLoss = .max
+            state.isDown = false
+        }
+    }
+
+    private static func torn(_ bytes: [UInt8], _ dice: inout Dice) -> [UInt8] {
+        switch dice.roll(below: 4) {
+        case 0: return bytes
+        case 1: return []
+        case 2: return Array(bytes.prefix(Int(dice.roll(below: UInt64(bytes.count + 1)))))
+        default: return bytes.map { dice.roll(below: 3) == 0 ? 0 : $0 }
+        }
+    }
+
+    private func step<Result>(
+        _ path: String, _ body: (inout State) throws(FileError) -> Result
+    ) throws(FileError) -> Result {
+        try state.withLock { state throws(FileError) in
+            state.callsUntilPowerLoss -= 1
+            if state.callsUntilPowerLoss < 0 { state.isDown = true }
+            guard !state.isDown else { throw FileError(number: 5, sentence: "power lost at \(path)", remedy: .inspect) }
+            return try body(&state)
+        }
+    }
+
+    private static func missing(_ path: String) -> FileError {
+        FileError(number: 2, sentence: "\(path) is not there", remedy: .inspect)
+    }
+
+    private static func parentExists(_ path: String, in state: State) -> Bool {
+        guard let slash = path.lastIndex(of: "/") else { return true }
+        return state.names[String(path[..<slash])] == -1
+    }
+
+    package func makeFolder(_ path: String) throws(FileError) -> Bool {
+        try step(path) { state throws(FileError) in
+            guard SimulatedDisk.parentExists(path, in: state) else { throw SimulatedDisk.missing(path) }
+            guard state.names[path] == nil else { return false }
+            state.names[path] = -1
+            return true
+        }
+    }
+
+    package func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        try step(path) { state throws(FileError) in
+            guard SimulatedDisk.parentExists(path, in: state), state.names[path] == nil else {
+                throw SimulatedDisk.missing(path)
+            }
+            state.names[path] = state.nextFile
+            state.files[state.nextFile] = File(bytes: bytes, isDurable: false)
+            state.nextFile += 1
+        }
+    }
+
+    package func syncFile(_ path: String) throws(FileError) {
+        try step(path) { state throws(FileError) in
+            guard let number = state.names[path], number >= 0 else { throw SimulatedDisk.missing(path) }
+            if leftOut != .fileSync { state.files[number]?.isDurable = true }
+        }
+    }
+
+    package func link(_ existing: String, to new: String) throws(FileError) -> Bool {
+        try step(new) { state throws(FileError) in
+            guard let number = state.names[existing], SimulatedDisk.parentExists(new, in: state) else {
+                throw SimulatedDisk.missing(existing)
+            }
+            guard state.names[new] == nil else { return false }
+            state.names[new] = number
+            return true
+        }
+    }
+
+    package func syncFolder(_ path: String) throws(FileError) {
+        try step(path) { state throws(FileError) in
+            guard path.isEmpty || state.names[path] == -1 else { throw SimulatedDisk.missing(path) }
+            guard leftOut != .folderSync else { return }
+            func isInside(_ name: String) -> Bool {
+                let slash = name.lastIndex(of: "/")
+                return slash.map { String(name[..<$0]) } ?? "" == path
+            }
+            for name in Set(state.names.keys).union(state.durableNames.keys) where isInside(name) {
+                state.durableNames[name] = state.names[name]
+            }
+        }
+    }
+
+    package func remove(_ path: String) throws(FileError) {
+        try step(path) { state throws(FileError) in state.names[path] = nil }
+    }
+
+    package func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]? {
+        try step(path) { state throws(FileError) in
+            guard let number = state.names[path], let file = state.files[number] else { return nil }
+            let start = Int(clamping: Swift.min(offset, UInt64(file.bytes.count)))
+            return Array(file.bytes[start...].prefix(count))
+        }
+    }
+
+    package func byteCount(_ path: String) throws(FileError) -> UInt64? {
+        try step(path) { state throws(FileError) in
+            state.names[path].flatMap { state.files[$0] }.map { UInt64($0.bytes.count) }
+        }
+    }
+
+    package func isFolder(_ path: String) throws(FileError) -> Bool {
+        try step(path) { state throws(FileError) in state.names[path] == -1 }
+    }
+
+    package func names(in path: String) throws(FileError) -> [String] {
+        try step(path) { state throws(FileError) in
+            state.names.keys.sorted().compactMap { name in
+                guard let slash = name.lastIndex(of: "/") else { return path.isEmpty ? name : nil }
+                return String(name[..<slash]) == path ? String(name[name.index(after: slash)...]) : nil
+            }
+        }
+    }
+}
