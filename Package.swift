@@ -27,11 +27,12 @@ let package = Package(
 
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
-
+        .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
         .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
+        .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests", dependencies: ["BackupModel", "RepositoryFormat"], swiftSettings: strict),
     ]
