@@ -27,14 +27,15 @@ let package = Package(
 
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
-
         .target(name: "Effects", swiftSettings: hot),
+        .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
         .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
+        .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests", dependencies: ["BackupModel", "RepositoryFormat"], swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Effects"], path: "Tests/TestKit", swiftSettings: hot),

@@ -1,0 +1,59 @@
+/// How an image is read.
+package struct OpenOptions: Sendable {
+    /// Reads that may be under way at once on an image served by QEMU, 1 to 16; further ones wait. Use the number of
+    /// workers.
+    package var connections: Int
+    package var cacheUse: CacheUse
+
+    package init(connections: Int = 2, cacheUse: CacheUse = .leaveAsFound) {
+        precondition((1...16).contains(connections), "an image is read over 1 to 16 connections")
+        self.connections = connections
+        self.cacheUse = cacheUse
+    }
+}
+
+/// Opens disk images of any format this program reads.
+package enum ImageOpener {
+    /// Opens the image `path`.
+    ///
+    /// - Parameter format: what the operator states; wins over everything else and is believed.
+    /// - Parameter allowBacking: which other files the image may stand on.
+    /// - Parameter recordedFormat: what an earlier run recorded for this disk (`summary.format`); believed, never
+    ///   probed again, so that a guest that writes a forged header later changes nothing.
+    /// - Throws: `notFound`, `notReadable`, `notAnImage`; `ambiguousFormat` and `wrongFormat` (state a format);
+    ///   `unsupported`, `damagedHeader`; `referenceRefused`; `inUse`; `serverMissing`, `serverFailed` (QEMU's own
+    ///   words).
+    package static func open(
+        path: String, format: ImageFormat? = nil, allowBacking: BackingPolicy = .ownFolder,
+        recordedFormat: ImageFormat? = nil, options: OpenOptions = OpenOptions()
+    ) async throws(SourceError) -> any ImageSource {
+        let file = try HostFile(opening: path)
+        let bytes = HeaderBytes(file)
+        let decided = try ContentLook.decide(
+            name: path, isBlockDevice: file.isBlockDevice, stated: format, recorded: recordedFormat, bytes)
+        let chain = try ImageChain(file, format: decided.format, policy: allowBacking)
+        var notes: [String] = []
+        if file.path != file.name { notes.append("\(path) is a link, or lies behind one, to \(file.path)") }
+        func summary(hasMap: Bool, _ more: [String] = []) -> ImageSummary {
+            let sizes = chain.files.map(\.allocated)
+            return ImageSummary(
+                format: decided.format, formatOrigin: decided.origin, path: path, resolvedPath: file.path,
+                isBlockDevice: file.isBlockDevice,
+                allocatedBytes: sizes.contains(nil) ? nil : sizes.compactMap(\.self).reduce(0, +),
+                chain: chain.links, hasAllocationMap: hasMap, notes: notes + more)
+        }
+        if decided.format == .raw {
+            return RawImageSource(file, summary: summary(hasMap: file.tellsHoles), cacheUse: options.cacheUse)
+        }
+        let server = try NBDServer(chain, connections: options.connections)
+        var more: [String] = []
+        if let size = chain.levels.first?.header.size, size != server.byteCount {
+            more.append(
+                "\(path): its header says \(size) bytes, QEMU reads \(server.byteCount): whole cylinders or sectors"
+            )
+        }
+        // QEMU answers "all data" for VHDX.
+        let hasMap = server.hasAllocationMap && decided.format != .vhdx
+        return ServedImageSource(chain, server, summary: summary(hasMap: hasMap, more))
+    }
+}

@@ -1,0 +1,172 @@
+import BackupModel
+import CNBD
+import Glibc
+
+/// One connection to an NBD server; one request at a time.
+///
+/// Safety: a libnbd handle has a lock of its own; it is closed once, by the deinitialiser.
+@safe final class NBDConnection: @unchecked Sendable {
+    // QEMU refuses requests above 32 MiB.
+    private static let largestRead = 16 << 20
+    // The protocol counts the length of a request in 32 bits.
+    private static let largestQuestion: UInt64 = 1 << 30
+
+    // Safety: valid from the initialiser's end to the deinitialiser.
+    private let handle: OpaquePointer
+    private let path: String
+
+    /// An unconnected handle. - Parameter path: the image, for messages.
+    init(path: String) throws(SourceError) {
+        // Safety: a null answer is handled; otherwise the handle is ours until the deinitialiser.
+        guard let handle = unsafe nbd_create() else { throw .server(path, NBDConnection.lastMessage()) }
+        unsafe self.handle = handle
+        self.path = path
+        unsafe nbd_add_meta_context(handle, "base:allocation")
+        // The server is ours and fills every byte it promises; zeroing the buffer first would halve the speed.
+        unsafe nbd_set_pread_initialize(handle, false)
+    }
+
+    deinit { unsafe nbd_close(handle) }
+
+    /// Starts `command` (its first word an absolute path) with a listening socket in a private folder, and connects to
+    /// it.
+    func start(_ command: [String]) throws(SourceError) {
+        // Safety: the words are copied for the call and freed after it; libnbd copies them as well.
+        var words: [UnsafeMutablePointer<CChar>?] = unsafe command.map { word in unsafe strdup(word) }
+        unsafe words.append(nil)
+        defer { unsafe words.forEach { word in unsafe free(word) } }
+        let status = unsafe nbd_connect_systemd_socket_activation(handle, &words)
+        if status != 0 { throw .server(path, NBDConnection.lastMessage()) }
+    }
+
+    func connect(socket: String) throws(SourceError) {
+        guard unsafe nbd_connect_unix(handle, socket) == 0 else { throw .server(path, NBDConnection.lastMessage()) }
+    }
+
+    /// Ends the server this connection started, at once; it only reads.
+    func killServer() {
+        _ = unsafe nbd_kill_subprocess(handle, SIGKILL)
+    }
+
+    var byteCount: UInt64? {
+        let size = unsafe nbd_get_size(handle)
+        return size < 0 ? nil : UInt64(size)
+    }
+
+    var hasAllocationMap: Bool { unsafe nbd_can_meta_context(handle, "base:allocation") == 1 }
+
+    /// The file name of the server's socket: the other end's address.
+    var socketPath: String? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let descriptor = unsafe nbd_aio_get_fd(handle)
+        // Safety: the address has room for `length` bytes; the path in it is read only as far as it was written.
+        return unsafe withUnsafeMutablePointer(to: &address) { pointer -> String? in
+            let status = unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
+                unsafe getpeername(descriptor, general, &length)
+            }
+            let start = MemoryLayout<sockaddr_un>.offset(of: \.sun_path) ?? 2
+            guard status == 0, Int(length) > start else { return nil }
+            let bytes = unsafe UnsafeRawBufferPointer(start: pointer, count: Int(length))[start...].prefix { $0 != 0 }
+            return unsafe bytes.first == UInt8(ascii: "/") ? String(decoding: bytes, as: UTF8.self) : nil
+        }
+    }
+
+    /// Smallest unit the server reads, in bytes: 1 for most formats, 512 for VHDX.
+    private var unit: UInt64 {
+        // Safety: the handle is connected; 0 asks for the minimum, and a negative or zero answer means none.
+        UInt64(max(1, unsafe nbd_get_block_size(handle, 0)))
+    }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SourceError) {
+        let unit = unit
+        var done = 0
+        while done < buffer.count {
+            let position = offset + UInt64(done)
+            let skipped = position % unit
+            let rest = buffer.count - done
+            if skipped != 0 || UInt64(rest) < unit {
+                // An edge that cuts a unit: the unit is read beside the buffer. Regions have no such edges.
+                let bytes = try wholeUnit(at: position - skipped, count: Int(unit))
+                let piece = bytes.dropFirst(Int(skipped)).prefix(rest)
+                // Safety: the piece is not longer than what is left of the buffer.
+                unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...]).copyBytes(from: piece)
+                done += piece.count
+            } else {
+                let count = min(NBDConnection.largestRead, rest / Int(unit) * Int(unit))
+                // Safety: the piece lies inside the caller's buffer.
+                try unsafe request(position, UnsafeMutableRawBufferPointer(rebasing: buffer[done..<(done + count)]))
+                done += count
+            }
+        }
+    }
+
+    private func wholeUnit(at offset: UInt64, count: Int) throws(SourceError) -> [UInt8] {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+        // Safety: allocated, filled by the request, copied and freed here.
+        defer { unsafe bytes.deallocate() }
+        try unsafe request(offset, bytes)
+        return unsafe Array(bytes)
+    }
+
+    private func request(_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(SourceError) {
+        // Safety: libnbd writes `count` bytes into the buffer, during the call only.
+        guard unsafe nbd_pread(handle, buffer.baseAddress, buffer.count, offset, 0) == 0 else {
+            throw .server(path, NBDConnection.lastMessage())
+        }
+    }
+
+    func extents(in range: Extent, mapped: Bool) throws(SourceError) -> [SourceExtent] {
+        var list = ExtentList(covering: range)
+        if !mapped { list.append(.data, upTo: range.end) }
+        let unit = unit
+        while !list.isComplete {
+            let before = list.position
+            // Questions are asked in whole units too; the list cuts the answers.
+            var position = before - before % unit
+            let answer = StatusAnswer()
+            // Safety: the callback runs only during the call, while `answer` is held here.
+            let callback = unsafe nbd_extent_callback(
+                callback: { context, _, _, entries, count, _ in
+                    guard let context = unsafe context, let entries = unsafe entries else { return -1 }
+                    let answer = unsafe Unmanaged<StatusAnswer>.fromOpaque(context).takeUnretainedValue()
+                    unsafe answer.take(UnsafeBufferPointer(start: entries, count: count))
+                    return 0
+                }, user_data: Unmanaged.passUnretained(answer).toOpaque(), free: nil)
+            let length = (range.end - position + unit - 1) / unit * unit
+            let count = min(length, NBDConnection.largestQuestion)
+            let status = withExtendedLifetime(answer) {
+                unsafe nbd_block_status(handle, count, position, callback, 0)
+            }
+            guard status == 0 else { throw .server(path, NBDConnection.lastMessage()) }
+            for piece in answer.pieces {
+                position += piece.length
+                list.append(piece.kind, upTo: position)
+            }
+            if list.position == before { throw .server(path, "the server gave no allocation at \(before)") }
+        }
+        return list.extents
+    }
+
+    // libnbd keeps the message per thread; asked for before anything else runs on this one.
+    private static func lastMessage() -> String {
+        guard let text = unsafe nbd_get_error() else { return "no message" }
+        return unsafe String(cString: text)
+    }
+}
+
+/// What one question about allocation brought.
+private final class StatusAnswer {
+    // Bit 1 of base:allocation: reads as zeros. A hole without it has unknown content and is read.
+    private static let readsAsZero: UInt32 = 2
+
+    var pieces: [(kind: SourceExtent.Kind, length: UInt64)] = []
+
+    func take(_ entries: UnsafeBufferPointer<UInt32>) {
+        for index in stride(from: 0, to: entries.count - 1, by: 2) {
+            // Safety: both indexes are below the count.
+            let (length, flags) = unsafe (entries[index], entries[index + 1])
+            pieces.append((flags & StatusAnswer.readsAsZero != 0 ? .hole : .data, UInt64(length)))
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import Glibc
+
+/// A disk that arrives on standard input: unknown length, read once, from front to back.
+package struct StandardInputSource: ~Copyable {
+    private let descriptor: CInt
+    /// Bytes delivered so far; the disk's size once `next` has returned less than it was asked for.
+    package private(set) var byteCount: UInt64 = 0
+
+    /// - Parameter descriptor: an open descriptor that stays the caller's; standard input unless told otherwise.
+    /// - Throws: `inputIsTerminal` when somebody would have to type the disk; `notReadable` when it is not open.
+    package init(descriptor: CInt = 0) throws(SourceError) {
+        if isatty(descriptor) == 1 {
+            let sentence = "standard input is a terminal; pipe the disk into it"
+            throw SourceError(.inputIsTerminal, sentence, .askOperator)
+        }
+        if fcntl(descriptor, F_GETFD) < 0 {
+            throw SourceError(.notReadable, "standard input is not open", .askOperator, cause: errno)
+        }
+        self.descriptor = descriptor
+    }
+
+    /// Fills `buffer` with the next bytes, waiting for the writer as long as it takes, and returns how many there are.
+    ///
+    /// Only the last region is shorter than the buffer; 0 says that the input has ended. A writer that died looks like
+    /// an end: whoever pipes checks the writer's exit status. Blocks the calling thread.
+    /// - Throws: `readFailed`.
+    package mutating func next(into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            // Safety: the range starts inside the caller's buffer and ends at its end.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
+            if count == 0 { break }
+            if count > 0 {
+                done += count
+            } else if errno == EAGAIN {
+                var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                // Safety: one entry, as the count says.
+                unsafe poll(&wait, 1, -1)
+            } else if errno != EINTR {
+                throw .system("reading", "standard input", errno)
+            }
+        }
+        byteCount += UInt64(done)
+        return done
+    }
+}
