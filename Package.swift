@@ -29,8 +29,11 @@ let package = Package(
 
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
+        .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
+        .testTarget(
+            name: "ChunkEncryptionTests", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: strict),
     ]
 )
