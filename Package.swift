@@ -29,6 +29,7 @@ let package = Package(
         .target(name: "BackupModel", swiftSettings: hot),
         .target(name: "Effects", swiftSettings: hot),
         .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
+        .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
         .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
@@ -43,5 +44,7 @@ let package = Package(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ChunkEncryptionTests", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: strict),
     ]
 )
