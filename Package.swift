@@ -29,6 +29,7 @@ let package = Package(
         .target(name: "BackupModel", swiftSettings: hot),
         .target(name: "Effects", swiftSettings: hot),
         .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
+        .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
         .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(
@@ -43,6 +44,9 @@ let package = Package(
         .testTarget(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ChunkingTests", dependencies: ["BackupModel", "Chunking", "ChunkEncryption", "TestKit"],
             swiftSettings: strict),
         .testTarget(
             name: "ChunkEncryptionTests", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: strict),
