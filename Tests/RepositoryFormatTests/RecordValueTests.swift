@@ -1,5 +1,6 @@
 import BackupModel
 import RepositoryFormat
+import TestKit
 import Testing
 
 @Suite("records: deterministic CBOR (design §4.12)")
@@ -63,21 +64,8 @@ struct RecordValueTests {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood, 2014): small, seeded, the same everywhere.
-struct Dice: RandomNumberGenerator {
-    var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func roll(below bound: UInt64) -> UInt64 { next() % bound }
-
+extension Dice {
+    /// Any record, nested a few levels deep.
     mutating func record(depth: Int) -> RecordValue {
         switch roll(below: depth > 3 ? 5 : 8) {
         case 0: return .unsigned(next() >> roll(below: 64))
