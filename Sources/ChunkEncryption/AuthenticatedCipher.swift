@@ -85,6 +85,7 @@ import COpenSSL
     ) {
         precondition(plaintext.count <= Self.largestMessage, "a message has at most 1 GiB")
         precondition(output.count == plaintext.count + Self.tagByteCount, "a sealed message is 16 bytes longer")
+        unsafe checkOverlap(plaintext, output)
         unsafe begin(.sealing, key: key, nonce: nonce)
         unsafe bind(associatedData)
         // Safety: `output` has the ciphertext's bytes and 16 for the tag; the library keeps no pointer.
@@ -108,6 +109,7 @@ import COpenSSL
         let count = sealed.count - Self.tagByteCount
         precondition(count <= Self.largestMessage, "a message has at most 1 GiB")
         precondition(output.count == count, "an opened message is 16 bytes shorter")
+        unsafe checkOverlap(sealed, output)
         // Safety: all buffers live for the call; the tag is copied out first, so that opening in place cannot touch it.
         var tag = unsafe sealed.loadUnaligned(fromByteOffset: count, as: (UInt64, UInt64).self)
         unsafe begin(.opening, key: key, nonce: nonce)
@@ -126,6 +128,15 @@ import COpenSSL
             unsafe ConstantTime.wipe(output)
             throw .notAuthentic(byteCount: sealed.count)
         }
+    }
+
+    private func checkOverlap(_ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer) {
+        guard let inputStart = input.baseAddress, let outputStart = output.baseAddress else { return }
+        // Safety: only addresses are compared; nothing is read.
+        let from = UInt(bitPattern: inputStart)
+        let to = UInt(bitPattern: outputStart)
+        let apart = from + UInt(input.count) <= to || to + UInt(output.count) <= from
+        precondition(from == to || apart, "input and output start at the same address or do not overlap")
     }
 
     private func begin(_ wanted: Direction, key: UnsafeRawBufferPointer, nonce: UnsafeRawBufferPointer) {
@@ -155,10 +166,10 @@ import COpenSSL
     private func transform(_ input: UnsafeRawBufferPointer, into output: UnsafeMutablePointer<UInt8>?) {
         guard input.count > 0 else { return }
         var count: CInt = 0
-        // Safety: callers give as many bytes of output as input; the library refuses partial overlap itself.
+        // Safety: callers give as many bytes of output as input, at the same address or apart.
         let status = unsafe EVP_CipherUpdate(
             context, output, &count, input.baseAddress?.assumingMemoryBound(to: UInt8.self), CInt(input.count))
-        CryptographicLibrary.require(status, "bytes that do not overlap in part can be encrypted or decrypted")
+        CryptographicLibrary.require(status, "bytes in memory can be encrypted or decrypted")
         precondition(Int(count) == input.count, "GCM gives a byte for a byte")
     }
 }

@@ -64,4 +64,20 @@ struct PreconditionTests {
             }
         }
     }
+
+    @Test("input and output that overlap in part")
+    func overlap() async {
+        await #expect(processExitsWith: .failure) {
+            var all = [UInt8](repeating: 0, count: 49)
+            let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+            unsafe all.withUnsafeMutableBytes { all in
+                unsafe secret(32).withUnsafeBytes { key in
+                    unsafe AuthenticatedCipher().seal(
+                        key: key, nonce: 0, associatedData: none,
+                        plaintext: UnsafeRawBufferPointer(rebasing: all[..<32]),
+                        into: UnsafeMutableRawBufferPointer(rebasing: all[1...]))
+                }
+            }
+        }
+    }
 }
