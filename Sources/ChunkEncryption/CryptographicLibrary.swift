@@ -46,12 +46,20 @@ enum CryptographicLibrary {
         return unsafe algorithm
     }
 
-    /// Names of the algorithms above that this installation lacks.
+    /// Names of the algorithms this module uses that the installation lacks.
     static var missingAlgorithms: [String] {
         var missing: [String] = []
         if unsafe fetchedSHA256 == nil { missing.append("SHA-256") }
         if unsafe fetchedGCM == nil { missing.append("AES-256-GCM") }
         if unsafe fetchedECB == nil { missing.append("AES-256-ECB") }
+        for name in ["ED25519", "X25519"] {
+            let found = unsafe EVP_KEYMGMT_fetch(nil, name, nil)
+            if unsafe found == nil { missing.append(name) }
+            unsafe EVP_KEYMGMT_free(found)
+        }
+        let found = unsafe EVP_KDF_fetch(nil, "SCRYPT", nil)
+        if unsafe found == nil { missing.append("scrypt") }
+        unsafe EVP_KDF_free(found)
         return missing
     }
 
@@ -68,7 +76,8 @@ enum CryptographicLibrary {
     }
 
     static func fail(_ sentence: StaticString) -> Never {
-        preconditionFailure("\(sentence); the cryptographic library said: \(takeErrors() ?? "nothing")")
+        // Not a precondition failure: an optimised build would drop the words.
+        fatalError("\(sentence); the cryptographic library said: \(takeErrors() ?? "nothing")")
     }
 
     /// Empties this thread's error queue and returns its lines, oldest first; `nil` when it was empty.

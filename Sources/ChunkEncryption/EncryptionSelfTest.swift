@@ -2,7 +2,7 @@ import BackupModel
 
 /// Finds out at start-up whether the installed cryptographic library does what this module takes for granted.
 package enum EncryptionSelfTest {
-    /// Checks that every algorithm is there and gives a known answer; takes well under a millisecond.
+    /// Checks that every algorithm is there and gives a known answer; takes about a millisecond.
     ///
     /// - Throws: ``EncryptionError/Code/libraryFailure``; the installation has to be repaired. Without this call the first
     ///   use traps instead.
@@ -15,7 +15,8 @@ package enum EncryptionSelfTest {
         guard sealed.hexadecimal == emptyTag else { throw .libraryFailure("compute AES-256-GCM") }
     }
 
-    /// Number of errors waiting in this thread's queue; every call of this module leaves none. Empties the queue.
+    /// Empties this thread's error queue and returns its lines; always `nil`, since no call of this module leaves any.
+    /// For tests of that promise.
     package static func takePendingErrors() -> String? { CryptographicLibrary.takeErrors() }
 
     /// SHA-256 of nothing (FIPS 180-4).
