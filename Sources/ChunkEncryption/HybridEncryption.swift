@@ -43,13 +43,13 @@ package enum HybridEncryption {
     /// - Throws: ``EncryptionError/Code/unusableKey`` when the recipient is a point of low order.
     package static func seal(
         to recipient: RecipientPublicKey, info: [UInt8], associatedData: [UInt8], preSharedKey: SecretBytes,
-        preSharedKeyID: [UInt8], plaintext: [UInt8], randomness: [UInt8]
+        preSharedKeyID: [UInt8], plaintext: SecretBytes, randomness: [UInt8]
     ) throws(EncryptionError) -> SealedMessage {
         checkPreSharedKey(preSharedKey, preSharedKeyID)
         precondition(randomness.count == randomnessByteCount, "a message is sealed with 32 random bytes")
         let seed = hedgedSeed(
             preSharedKey: preSharedKey, randomness: randomness,
-            message: [recipient.bytes, preSharedKeyID, info, associatedData, plaintext])
+            context: [info, associatedData], plaintext: plaintext)
         let ephemeral = RecipientPrivateKey(randomness: seed)
         let shared = try sharedSecret(
             agreed: ephemeral.sharedSecret(with: recipient), ephemeral: ephemeral.publicKey, recipient: recipient)
@@ -57,6 +57,16 @@ package enum HybridEncryption {
         return SealedMessage(
             encapsulatedKey: ephemeral.publicKey.bytes,
             ciphertext: keys.seal(plaintext, associatedData: associatedData))
+    }
+
+    /// As above for a message that is no secret in itself, or is already kept in an array.
+    package static func seal(
+        to recipient: RecipientPublicKey, info: [UInt8], associatedData: [UInt8], preSharedKey: SecretBytes,
+        preSharedKeyID: [UInt8], plaintext: [UInt8], randomness: [UInt8]
+    ) throws(EncryptionError) -> SealedMessage {
+        try seal(
+            to: recipient, info: info, associatedData: associatedData, preSharedKey: preSharedKey,
+            preSharedKeyID: preSharedKeyID, plaintext: SecretBytes(copying: plaintext), randomness: randomness)
     }
 
     /// Opens a message with the recipient's private key and what it was bound to.
@@ -80,18 +90,19 @@ package enum HybridEncryption {
         precondition(!identifier.isEmpty, "a pre-shared key has a name")
     }
 
-    /// The seed of the ephemeral key pair: HMAC(psk, "dozo hedge" ‖ randomness ‖ SHA-256(each part behind its 64-bit
-    /// little-endian length)). Only the sender computes it, so no reader depends on it.
+    /// The seed of the ephemeral key pair: HMAC(psk, "dozo hedge" ‖ randomness ‖ SHA-256(info, associated data and
+    /// plaintext, each behind its 64-bit little-endian length)). Only the sender computes it, so no reader depends on it.
     private static func hedgedSeed(
-        preSharedKey: SecretBytes, randomness: [UInt8], message: [[UInt8]]
+        preSharedKey: SecretBytes, randomness: [UInt8], context: [[UInt8]], plaintext: SecretBytes
     ) -> SecretBytes {
         let digest = StreamingSHA256()
-        for part in message {
-            var length = UInt64(part.count).littleEndian
-            // Safety: eight bytes of an integer on the stack, for the call.
-            unsafe withUnsafeBytes(of: &length) { unsafe digest.update($0) }
+        for part in context {
+            digest.update(lengthPrefix(part.count))
             digest.update(part)
         }
+        digest.update(lengthPrefix(plaintext.count))
+        // Safety: the plaintext lives for the call.
+        unsafe plaintext.withUnsafeBytes { unsafe digest.update($0) }
         let prefix = Array("dozo hedge".utf8) + randomness
         let hasher = KeyedHasher(key: preSharedKey)
         // Safety: all buffers live for the call; the output has the 32 bytes that are written.
@@ -100,6 +111,10 @@ package enum HybridEncryption {
                 unsafe prefix.withUnsafeBytes { unsafe hasher.authenticate($0, hash, into: seed) }
             }
         }
+    }
+
+    private static func lengthPrefix(_ count: Int) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: count >> ($0 * 8)) }
     }
 
     /// ExtractAndExpand of RFC 9180 §4.1.
@@ -135,13 +150,15 @@ private struct MessageKeys {
     let key: SecretBytes
     let nonce: SecretBytes
 
-    func seal(_ plaintext: [UInt8], associatedData: [UInt8]) -> [UInt8] {
+    func seal(_ plaintext: SecretBytes, associatedData: [UInt8]) -> [UInt8] {
         let cipher = AuthenticatedCipher()
         var sealed = [UInt8](repeating: 0, count: plaintext.count + AuthenticatedCipher.tagByteCount)
         // Safety: the buffers live for the call and are distinct.
         unsafe sealed.withUnsafeMutableBytes { output in
-            unsafe withInputs(associatedData, plaintext) { key, nonce, data, input in
-                unsafe cipher.seal(key: key, nonce: nonce, associatedData: data, plaintext: input, into: output)
+            unsafe plaintext.withUnsafeBytes { input in
+                unsafe withInputs(associatedData) { key, nonce, data in
+                    unsafe cipher.seal(key: key, nonce: nonce, associatedData: data, plaintext: input, into: output)
+                }
             }
         }
         return sealed
@@ -155,25 +172,23 @@ private struct MessageKeys {
         let count = sealed.count - AuthenticatedCipher.tagByteCount
         // Safety: the buffers live for the call and are distinct.
         return try unsafe SecretBytes(byteCount: count) { (output) throws(EncryptionError) in
-            try unsafe withInputs(associatedData, sealed) { (key, nonce, data, input) throws(EncryptionError) in
-                try unsafe cipher.open(key: key, nonce: nonce, associatedData: data, sealed: input, into: output)
+            try unsafe sealed.span.withUnsafeBytes { (input) throws(EncryptionError) in
+                try unsafe withInputs(associatedData) { (key, nonce, data) throws(EncryptionError) in
+                    try unsafe cipher.open(key: key, nonce: nonce, associatedData: data, sealed: input, into: output)
+                }
             }
         }
     }
 
     private func withInputs<Failure: Error>(
-        _ associatedData: [UInt8], _ input: [UInt8],
-        _ body: (
-            UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer
-        ) throws(Failure) -> Void
+        _ associatedData: [UInt8],
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        // Safety: the four buffers live for the call.
+        // Safety: the three buffers live for the call.
         try unsafe key.withUnsafeBytes { (key) throws(Failure) in
             try unsafe nonce.withUnsafeBytes { (nonce) throws(Failure) in
                 try unsafe associatedData.span.withUnsafeBytes { (data) throws(Failure) in
-                    try unsafe input.span.withUnsafeBytes { (input) throws(Failure) in
-                        try unsafe body(key, nonce, data, input)
-                    }
+                    try unsafe body(key, nonce, data)
                 }
             }
         }

@@ -19,6 +19,17 @@ package enum KeyDerivation {
         }
     }
 
+    /// `Derive` of the format page: HKDF-Expand with the info `label` ‖ 0x00 ‖ `context`.
+    ///
+    /// - Parameter label: what the result is for; holds no zero byte, so that no two pairs of label and context collide.
+    /// - Parameter byteCount: 1 to ``largestByteCount``.
+    package static func derive(
+        key: SecretBytes, label: String, context: [UInt8] = [], byteCount: Int = 32
+    ) -> SecretBytes {
+        precondition(!label.utf8.contains(0), "a label holds no zero byte")
+        return expand(key: key, info: Array(label.utf8) + [0] + context, byteCount: byteCount)
+    }
+
     /// HKDF-Extract and then HKDF-Expand: for a secret that is not uniformly random.
     ///
     /// - Parameter salt: any count; none counts as 32 zero bytes.

@@ -74,6 +74,13 @@ struct HashingTests {
         #expect(derived.revealed == Array(longest.revealed.prefix(count)))
     }
 
+    @Test("a derivation with label and context is an expansion with a zero byte between them")
+    func labelled() {
+        let derived = KeyDerivation.derive(key: secret(32), label: "dozo/1 id", context: [2, 1])
+        let expanded = KeyDerivation.expand(key: secret(32), info: Array("dozo/1 id".utf8) + [0, 2, 1], byteCount: 32)
+        #expect(derived == expanded)
+    }
+
     @Test("a blob key is one block of HKDF-Expand over kind, codec and id (design §4.4)")
     func blobKey() throws {
         let identifier = try #require(Hash256(bytes: counting(32, from: 64)))

@@ -58,18 +58,27 @@ struct SignatureTests {
         #expect(EncryptionSelfTest.takePendingErrors() == nil)
     }
 
-    @Test("a public key that would accept signatures nobody made is refused")
-    func lowOrder() {
-        let identity = [1] + [UInt8](repeating: 0, count: 31)
-        #expect(refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: identity) } == .unusableKey)
-        var negated = identity
-        negated[31] = 0x80
-        #expect(refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: negated) } == .unusableKey)
-        let orderEight = bytes("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
-        #expect(refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: orderEight) } == .unusableKey)
-        for count in [0, 31, 33] {
-            let code = refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: counting(count)) }
-            #expect(code == .unusableKey)
-        }
+    @Test(
+        "a public key that would accept signatures nobody made is refused, with either sign bit",
+        arguments: [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ])
+    func lowOrder(point: String) {
+        var key = bytes(point)
+        #expect(refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: key) } == .unusableKey)
+        key[31] |= 0x80
+        #expect(refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: key) } == .unusableKey)
+    }
+
+    @Test("a public key of another size is refused", arguments: [0, 31, 33])
+    func sizes(count: Int) {
+        let code = refusal { () throws(EncryptionError) in _ = try VerifyingKey(bytes: counting(count)) }
+        #expect(code == .unusableKey)
     }
 }
