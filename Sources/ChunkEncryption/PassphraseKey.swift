@@ -9,7 +9,7 @@ package struct PassphraseCost: Hashable, Sendable {
     /// Smallest cost N.
     package static let smallestCost: UInt64 = 1 << 15
     /// Largest cost N; with block size 8 it takes 1 GiB.
-    package static let largestCost: UInt64 = 1 << 20
+    package static let largestCost: UInt64 = 1 << 17
     /// The only block size r.
     package static let requiredBlockSize: UInt64 = 8
     /// Largest parallelization p.
@@ -35,7 +35,7 @@ package struct PassphraseCost: Hashable, Sendable {
     /// - Throws: ``EncryptionError/Code/refusedParameters`` outside the limits.
     package init(cost: UInt64, blockSize: UInt64, parallelization: UInt64) throws(EncryptionError) {
         guard (Self.smallestCost...Self.largestCost).contains(cost), cost.nonzeroBitCount == 1 else {
-            throw .refusedParameters("scrypt cost \(cost) is not a power of two from 2^15 to 2^20")
+            throw .refusedParameters("scrypt cost \(cost) is not a power of two from 2^15 to 2^17")
         }
         guard blockSize == Self.requiredBlockSize else {
             throw .refusedParameters("scrypt block size \(blockSize) is not \(Self.requiredBlockSize)")

@@ -20,7 +20,7 @@ struct PassphraseKeyTests {
     @Test(
         "a slot with parameters outside the limits is refused before memory is taken (M14)",
         arguments: [
-            (1 << 40, 8, 1), (1 << 21, 8, 1), (1 << 14, 8, 1), (0, 8, 1), ((1 << 15) + 1, 8, 1), ((1 << 20) - 1, 8, 1),
+            (1 << 40, 8, 1), (1 << 21, 8, 1), (1 << 14, 8, 1), (0, 8, 1), ((1 << 15) + 1, 8, 1), ((1 << 16) - 1, 8, 1), (1 << 18, 8, 1),
             (UInt64.max, 8, 1), (1 << 15, 7, 1), (1 << 15, 9, 1), (1 << 15, 0, 1), (1 << 15, UInt64.max, 1),
             (1 << 15, 8, 0), (1 << 15, 8, 5), (1 << 15, 8, UInt64.max),
         ] as [(UInt64, UInt64, UInt64)])
@@ -36,7 +36,7 @@ struct PassphraseKeyTests {
     @Test("the limits themselves are accepted, and new slots cost 128 MiB")
     func limits() throws {
         #expect(try PassphraseCost(cost: 1 << 15, blockSize: 8, parallelization: 1).cost == 1 << 15)
-        #expect(try PassphraseCost(cost: 1 << 20, blockSize: 8, parallelization: 4).parallelization == 4)
+        #expect(try PassphraseCost(cost: 1 << 17, blockSize: 8, parallelization: 4).parallelization == 4)
         #expect(try PassphraseCost(cost: 1 << 17, blockSize: 8, parallelization: 1) == .standard)
         #expect(PassphraseCost.standard.memoryByteCount / (1 << 20) == 128)
     }
