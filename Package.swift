@@ -31,7 +31,8 @@ let package = Package(
         .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
-        .target(name: "RepositoryFormat", dependencies: ["BackupModel"], swiftSettings: hot),
+        .target(
+            name: "RepositoryFormat", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
 

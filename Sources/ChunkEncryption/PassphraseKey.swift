@@ -8,7 +8,7 @@ import COpenSSL
 package struct PassphraseCost: Hashable, Sendable {
     /// Smallest cost N.
     package static let smallestCost: UInt64 = 1 << 15
-    /// Largest cost N; with block size 8 it takes 1 GiB.
+    /// Largest cost N; with block size 8 it takes 128 MiB, which the memory bound of every command has room for.
     package static let largestCost: UInt64 = 1 << 17
     /// The only block size r.
     package static let requiredBlockSize: UInt64 = 8
