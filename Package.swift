@@ -30,9 +30,10 @@ let package = Package(
         .target(name: "Effects", swiftSettings: hot),
         .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
+        .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
         .target(
-            name: "RepositoryFormat", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: hot),
+            name: "RepositoryFormat", dependencies: ["BackupModel", "Effects", "ChunkEncryption"], swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
 
@@ -50,6 +51,8 @@ let package = Package(
         .testTarget(
             name: "ChunkingTests", dependencies: ["BackupModel", "Chunking", "ChunkEncryption", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ChunkCompressionTests", dependencies: ["ChunkCompression", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "ChunkEncryptionTests", dependencies: ["BackupModel", "ChunkEncryption"], swiftSettings: strict),
     ]

@@ -1,0 +1,56 @@
+package import BackupModel
+
+/// How objects that are found by their number are named (format page §1).
+package enum ObjectPaths {
+    /// A number as eight decimal digits.
+    package static func digits(_ number: UInt32) -> String {
+        precondition(number < 100_000_000, "a number in a name has eight digits")
+        let text = String(number)
+        return String(repeating: "0", count: 8 - text.count) + text
+    }
+
+    /// `owner/<n>`.
+    package static func ownerStatement(_ number: UInt32) -> String { "owner/\(digits(number))" }
+    /// `store/<i>`.
+    package static func storeIdentity(_ incarnation: UInt32) -> String { "store/\(digits(incarnation))" }
+    /// `log/<i>/<epoch>/<n>`.
+    package static func slot(_ slot: SlotNumber) -> String {
+        "log/\(digits(slot.incarnation))/\(digits(slot.epoch))/\(digits(slot.number))"
+    }
+    /// `ledger/<hash>`.
+    package static func ledger(_ hash: Hash256) -> String { "ledger/\(hash.hexadecimal)" }
+    /// `s/<writer>/<session>/<k>`.
+    package static func sessionEntry(writer: WriterID, session: SessionID, number: UInt32) -> String {
+        "s/\(writer)/\(session)/\(digits(number))"
+    }
+    /// `keys/<slot id>`, 32 digits.
+    package static func keySlot(_ identifier: String) -> String { "keys/\(identifier)" }
+}
+
+/// Where a slot stands in the control log of a store.
+package struct SlotNumber: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// Incarnation of the store.
+    package let incarnation: UInt32
+    /// Epoch; ends with a `close`.
+    package let epoch: UInt32
+    /// Number in the epoch.
+    package let number: UInt32
+
+    /// A place from its three numbers.
+    package init(incarnation: UInt32, epoch: UInt32, number: UInt32) {
+        self.incarnation = incarnation
+        self.epoch = epoch
+        self.number = number
+    }
+
+    /// The slot behind this one in the same epoch.
+    package var next: SlotNumber { SlotNumber(incarnation: incarnation, epoch: epoch, number: number + 1) }
+    /// The first slot of the following epoch.
+    package var nextEpoch: SlotNumber { SlotNumber(incarnation: incarnation, epoch: epoch + 1, number: 0) }
+
+    package var description: String { "slot \(incarnation)/\(epoch)/\(number)" }
+
+    package static func < (left: SlotNumber, right: SlotNumber) -> Bool {
+        (left.incarnation, left.epoch, left.number) < (right.incarnation, right.epoch, right.number)
+    }
+}

@@ -1,0 +1,155 @@
+package import BackupModel
+
+/// What the record of a restore point says (format page §11).
+package struct RestorePointRecord: Hashable, Sendable {
+    /// One image of the point.
+    package struct Image: Hashable, Sendable {
+        /// What the operator calls the disk; a label, never a path.
+        package var name: String
+        /// `disk`.
+        package var kind: String
+        /// Size in bytes.
+        package var byteCount: UInt64
+        /// Format the image was read from, so that it is never probed again.
+        package var format: String
+        /// Id of the image root.
+        package var root: Hash256
+        /// Dedup domain.
+        package var domain: UInt32
+
+        /// An image from its fields.
+        package init(name: String, kind: String, byteCount: UInt64, format: String, root: Hash256, domain: UInt32) {
+            self.name = name
+            self.kind = kind
+            self.byteCount = byteCount
+            self.format = format
+            self.root = root
+            self.domain = domain
+        }
+    }
+
+    /// How many bytes the run read, found changed, had to add, and stored.
+    package struct Volume: Hashable, Sendable {
+        /// Read from the source.
+        package var read: UInt64 = 0
+        /// Of these, not known to be the same as in the base.
+        package var changed: UInt64 = 0
+        /// Of these, in chunks that the repository did not have.
+        package var new: UInt64 = 0
+        /// Bytes of packs written for them.
+        package var stored: UInt64 = 0
+
+        /// Nothing yet.
+        package init() {}
+    }
+
+    /// Which point.
+    package var identifier: PointID
+    /// Which guest.
+    package var guest: GuestID
+    /// What the guest is called.
+    package var label: String
+    /// The instant of consistency: nanoseconds since 1970, UTC.
+    package var takenAt: UInt64
+    /// Where the time comes from: `host`.
+    package var clock: String
+    /// What was achieved: `crash`.
+    package var consistency: String
+    /// How changes were found: `scanned`.
+    package var trust: String
+    /// Name of the host that read the guest.
+    package var host: String
+    /// Program and version.
+    package var tool: String
+    /// Its images.
+    package var images: [Image]
+    /// The point it builds on, if any.
+    package var base: PointID?
+    /// When the run began and ended: nanoseconds since 1970, UTC.
+    package var startedAt: UInt64
+    /// See ``startedAt``.
+    package var endedAt: UInt64
+    /// See ``Volume``.
+    package var volume: Volume
+
+    /// A record from its fields.
+    package init(
+        identifier: PointID, guest: GuestID, label: String, takenAt: UInt64, clock: String = "host",
+        consistency: String, trust: String, host: String, tool: String, images: [Image], base: PointID?,
+        startedAt: UInt64, endedAt: UInt64, volume: Volume
+    ) {
+        self.identifier = identifier
+        self.guest = guest
+        self.label = label
+        self.takenAt = takenAt
+        self.clock = clock
+        self.consistency = consistency
+        self.trust = trust
+        self.host = host
+        self.tool = tool
+        self.images = images
+        self.base = base
+        self.startedAt = startedAt
+        self.endedAt = endedAt
+        self.volume = volume
+    }
+
+    /// As a record.
+    package var record: Record {
+        var members: [String: RecordValue] = [
+            "id": .bytes(identifier.bytes), "guest": .bytes(guest.bytes), "label": .text(label),
+            "taken_at": .unsigned(takenAt), "clock": .text(clock), "consistency": .text(consistency),
+            "trust": .text(trust), "host": .text(host), "tool": .text(tool),
+            "started_at": .unsigned(startedAt), "ended_at": .unsigned(endedAt),
+            "bytes": .map([
+                "read": .unsigned(volume.read), "changed": .unsigned(volume.changed), "new": .unsigned(volume.new),
+                "stored": .unsigned(volume.stored),
+            ]),
+            "images": .array(
+                images.map {
+                    .map([
+                        "name": .text($0.name), "kind": .text($0.kind), "length": .unsigned($0.byteCount),
+                        "format": .text($0.format), "root": .bytes($0.root.bytes),
+                        "domain": .unsigned(UInt64($0.domain)),
+                    ])
+                }),
+        ]
+        if let base { members["base"] = .bytes(base.bytes) }
+        return Record(kind: Record.restorePointKind, isCritical: true, body: .map(members))
+    }
+
+    /// Reads the body of a record of kind 1.
+    ///
+    /// - Throws: ``FormatError``.
+    package init(_ record: Record, name: String) throws(FormatError) {
+        let what = "the restore point in \(name)"
+        let fields = try RecordFields(record.body, of: what)
+        identifier = try fields.identifier("id")
+        guest = try fields.identifier("guest")
+        label = try fields.text("label")
+        takenAt = try fields.unsigned("taken_at")
+        clock = try fields.text("clock")
+        consistency = try fields.text("consistency")
+        trust = try fields.text("trust")
+        host = try fields.text("host")
+        tool = try fields.text("tool")
+        startedAt = try fields.unsigned("started_at")
+        endedAt = try fields.unsigned("ended_at")
+        base = fields.optional("base") == nil ? nil : try fields.identifier("base")
+        let bytes = try fields.fields("bytes")
+        volume = Volume()
+        volume.read = try bytes.unsigned("read")
+        volume.changed = try bytes.unsigned("changed")
+        volume.new = try bytes.unsigned("new")
+        volume.stored = try bytes.unsigned("stored")
+        var images: [Image] = []
+        for value in try fields.list("images") {
+            let image = try RecordFields(value, of: "an image of \(what)")
+            images.append(
+                Image(
+                    name: try image.text("name"), kind: try image.text("kind"), byteCount: try image.unsigned("length"),
+                    format: try image.text("format"), root: try image.hash("root"), domain: try image.word("domain")))
+        }
+        self.images = images
+    }
+}
