@@ -41,7 +41,8 @@ let package = Package(
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
         .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
         .testTarget(
-            name: "RepositoryFormatTests", dependencies: ["BackupModel", "RepositoryFormat", "TestKit"],
+            name: "RepositoryFormatTests",
+            dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Effects"], path: "Tests/TestKit", swiftSettings: hot),
         .testTarget(

@@ -12,6 +12,12 @@ package struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
         case misplaced
         /// A limit is exceeded or the encoding is not the canonical one.
         case malformed
+        /// Signed by a key that may not say it.
+        case void
+        /// Refused for safety: parameters outside their bounds, another owner, a store that went back.
+        case refused
+        /// A secret that a person gave is mistyped or does not open what it should.
+        case wrongSecret
     }
 
     /// What a person can do about it.
@@ -22,6 +28,8 @@ package struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
         case useOtherVersion
         /// Nothing: somebody wrote what nobody may write.
         case reject
+        /// A person gives another secret, or looks at what happened to the store.
+        case askOperator
     }
 
     /// See ``Code``.

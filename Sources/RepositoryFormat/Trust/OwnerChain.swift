@@ -1,0 +1,178 @@
+package import BackupModel
+package import ChunkEncryption
+
+/// What the owner has said about a repository: the fold of its statements, in order (format page §3).
+///
+/// A chain holds only statements that the owner key signed, each naming the hash of the one before, from a genesis
+/// whose owner key has the fingerprint that the reader brought along. A failed ``append(_:name:)`` leaves it as it was.
+package struct OwnerChain: Sendable {
+    /// The repository.
+    package let repository: RepositoryID
+    /// The owner key.
+    package let owner: VerifyingKey
+    /// Sizes for new images and packs.
+    package let defaults: RepositoryDefaults
+    /// What a program must know, as last stated.
+    package private(set) var features: FeatureSets
+    /// The dedup domains as last stated, ascending by id.
+    package private(set) var domains: [DomainKeys]
+    /// The enrolled keys by fingerprint, revoked ones included.
+    package private(set) var enrolments: [Hash256: Enrolment] = [:]
+    /// The revocations by fingerprint; of several, each narrows what is accepted.
+    package private(set) var revocations: [Hash256: [Revocation]] = [:]
+    /// Hashes of the statements' objects by number.
+    private var hashes: [Hash256]
+
+    /// Begins a chain.
+    ///
+    /// - Parameter object: what is stored as `owner/00000000`.
+    /// - Parameter expectedOwner: fingerprint of the owner key, from a credential or an opened key slot.
+    /// - Parameter expectedRepository: from the same place, when there is one.
+    /// - Throws: ``FormatError``: `refused` for the key of another owner; `misplaced` for another repository; `damaged`
+    ///   for a wrong signature; and what ``OwnerStatement/init(_:name:)`` throws.
+    package init(
+        genesis object: SignedObject, expectedOwner: Hash256, expectedRepository: RepositoryID? = nil
+    ) throws(FormatError) {
+        let name = OwnerStatement.name(0)
+        let statement = try OwnerStatement(object, name: name)
+        guard case .genesis(let genesis) = statement.content else {
+            preconditionFailure("statement 0 was checked to be a genesis")
+        }
+        guard genesis.owner.fingerprint == expectedOwner else {
+            throw .refused(
+                "\(name) names the owner key \(genesis.owner.fingerprint.abbreviated) and the credential "
+                    + "\(expectedOwner.abbreviated): this is another repository, or the store has swapped it")
+        }
+        guard object.header.repository == genesis.repository,
+            expectedRepository.map({ $0 == genesis.repository }) ?? true
+        else { throw .misplaced("\(name) belongs to another repository (\(genesis.repository))") }
+        try OwnerChain.checkSignature(of: object, name: name, owner: genesis.owner)
+        repository = genesis.repository
+        owner = genesis.owner
+        defaults = genesis.defaults
+        features = genesis.features
+        domains = genesis.domains.sorted { $0.id < $1.id }
+        hashes = [object.hash]
+    }
+
+    /// Number and hash of the last statement.
+    package var head: OwnerHead {
+        guard let last = hashes.last else { preconditionFailure("a chain has a genesis") }
+        return OwnerHead(number: UInt32(hashes.count - 1), hash: last)
+    }
+
+    /// Takes the next statement.
+    ///
+    /// - Parameter name: the object's name in the store, which must be the next of the chain.
+    /// - Throws: ``FormatError``: `misplaced` for another number, name or repository; `void` when another key signed;
+    ///   `damaged` for a wrong signature or a wrong hash of the statement before; `malformed` for what contradicts the
+    ///   chain; and what ``OwnerStatement/init(_:name:)`` throws.
+    package mutating func append(_ object: SignedObject, name: String) throws(FormatError) {
+        guard object.header.repository == repository else {
+            throw .misplaced("\(name) belongs to another repository (\(object.header.repository))")
+        }
+        try OwnerChain.checkSignature(of: object, name: name, owner: owner)
+        let statement = try OwnerStatement(object, name: name)
+        guard statement.number == head.number + 1 else {
+            throw .misplaced("\(name) does not follow statement \(head.number), the last one known")
+        }
+        guard statement.previous == head.hash else {
+            throw .damaged("\(name) follows another statement \(head.number) than the one known")
+        }
+        var next = self
+        try next.take(statement.content, name: name)
+        next.hashes.append(object.hash)
+        self = next
+    }
+
+    private static func checkSignature(
+        of object: SignedObject, name: String, owner: VerifyingKey
+    ) throws(FormatError) {
+        guard object.header.signer == owner.fingerprint else {
+            throw .void("\(name) is signed by the key \(object.header.signer.abbreviated), which is not the owner's")
+        }
+        guard object.isSigned(by: owner) else { throw .damaged("the signature of \(name) is wrong") }
+    }
+
+    private mutating func take(_ content: OwnerStatement.Content, name: String) throws(FormatError) {
+        switch content {
+        case .genesis: throw .notCanonical("\(name) is a second genesis")
+        case .enrol(let enrolment): try enrol(enrolment, name: name)
+        case .revoke(let revocation):
+            guard enrolments[revocation.key] != nil else {
+                throw .notCanonical("\(name) revokes the key \(revocation.key.abbreviated), which is not enrolled")
+            }
+            revocations[revocation.key, default: []].append(revocation)
+        case .keyEpoch(let entries): try replace(entries, name: name)
+        case .features(let features): self.features = features
+        }
+    }
+
+    private mutating func enrol(_ enrolment: Enrolment, name: String) throws(FormatError) {
+        let fingerprint = enrolment.key.fingerprint
+        guard fingerprint != owner.fingerprint, enrolments[fingerprint] == nil else {
+            throw .notCanonical("\(name) enrols the key \(fingerprint.abbreviated), which has a role already")
+        }
+        guard let domain = enrolment.domain, domains.contains(where: { $0.id == domain }) else {
+            throw .notCanonical("\(name) enrols a key for a domain that is not stated")
+        }
+        enrolments[fingerprint] = enrolment
+    }
+
+    private mutating func replace(_ entries: [DomainKeys], name: String) throws(FormatError) {
+        for entry in entries {
+            guard let index = domains.firstIndex(where: { $0.id == entry.id }) else {
+                domains.append(entry)
+                continue
+            }
+            guard entry.epoch > domains[index].epoch else {
+                throw .notCanonical(
+                    "\(name) states epoch \(entry.epoch) of domain \(entry.id) behind epoch \(domains[index].epoch)")
+            }
+            domains[index] = entry
+        }
+        domains.sort { $0.id < $1.id }
+    }
+}
+
+// MARK: - Questions
+
+extension OwnerChain {
+    /// Why `act` is forbidden to this program; `nil` when it is not.
+    package func refusal(for act: RepositoryAct) -> FormatError? { features.refusal(for: act) }
+
+    /// What the key with this fingerprint may do, revoked or not; `nil` when its signatures are void.
+    package func signer(_ fingerprint: Hash256) -> Enrolment? {
+        fingerprint == owner.fingerprint ? Enrolment(owner: owner) : enrolments[fingerprint]
+    }
+
+    /// Why the chain does not hold what a credential or a host remembers; `nil` when it does.
+    package func refusal(remembering remembered: OwnerHead) -> FormatError? {
+        guard remembered.number <= head.number else {
+            return .refused(
+                "the owner chain ends at statement \(head.number), and statement \(remembered.number) is known to "
+                    + "exist: the store went back or hides it")
+        }
+        guard hashes[Int(remembered.number)] == remembered.hash else {
+            return .refused("statement \(remembered.number) of the owner chain is another than the one remembered")
+        }
+        return nil
+    }
+
+    /// Whether a slot that the key signed is within what its revocations leave; a key without role signs nothing.
+    ///
+    /// The hash is checked at the last accepted slot alone: that earlier ones lead there is for the log's chain to
+    /// show.
+    package func accepts(_ slot: LogHead, by signer: Hash256) -> Bool {
+        guard self.signer(signer) != nil else { return false }
+        return revocations[signer, default: []].allSatisfy { $0.accepts(slot) }
+    }
+
+    /// Whether a session's entry that the key signed is within what its revocations leave.
+    ///
+    /// - Parameter slot: the session's own slot, which must be accepted too.
+    package func accepts(_ entry: SessionEntryReference, under slot: LogHead, by signer: Hash256) -> Bool {
+        guard self.signer(signer) != nil else { return false }
+        return revocations[signer, default: []].allSatisfy { $0.accepts(entry, under: slot) }
+    }
+}
