@@ -36,6 +36,21 @@ let package = Package(
             name: "RepositoryFormat", dependencies: ["BackupModel", "Effects", "ChunkEncryption"], swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
+        .target(
+            name: "Repository",
+            dependencies: [
+                "BackupModel", "Effects", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
+                "ObjectStorage",
+            ], swiftSettings: hot),
+        .target(
+            name: "Capture",
+            dependencies: [
+                "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",
+                "RepositoryFormat", "Repository",
+            ], swiftSettings: hot),
+        .target(
+            name: "Recovery",
+            dependencies: ["BackupModel", "Effects", "RepositoryFormat", "Repository"], swiftSettings: hot),
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),

@@ -11,6 +11,11 @@ package struct HostFiles: DurableFiles {
     private func full(_ path: String) -> String { path.isEmpty ? root : "\(root)/\(path)" }
 
     private func failure(_ number: Int32, _ verb: String, _ path: String) -> FileError {
+        HostFiles.failure(number, verb, full(path))
+    }
+
+    /// What a call that failed with `number` comes to, in the system's words.
+    static func failure(_ number: Int32, _ verb: String, _ path: String) -> FileError {
         let remedy: FileError.Remedy =
             switch number {
             case ENOSPC, EDQUOT: .makeRoom
@@ -19,7 +24,7 @@ package struct HostFiles: DurableFiles {
             }
         // Safety: strerror answers a terminated string for every number.
         let words = unsafe String(cString: strerror(number))
-        return FileError(number: number, sentence: "\(verb) \(full(path)): \(words)", remedy: remedy)
+        return FileError(number: number, sentence: "\(verb) \(path): \(words)", remedy: remedy)
     }
 
     /// Calls the system again as long as a signal interrupts it.

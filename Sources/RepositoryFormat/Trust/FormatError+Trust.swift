@@ -1,6 +1,6 @@
 extension FormatError {
     /// Signed by somebody who may not say it: skipped and reported, never waited for.
-    static func void(_ what: String) -> FormatError {
+    package static func void(_ what: String) -> FormatError {
         FormatError(code: .void, sentence: what, remedy: .reject)
     }
 

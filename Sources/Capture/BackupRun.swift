@@ -1,0 +1,278 @@
+package import BackupModel
+package import GuestSource
+package import Repository
+package import RepositoryFormat
+
+// One backup run
+// --------------
+// source → region → chunks → packs, region by region: each of a fixed number of workbenches holds one region, and whoever
+// finishes takes the next. Regions come back in any order and go into the map in theirs. Nothing is visible before the
+// commit; what was put before an interruption is found again by the next run.
+
+/// A disk to be backed up.
+package enum BackupDisk {
+    /// An image that was opened; closed by whoever opened it.
+    case image(name: String, source: any ImageSource)
+    /// A disk that arrives on standard input.
+    case standardInput(name: String)
+
+    var name: String {
+        switch self {
+        case .image(let name, _): name
+        case .standardInput(let name): name
+        }
+    }
+}
+
+/// How far a run is.
+package struct BackupProgress: Sendable {
+    /// Disk being read.
+    package var disk = ""
+    /// Bytes of all disks passed so far, holes included.
+    package var passed: UInt64 = 0
+    /// Bytes of all disks; `nil` while one of unknown size is read.
+    package var total: UInt64?
+    /// Bytes read.
+    package var read: UInt64 = 0
+    /// Bytes of chunks that the repository did not have.
+    package var new: UInt64 = 0
+    /// Bytes of packs put.
+    package var stored: UInt64 = 0
+}
+
+/// What a run is told.
+package struct BackupPlan: Sendable {
+    /// The guest.
+    package var guest: GuestID
+    /// Its name.
+    package var label: String
+    /// The instant the disks were taken: nanoseconds since 1970, UTC.
+    package var takenAt: UInt64
+    /// Name of this host.
+    package var host: String
+    /// Program and version.
+    package var tool: String
+    /// The point it builds on.
+    package var base: PointID?
+    /// Regions in work at once; memory is about 50 MiB each.
+    package var workers: Int
+    /// zstd level, 1 … 19.
+    package var level: Int
+    /// Gives the time: nanoseconds since 1970, UTC.
+    package var now: @Sendable () -> UInt64
+
+    /// A plan from its fields.
+    package init(
+        guest: GuestID, label: String, takenAt: UInt64, host: String, tool: String, base: PointID?, workers: Int,
+        level: Int = 1, now: @escaping @Sendable () -> UInt64
+    ) {
+        self.guest = guest
+        self.label = label
+        self.takenAt = takenAt
+        self.host = host
+        self.tool = tool
+        self.base = base
+        self.workers = workers
+        self.level = level
+        self.now = now
+    }
+}
+
+/// Backs up disks into a session and commits one restore point.
+package struct BackupRun: ~Copyable {
+    private let session: WritingSession
+    private let plan: BackupPlan
+    private let parameters: ImageParameters
+    private let structure: StructureWriter
+    private let benches: [RegionWorkbench]
+    private var chain: SessionChain
+    private var progress = BackupProgress()
+    private var roots: [Hash256] = []
+    private let report: (BackupProgress) -> Void
+
+    /// - Parameter report: called after each region, by the task that runs the backup.
+    /// - Throws: ``RepositoryError`` when the credential cannot write.
+    package init(
+        _ session: WritingSession, plan: BackupPlan, report: @escaping (BackupProgress) -> Void = { _ in }
+    ) throws {
+        let defaults = session.repository.chain.defaults
+        var parameters = ImageParameters()
+        parameters.leafByteCount = defaults.leaf
+        parameters.regionByteCount = defaults.region
+        parameters.fanOut = defaults.fanOut
+        parameters.minimum = defaults.minimum
+        parameters.maximum = defaults.maximum
+        parameters.zeroRunMinimum = defaults.zeroRun
+        parameters.threshold = defaults.threshold
+        parameters.boundaryEpoch = session.keys.domain.epoch
+        let sizes = parameters
+        let structure = try StructureWriter(session, packByteCount: Int(defaults.pack))
+        let benches = try (0..<plan.workers).map { _ in
+            try RegionWorkbench(session, parameters: sizes, packByteCount: Int(defaults.pack), level: plan.level)
+        }
+        self.session = session
+        self.plan = plan
+        self.parameters = sizes
+        self.structure = structure
+        self.benches = benches
+        chain = SessionChain(session)
+        self.report = report
+    }
+
+    /// Reads all disks and commits.
+    ///
+    /// Interrupted or failed, it names what it has put in a checkpoint, so that the next run need not upload it again, and
+    /// throws what went wrong.
+    /// - Throws: ``SourceError`` when a source cannot be read or changed meanwhile: no point is made; ``RepositoryError``;
+    ///   `CancellationError`.
+    package consuming func run(_ disks: [BackupDisk]) async throws -> RestorePointRecord {
+        let started = plan.now()
+        do {
+            progress.total = BackupRun.total(disks)
+            var images: [RestorePointRecord.Image] = []
+            for disk in disks { images.append(try await capture(disk)) }
+            for case .image(_, let source) in disks { try await source.confirmUnchanged() }
+            try await flush()
+            guard let identifier = PointID(bytes: session.randomBytes(16)) else {
+                preconditionFailure("16 bytes make an id")
+            }
+            var point = RestorePointRecord(
+                identifier: identifier, guest: plan.guest, label: plan.label, takenAt: plan.takenAt,
+                consistency: "crash", trust: "scanned", host: plan.host, tool: plan.tool, images: images,
+                base: plan.base, startedAt: started, endedAt: plan.now(), volume: RestorePointRecord.Volume())
+            point.volume.read = progress.read
+            point.volume.changed = progress.read
+            point.volume.new = progress.new
+            point.volume.stored = session.stored
+            try await chain.commit(point)
+            return point
+        } catch {
+            // Best effort: what cannot be named now is found through the host's own list by the next run.
+            await keepWhatIsThere()
+            throw error
+        }
+    }
+
+    private static func total(_ disks: [BackupDisk]) -> UInt64? {
+        var total: UInt64 = 0
+        for disk in disks {
+            guard case .image(_, let source) = disk else { return nil }
+            total += source.byteCount
+        }
+        return total
+    }
+
+    private mutating func keepWhatIsThere() async {
+        // A cancelled task cancels what it calls; the last words are spoken all the same.
+        do {
+            try await flush()
+            try await chain.checkpoint(roots: roots)
+        } catch { return }
+    }
+
+    private func flush() async throws {
+        for bench in benches { try await bench.flush() }
+        try await structure.flush()
+    }
+
+    private mutating func capture(_ disk: BackupDisk) async throws -> RestorePointRecord.Image {
+        progress.disk = disk.name
+        var assembler = MapAssembler(parameters: parameters, writer: structure)
+        let byteCount: UInt64
+        let format: String
+        switch disk {
+        case .image(_, let source):
+            var feed = ImageFeed(source, regionByteCount: UInt64(parameters.regionByteCount))
+            try await captureRegions(into: &assembler, source: source) { _ in try await feed.next() }
+            byteCount = source.byteCount
+            format = source.summary.format.name
+        case .standardInput:
+            var input = try StandardInputSource()
+            var number = 0
+            let region = UInt64(parameters.regionByteCount)
+            try await captureRegions(into: &assembler, source: nil) { bench in
+                let count = try await bench.fill(from: &input)
+                guard count > 0 else { return nil }
+                defer { number += 1 }
+                return RegionJob(
+                    number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [])
+            }
+            byteCount = input.byteCount
+            format = ImageFormat.raw.name
+        }
+        let root = try await assembler.finish(byteCount: byteCount)
+        return RestorePointRecord.Image(
+            name: disk.name, kind: "disk", byteCount: byteCount, format: format, root: root,
+            domain: session.keys.domain.id)
+    }
+
+    /// Runs the workbenches over the regions that `next` gives out, and puts leaves into the map in order.
+    private mutating func captureRegions(
+        into assembler: inout MapAssembler, source: (any ImageSource)?,
+        next: (RegionWorkbench) async throws -> RegionJob?
+    ) async throws {
+        try await withThrowingTaskGroup(of: RegionResult.self) { group in
+            var idle = benches
+            var isAtEnd = false
+            var waiting: [Int: RegionResult] = [:]
+            var holes: [Int: UInt64] = [:]
+            var expected = 0
+            while true {
+                while !isAtEnd, let bench = idle.last {
+                    try Task.checkCancellation()
+                    guard let job = try await next(bench) else {
+                        isAtEnd = true
+                        break
+                    }
+                    if job.isHole {
+                        holes[job.number] = job.extent.length
+                    } else {
+                        idle.removeLast()
+                        group.addTask { try await bench.capture(job, from: source) }
+                    }
+                    try await drain(&expected, results: &waiting, holes: &holes, into: &assembler)
+                }
+                guard let result = try await group.next() else { break }
+                idle.append(result.bench)
+                waiting[result.number] = result
+                try await drain(&expected, results: &waiting, holes: &holes, into: &assembler)
+            }
+        }
+    }
+
+    private mutating func drain(
+        _ expected: inout Int, results: inout [Int: RegionResult], holes: inout [Int: UInt64],
+        into assembler: inout MapAssembler
+    ) async throws {
+        while true {
+            if let length = holes.removeValue(forKey: expected) {
+                let leaf = UInt64(parameters.leafByteCount)
+                for _ in 0..<((length + leaf - 1) / leaf) { try await assembler.append(leaf: nil) }
+                progress.passed += length
+            } else if let result = results.removeValue(forKey: expected) {
+                for leaf in result.leaves {
+                    guard let leaf else {
+                        try await assembler.append(leaf: nil)
+                        continue
+                    }
+                    let identifier = try await structure.store(leaf, kind: .mapLeaf)
+                    roots.append(identifier)
+                    try await assembler.append(leaf: identifier)
+                }
+                progress.read += result.readByteCount
+                progress.new += result.newByteCount
+                progress.passed += UInt64(parameters.regionByteCount)
+            } else {
+                return
+            }
+            expected += 1
+            if let total = progress.total { progress.passed = min(progress.passed, total) }
+            progress.stored = session.stored
+            report(progress)
+            if chain.isCheckpointDue {
+                try await chain.checkpoint(roots: roots)
+                roots = []
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+package import BackupModel
+package import Effects
+package import RepositoryFormat
+
+/// What a host remembers about one repository, outside of it: its writer key, what it has seen, what it began.
+///
+/// Losing all of it costs nothing but a new enrolment. A copy of it on another machine is noticed there or here, because a
+/// session that stands in the log and was never begun here can only come from a copy (``foreignSessions(in:)``).
+package struct HostState: Sendable {
+    /// A pack that a session finished before any entry named it.
+    package struct FinishedPack: Hashable, Sendable {
+        /// Its key.
+        package let key: ObjectKey
+        /// Size in bytes.
+        package let byteCount: UInt64
+        /// Structure or content.
+        package let objectClass: ObjectClass
+    }
+
+    /// What the host has seen of the repository.
+    package struct Memory: Hashable, Sendable {
+        /// Last statement of the owner chain.
+        package var owner: OwnerHead
+        /// Last slot of the control log; `nil` before the first.
+        package var log: LogHead?
+        /// Incarnation of the store.
+        package var incarnation: UInt32
+        /// Last entries of this host's own sessions.
+        package var sessions: [SessionHead]
+
+        /// A memory from its fields.
+        package init(owner: OwnerHead, log: LogHead?, incarnation: UInt32, sessions: [SessionHead]) {
+            self.owner = owner
+            self.log = log
+            self.incarnation = incarnation
+            self.sessions = sessions
+        }
+    }
+
+    private let files: any DurableFiles
+    private let folder: String
+    private let randomness: Randomness
+
+    /// Makes the folders that are missing.
+    ///
+    /// - Parameter files: Dozo's state folder, private to its user.
+    /// - Throws: ``RepositoryError``, `storage`.
+    package init(files: any DurableFiles, repository: RepositoryID, randomness: Randomness) throws {
+        self.files = files
+        self.randomness = randomness
+        folder = "repositories/\(repository)"
+        try HostState.translating {
+            for path in ["repositories", folder, "\(folder)/sessions"] {
+                _ = try files.makeFolder(path)
+                try files.syncFolder(
+                    path.contains("/") ? String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]) : "")
+            }
+        }
+    }
+
+    private static func translating<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as FileError {
+            throw RepositoryError(
+                .storage, "\(error.sentence) (the state folder)", error.remedy == .inspect ? .retry : .askOperator)
+        }
+    }
+
+    private func file(_ name: String) -> StateFile {
+        StateFile(files: files, folder: folder, name: name, randomness: randomness)
+    }
+
+    // MARK: Writer key
+
+    /// The credential this host writes with; `nil` before it was enrolled.
+    package func writerCredential() throws -> Credential? {
+        guard let bytes = try HostState.translating({ try file("writer").read() }) else { return nil }
+        do { return try Credential(decoding: bytes, of: "the writer key in the state folder") } catch let error {
+            throw RepositoryError.format(error)
+        }
+    }
+
+    /// Keeps the credential this host writes with.
+    package func keep(writerCredential credential: Credential) throws {
+        try HostState.translating { try file("writer").write(credential.encoded) }
+    }
+
+    // MARK: Memory
+
+    /// What this host remembers; `nil` when it has not seen the repository yet.
+    package func memory() throws -> Memory? {
+        guard let bytes = try HostState.translating({ try file("heads").read() }) else { return nil }
+        let what = "the memory of the repository in the state folder"
+        do throws(FormatError) {
+            let fields = try RecordFields(RecordValue(decoding: bytes[...], of: what), of: what)
+            let heads = try Heads(fields.value("heads"), of: what)
+            return Memory(
+                owner: OwnerHead(number: heads.owner.number, hash: heads.owner.hash), log: heads.log,
+                incarnation: try fields.word("incarnation"), sessions: heads.sessions)
+        } catch { throw RepositoryError.format(error) }
+    }
+
+    /// Remembers.
+    package func keep(memory: Memory) throws {
+        let heads = Heads(
+            owner: (memory.owner.number, memory.owner.hash), log: memory.log,
+            sessions: memory.sessions.suffix(FormatLimits.headCount))
+        let value: RecordValue = .map([
+            "heads": heads.value, "incarnation": .unsigned(UInt64(memory.incarnation)),
+        ])
+        try HostState.translating { try file("heads").write(value.encoded) }
+    }
+
+    // MARK: Guests
+
+    /// Guests this host has backed up, by name.
+    package func guests() throws -> [String: GuestID] {
+        guard let bytes = try HostState.translating({ try file("guests").read() }) else { return [:] }
+        guard case .map(let members)? = try? RecordValue(decoding: bytes[...], of: "guests") else { return [:] }
+        return members.compactMapValues { value in
+            guard case .bytes(let bytes) = value else { return nil }
+            return GuestID(bytes: bytes)
+        }
+    }
+
+    /// Keeps the id under which a guest's name is known here.
+    package func keep(guest: GuestID, named name: String) throws {
+        var guests = try guests()
+        guard guests[name] != guest else { return }
+        guests[name] = guest
+        let value: RecordValue = .map(guests.mapValues { .bytes($0.bytes) })
+        try HostState.translating { try file("guests").write(value.encoded) }
+    }
+
+    // MARK: Sessions
+
+    private func sessionFolder(_ session: SessionID) -> String { "\(folder)/sessions/\(session)" }
+
+    /// States, before a slot is claimed, that this host begins a session.
+    package func begin(_ session: SessionID) throws {
+        try HostState.translating {
+            _ = try files.makeFolder(sessionFolder(session))
+            try files.syncFolder("\(folder)/sessions")
+        }
+    }
+
+    /// Every session that this host ever began and has not forgotten.
+    package func begunSessions() throws -> Set<SessionID> {
+        Set(
+            try HostState.translating { try files.names(in: "\(folder)/sessions") }.compactMap {
+                SessionID(hexadecimal: $0)
+            })
+    }
+
+    /// States that the session has finished a pack: durable before anything may rely on it.
+    package func finished(_ pack: FinishedPack, in session: SessionID) throws {
+        let name = "\(pack.key)-\(pack.byteCount)-\(pack.objectClass.rawValue)"
+        try HostState.translating {
+            try files.writeNew("\(sessionFolder(session))/\(name)", [])
+            try files.syncFolder(sessionFolder(session))
+        }
+    }
+
+    /// Packs that the session finished, by what it stated.
+    package func finishedPacks(in session: SessionID) throws -> [FinishedPack] {
+        try HostState.translating { try files.names(in: sessionFolder(session)) }.sorted().compactMap { name in
+            let parts = name.split(separator: "-")
+            guard parts.count == 3, let byteCount = UInt64(parts[1]), let number = UInt8(parts[2]),
+                let objectClass = ObjectClass(rawValue: number)
+            else { return nil }
+            let halves = parts[0].split(separator: ".")
+            guard halves.count == 2, let hash = Hash256(hexadecimal: halves[0]), let generation = UInt32(halves[1])
+            else { return nil }
+            return FinishedPack(
+                key: ObjectKey(hash: hash, generation: generation), byteCount: byteCount, objectClass: objectClass)
+        }
+    }
+
+    /// Forgets the packs of a session that an outcome has named since; that the session was begun here stays.
+    package func forgetFinishedPacks(of session: SessionID) throws {
+        try HostState.translating {
+            for name in try files.names(in: sessionFolder(session)) {
+                try files.remove("\(sessionFolder(session))/\(name)")
+            }
+        }
+    }
+}
+
+extension HostState {
+    /// Sessions that stand in the log under this host's key and were never begun here.
+    package func foreignSessions(in view: RepositoryView, writer: Hash256) throws -> [SessionID] {
+        let begun = try begunSessions()
+        return view.sessions.filter { $0.signer == writer && !begun.contains($0.session) }.map(\.session)
+    }
+
+    /// Refuses when the store does not show what this host has seen of it.
+    ///
+    /// - Throws: ``RepositoryError``, `refused`.
+    package func check(_ view: RepositoryView, chain: OwnerChain) throws {
+        guard let memory = try memory() else { return }
+        if let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
+        let advice =
+            "nothing was changed; if the store was put back on purpose, state so with `dozo doctor --new-incarnation`"
+        let identity = view.log.identity
+        guard identity.incarnation >= memory.incarnation else {
+            throw RepositoryError(
+                .refused,
+                "the store shows incarnation \(identity.incarnation), and this host has seen \(memory.incarnation): it went back to an earlier state; \(advice)"
+            )
+        }
+        // What was seen of an earlier incarnation may be gone; that is what a new one states.
+        guard identity.incarnation == memory.incarnation else { return }
+        if let log = memory.log, !view.log.slots.contains(where: { $0.slot == log.slot && $0.hash == log.hash }) {
+            throw RepositoryError(
+                .refused,
+                "the store does not show \(log.slot) of the control log, which this host has seen: it went back to an earlier state or hides it; \(advice)"
+            )
+        }
+        for head in memory.sessions {
+            let session = view.sessions.first { $0.session == head.session }
+            let entry = session?.entries.first { $0.number == head.number }
+            guard entry?.hash == head.hash else {
+                throw RepositoryError(
+                    .refused,
+                    "the store does not show entry \(head.number) of session \(head.session), which this host has written: it went back to an earlier state, lost it or hides it; \(advice)"
+                )
+            }
+        }
+    }
+}

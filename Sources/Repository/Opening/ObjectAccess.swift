@@ -1,0 +1,79 @@
+import BackupModel
+package import ObjectStorage
+package import RepositoryFormat
+
+/// Reads and puts the objects of one repository in one store by their names.
+package struct ObjectAccess: Sendable {
+    /// Puts and reads that gave no answer are tried so often before an error says so.
+    package static let attempts = 8
+
+    /// Where the objects are.
+    package let store: any ObjectStore
+
+    /// Wraps a store.
+    package init(store: any ObjectStore) { self.store = store }
+
+    /// The name of an object as the store takes it.
+    ///
+    /// - Precondition: the text is one of the format's names.
+    package static func name(_ text: String) -> ObjectName {
+        guard let name = ObjectName(text) else { preconditionFailure("\(text) is a name of the format") }
+        return name
+    }
+
+    /// The whole object, or `nil` when the store shows none.
+    package func bytes(_ name: String) async throws -> [UInt8]? {
+        try await RepositoryError.translating { try await store.get(ObjectAccess.name(name)) }
+    }
+
+    /// A range of an object.
+    ///
+    /// - Throws: ``RepositoryError``, `damaged` when the object is gone or shorter.
+    package func bytes(_ name: String, range: Range<Int>) async throws -> [UInt8] {
+        let found = try await RepositoryError.translating {
+            try await store.get(ObjectAccess.name(name), offset: UInt64(range.lowerBound), count: range.count)
+        }
+        guard let found else { throw RepositoryError(.damaged, "\(name) is missing from the store", .repair) }
+        guard found.count == range.count else {
+            throw RepositoryError(
+                .damaged, "\(name) is cut short: \(range.upperBound) bytes are needed", .repair)
+        }
+        return found
+    }
+
+    /// Size of an object in bytes; `nil` when the store shows none.
+    package func byteCount(_ name: String) async throws -> UInt64? {
+        try await RepositoryError.translating { try await store.byteCount(of: ObjectAccess.name(name)) }
+    }
+
+    /// A small object, parsed, its signature not checked; `nil` when the store shows none.
+    package func object(
+        _ name: String, kind: ObjectKind, repository: RepositoryID?
+    ) async throws -> SignedObject? {
+        guard let bytes = try await bytes(name) else { return nil }
+        return try await RepositoryError.translating {
+            try SignedObject(parsing: bytes, name: name, kind: kind, repository: repository)
+        }
+    }
+
+    /// Puts an object and learns whose bytes hold the name; asks again while the store does not decide.
+    ///
+    /// - Returns: ``PutAnswer/mine`` or ``PutAnswer/theirs(_:)``, never unknown.
+    /// - Throws: ``RepositoryError``: `storage` after ``attempts`` answers that did not decide.
+    package func put(_ name: String, _ bytes: [UInt8]) async throws -> PutAnswer {
+        try await RepositoryError.translating {
+            var reason = ""
+            for _ in 0..<ObjectAccess.attempts {
+                switch try await store.putIfAbsent(ObjectAccess.name(name), bytes) {
+                case .mine: return .mine
+                case .theirs(let winner): return .theirs(winner)
+                case .unknown(let why): reason = why
+                }
+            }
+            throw RepositoryError(
+                .storage,
+                "the store does not say whether \(name) was stored (\(reason)); nothing is lost: look with "
+                    + "`dozo points` whether the point is there, and run the backup again if not", .retry)
+        }
+    }
+}

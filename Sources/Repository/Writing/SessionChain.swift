@@ -1,0 +1,126 @@
+package import BackupModel
+import ChunkEncryption
+import Effects
+import ObjectStorage
+package import RepositoryFormat
+import Synchronization
+
+/// The entries of a session that writes. One task holds it: entries follow each other.
+package struct SessionChain: ~Copyable {
+    /// Packs after which a checkpoint is due: what a crash leaves for the host's own list to remember.
+    package static let packsPerCheckpoint = 16
+    /// Index entries of one run.
+    static let entriesPerRun = 1 << 18
+
+    private let session: WritingSession
+    private var number: UInt32 = 0
+    private var previous: Hash256
+
+    /// The chain of a session that has no entry yet.
+    package init(_ session: WritingSession) {
+        self.session = session
+        previous = session.slot.hash
+    }
+
+    /// Whether enough packs were put since the last entry.
+    package var isCheckpointDue: Bool {
+        session.pending.withLock { pending in
+            pending.packs.count >= SessionChain.packsPerCheckpoint || pending.entryCount >= SessionChain.entriesPerRun
+        }
+    }
+
+    /// Names everything that was put since the last entry, so that the next session finds it.
+    ///
+    /// - Parameter roots: ids of map leaves that were finished since the last checkpoint.
+    /// - Throws: ``RepositoryError``.
+    package mutating func checkpoint(roots: [Hash256]) async throws {
+        let record = Record(
+            kind: Record.checkpointRootsKind, isCritical: false,
+            body: .map(["roots": .array(roots.map { .bytes($0.bytes) })]))
+        try await put(.checkpoint, records: roots.isEmpty ? [] : [record])
+    }
+
+    /// Makes a restore point true, and remembers on the host what was seen and written.
+    ///
+    /// All packs that the point leans on have been put.
+    /// - Throws: ``RepositoryError``: `refused` when a sweep has fenced the session; `storage`.
+    package mutating func commit(_ point: RestorePointRecord) async throws {
+        try await put(.commit, records: [point.record])
+        let session = session
+        var memory =
+            try session.state.memory()
+            ?? HostState.Memory(
+                owner: session.repository.chain.head, log: nil, incarnation: session.slot.slot.incarnation, sessions: []
+            )
+        memory.owner = session.repository.chain.head
+        memory.log = session.view.log.head
+        memory.incarnation = session.slot.slot.incarnation
+        memory.sessions.append(
+            SessionHead(writer: session.writer, session: session.session, number: number - 1, hash: previous))
+        try session.state.keep(memory: memory)
+        for dead in session.adopted + [session.session] { try session.state.forgetFinishedPacks(of: dead) }
+    }
+
+    private mutating func put(_ action: SessionEntry.Action, records: [Record]) async throws {
+        let taken = session.pending.withLock { pending in
+            defer { pending = WritingSession.Pending() }
+            return pending
+        }
+        var inventory = Inventory()
+        inventory.packs = taken.packs
+        inventory.runs = try await putRuns(taken)
+        let draft = SessionEntry.Draft(
+            writer: session.writer, session: session.session, number: number, previous: previous,
+            slot: session.slot.slot, action: action, heads: session.repository.heads(session.view),
+            inventory: inventory, records: records)
+        let object = try SessionEntry.compose(
+            draft, recipient: try session.keys.recipient(.structure), signer: session.signer,
+            randomness: session.randomness)
+        let name = ObjectPaths.sessionEntry(writer: session.writer, session: session.session, number: number)
+        switch try await session.repository.access.put(name, object.bytes) {
+        case .mine:
+            number += 1
+            previous = object.hash
+        case .theirs:
+            throw RepositoryError(
+                .refused,
+                "somebody ended this session at \(name) because it seemed silent; nothing is lost, run the backup again",
+                .retry)
+        case .unknown: preconditionFailure("a put is asked about until it is decided")
+        }
+    }
+
+    /// Index runs over the packs; more than one when there are very many blobs.
+    private func putRuns(_ pending: WritingSession.Pending) async throws -> [Inventory.Run] {
+        var runs: [Inventory.Run] = []
+        var packs: [ObjectKey] = []
+        var entries: [IndexEntry] = []
+        for (position, pack) in pending.entries.enumerated() {
+            for (ordinal, entry) in pack.entries.enumerated() where entry.kind != .padding {
+                entries.append(
+                    IndexEntry(identifier: entry.identifier, pack: UInt32(packs.count), ordinal: UInt32(ordinal)))
+            }
+            packs.append(pack.key)
+            let isLast = position == pending.entries.count - 1
+            guard !entries.isEmpty, isLast || entries.count >= SessionChain.entriesPerRun else { continue }
+            runs.append(try await putRun(entries, packs: packs))
+            (packs, entries) = ([], [])
+        }
+        return runs
+    }
+
+    private func putRun(_ entries: [IndexEntry], packs: [ObjectKey]) async throws -> Inventory.Run {
+        let keys = session.keys
+        let run = IndexRunBuilder.run(
+            entries: entries, packs: packs, merged: [], repository: keys.repository, domain: keys.domain.id,
+            keyEpoch: keys.domain.epoch, indexKey: try keys.indexKey(), signer: session.signer,
+            randomness: session.randomness.bytes(SealedSection.saltByteCount))
+        let key = ObjectKey(hash: run.hash, generation: session.slot.slot.epoch)
+        guard case .mine = try await session.repository.access.put(key.runName, run.bytes) else {
+            throw RepositoryError(
+                .damaged, "\(key.runName) holds other bytes than those it is named after; run `dozo verify`", .repair)
+        }
+        session.count(stored: run.bytes.count)
+        return Inventory.Run(key: key, byteCount: UInt64(run.bytes.count))
+    }
+}

@@ -1,0 +1,235 @@
+package import BackupModel
+import ChunkEncryption
+package import Effects
+import ObjectStorage
+package import RepositoryFormat
+import Synchronization
+
+// A session that writes
+// ---------------------
+// The order is the contract (design §4.7): remember the session on the host, claim a slot, only then read any index; put
+// packs, then the index run that lists them, then the entry that names both. Nothing is visible before its entry won its
+// place, and an entry is put only when everything it names is durable.
+//
+// Packs may be put from several tasks at once. Entries are put by one task, the one that holds the ``SessionChain``.
+
+/// A session that has claimed its slot and may add to the repository.
+package final class WritingSession: Sendable {
+    /// Ends of earlier sessions that one slot states; the rest waits for the next slot.
+    static let statedEndLimit = 16
+
+    struct Pending {
+        var packs: [Inventory.Pack] = []
+        var entries: [(key: ObjectKey, entries: [PackEntry])] = []
+        var entryCount = 0
+    }
+
+    /// The repository it writes into.
+    package let repository: OpenRepository
+    /// Keys of the domain it writes into.
+    package let keys: RepositoryKeys
+    /// What the repository held when the slot was claimed.
+    package let view: RepositoryView
+    /// Where its blobs stand.
+    package let index: ChunkIndex
+    /// Directories and keys of its packs.
+    package let shelf: PackShelf
+    /// Name of this session.
+    package let session: SessionID
+    /// The claimed slot.
+    package let slot: LogHead
+    /// What the host remembers.
+    package let state: HostState
+    let signer: SigningKey
+    let randomness: Randomness
+    /// Sessions whose finished packs this one took over.
+    let adopted: [SessionID]
+    private let claims = Mutex<Set<Hash256>>([])
+    let pending: Mutex<Pending>
+    private let storedByteCount = Mutex<UInt64>(0)
+
+    private init(
+        repository: OpenRepository, keys: RepositoryKeys, view: RepositoryView, index: ChunkIndex, shelf: PackShelf,
+        session: SessionID, slot: LogHead, state: HostState, signer: SigningKey, randomness: Randomness,
+        adopted: [SessionID], pending: Pending
+    ) {
+        self.repository = repository
+        self.keys = keys
+        self.view = view
+        self.index = index
+        self.shelf = shelf
+        self.session = session
+        self.slot = slot
+        self.state = state
+        self.signer = signer
+        self.randomness = randomness
+        self.adopted = adopted
+        self.pending = Mutex(pending)
+    }
+
+    /// Name of this session's writer.
+    package var writer: WriterID { WriterID(fingerprint: signer.publicKey.fingerprint) }
+
+    /// Bytes of packs and runs put so far.
+    package var stored: UInt64 { storedByteCount.withLock { $0 } }
+
+    /// Begins a session.
+    ///
+    /// The caller makes sure that no other session with the same host state is running.
+    /// - Parameter bases: chooses the points that the session builds on, from what the repository shows.
+    /// - Throws: ``RepositoryError``: `refused` when the store went back, or when the host's key was used by a copy of the
+    ///   host; `roleLacksKey` when the credential may not write; `storage`; `damaged`.
+    package static func begin(
+        _ repository: OpenRepository, state: HostState, randomness: Randomness,
+        bases: (RepositoryView) -> [PointID] = { _ in [] }
+    ) async throws -> WritingSession {
+        try repository.requireFeatures(for: .read)
+        try repository.requireFeatures(for: .write)
+        guard let signer = repository.credential.signingKey, repository.credential.role != .maintainer else {
+            throw RepositoryError(
+                .roleLacksKey,
+                "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")
+        }
+        let keys = try repository.keys()
+        var log = try await repository.readLog()
+        let before = try await repository.view(of: log)
+        try state.check(before, chain: repository.chain)
+        let foreign = try state.foreignSessions(in: before, writer: signer.publicKey.fingerprint)
+        if let first = foreign.first {
+            throw RepositoryError(
+                .refused,
+                "session \(first) was written with this host's key and was never begun here: the state folder was copied to "
+                    + "another machine or put back to an earlier state; enrol this host anew (`dozo key enroll --renew`) before it writes again"
+            )
+        }
+        guard let session = SessionID(bytes: randomness.bytes(16)) else { preconditionFailure("16 bytes make an id") }
+        try state.begin(session)
+        let settled = try await settle(
+            before, repository: repository, keys: keys, signer: signer, randomness: randomness)
+        let claim = SlotClaim(repository: repository, signer: signer)
+        let slot = try await claim.open(
+            session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
+        // Only now: what is read before the claim may be swept away by somebody who has not seen it.
+        let view = try await repository.view(of: log)
+        let shelf = PackShelf(repository.access, keys: keys)
+        let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
+        let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
+        return WritingSession(
+            repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
+            state: state, signer: signer, randomness: randomness, adopted: adoption.sessions, pending: adoption.pending)
+    }
+
+    /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states yet.
+    private static func settle(
+        _ view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys, signer: SigningKey,
+        randomness: Randomness
+    ) async throws -> [LogSlot.Ended] {
+        let fingerprint = signer.publicKey.fingerprint
+        var stated = Set<SessionID>()
+        for slot in view.log.slots where slot.signer == fingerprint {
+            stated.formUnion(slot.content?.ended.map(\.session) ?? [])
+        }
+        var ended: [LogSlot.Ended] = []
+        for session in view.sessions where session.signer == fingerprint && !stated.contains(session.session) {
+            guard ended.count < statedEndLimit else { break }
+            var head = session.head
+            if !session.hasEnded, session.entries.last?.action != .commit {
+                head = try await abandon(
+                    session, view: view, repository: repository, keys: keys, signer: signer, randomness: randomness)
+            }
+            if let head { ended.append(LogSlot.Ended(session: head.session, number: head.number, hash: head.hash)) }
+        }
+        return ended
+    }
+
+    /// Puts `abandon` under the next number; whatever stands there afterwards is the session's end, or leaves it open.
+    private static func abandon(
+        _ session: ReadSession, view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys,
+        signer: SigningKey, randomness: Randomness
+    ) async throws -> SessionHead? {
+        let number = UInt32(session.entries.count)
+        let draft = SessionEntry.Draft(
+            writer: session.writer, session: session.session, number: number, previous: session.lastHash,
+            slot: session.slot.slot, action: .abandon, heads: repository.heads(view), inventory: Inventory(),
+            records: [])
+        let object = try SessionEntry.compose(
+            draft, recipient: try keys.recipient(.structure), signer: signer, randomness: randomness)
+        let name = ObjectPaths.sessionEntry(writer: session.writer, session: session.session, number: number)
+        // Should an entry of the dead session have arrived after all, it won; the next session meets it and states the end.
+        guard case .mine = try await repository.access.put(name, object.bytes) else { return nil }
+        return SessionHead(writer: session.writer, session: session.session, number: number, hash: object.hash)
+    }
+
+    /// Takes over packs that dead sessions of this host finished and never named (format page §11, "Adoption").
+    private static func adopt(
+        _ view: RepositoryView, index: ChunkIndex, shelf: PackShelf, slot: LogHead, session: SessionID, state: HostState
+    ) async throws -> (sessions: [SessionID], pending: Pending) {
+        let named = Set(view.packs.map(\.key))
+        var pending = Pending()
+        var sessions: [SessionID] = []
+        for dead in try state.begunSessions().sorted() where dead != session {
+            let packs = try state.finishedPacks(in: dead)
+            if packs.isEmpty { continue }
+            sessions.append(dead)
+            for pack in packs where !named.contains(pack.key) {
+                guard slot.slot.epoch <= pack.key.generation + 1,
+                    !view.condemned.contains(Ledger.Condemned(kind: .pack, key: pack.key)),
+                    let contents = try? await shelf.contents(of: pack.key),
+                    UInt64(contents.footer.packByteCount) == pack.byteCount
+                else { continue }
+                index.add(pack.key, entries: contents.entries)
+                pending.packs.append(
+                    Inventory.Pack(
+                        key: pack.key, byteCount: pack.byteCount, objectClass: pack.objectClass,
+                        domain: contents.header.domain))
+                pending.entries.append((pack.key, contents.entries))
+                pending.entryCount += contents.entries.count
+            }
+        }
+        return (sessions, pending)
+    }
+
+    // MARK: Adding blobs
+
+    /// Whether the caller must store the blob: nobody in this session has claimed it, and the repository lacks it.
+    ///
+    /// After `true` the caller stores the blob or fails the whole session.
+    package func claim(_ identifier: Hash256) async throws -> Bool {
+        guard claims.withLock({ $0.insert(identifier).inserted }) else { return false }
+        return try await !index.contains(identifier)
+    }
+
+    /// What a worker needs to fill packs of one class.
+    package func packSettings(_ objectClass: ObjectClass, targetByteCount: Int) throws -> PackBuilder.Settings {
+        PackBuilder.Settings(
+            recipient: try keys.recipient(objectClass), indexKey: try keys.indexKey(), signer: signer,
+            randomness: randomness, targetByteCount: targetByteCount)
+    }
+
+    /// Puts a finished pack and remembers on the host that it is there. Durable when it returns.
+    ///
+    /// - Throws: ``RepositoryError``: `storage`; `damaged` when the name holds other bytes.
+    package func put(_ pack: FinishedPack, objectClass: ObjectClass) async throws {
+        let key = ObjectKey(hash: pack.hash, generation: slot.slot.epoch)
+        guard case .mine = try await repository.access.put(key.packName, pack.bytes) else {
+            throw RepositoryError(
+                .damaged, "\(key.packName) holds other bytes than those it is named after; run `dozo verify`", .repair)
+        }
+        try state.finished(
+            HostState.FinishedPack(key: key, byteCount: UInt64(pack.bytes.count), objectClass: objectClass), in: session
+        )
+        storedByteCount.withLock { $0 += UInt64(pack.bytes.count) }
+        pending.withLock { pending in
+            pending.packs.append(
+                Inventory.Pack(
+                    key: key, byteCount: UInt64(pack.bytes.count), objectClass: objectClass, domain: keys.domain.id))
+            pending.entries.append((key, pack.entries))
+            pending.entryCount += pack.entries.count
+        }
+    }
+
+    /// Unpredictable bytes from the source that the session was begun with.
+    package func randomBytes(_ count: Int) -> [UInt8] { randomness.bytes(count) }
+
+    func count(stored byteCount: Int) { storedByteCount.withLock { $0 += UInt64(byteCount) } }
+}
