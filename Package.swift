@@ -17,8 +17,10 @@ let hot: [SwiftSetting] = strict + [.unsafeFlags(["-O"], .when(configuration: .d
 
 let package = Package(
     name: "dozo",
-    products: [],
-    dependencies: [],
+    products: [.executable(name: "dozo", targets: ["dozo"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+    ],
     targets: [
         // C libraries, each used by exactly one module.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -51,6 +53,14 @@ let package = Package(
         .target(
             name: "Recovery",
             dependencies: ["BackupModel", "Effects", "RepositoryFormat", "Repository"], swiftSettings: hot),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
+                "Repository", "Capture", "Recovery",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
+        .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),

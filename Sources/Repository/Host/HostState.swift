@@ -112,22 +112,57 @@ package struct HostState: Sendable {
 
     // MARK: Guests
 
-    /// Guests this host has backed up, by name.
-    package func guests() throws -> [String: GuestID] {
-        guard let bytes = try HostState.translating({ try file("guests").read() }) else { return [:] }
-        guard case .map(let members)? = try? RecordValue(decoding: bytes[...], of: "guests") else { return [:] }
-        return members.compactMapValues { value in
-            guard case .bytes(let bytes) = value else { return nil }
-            return GuestID(bytes: bytes)
+    /// What this host knows of a guest that it has backed up.
+    package struct Guest: Hashable, Sendable {
+        /// Its id.
+        package var identifier: GuestID
+        /// The last point that this host made of it.
+        package var base: PointID?
+        /// Formats of its disks, by name.
+        package var formats: [String: String]
+
+        /// A guest from its fields.
+        package init(identifier: GuestID, base: PointID?, formats: [String: String]) {
+            self.identifier = identifier
+            self.base = base
+            self.formats = formats
         }
     }
 
-    /// Keeps the id under which a guest's name is known here.
-    package func keep(guest: GuestID, named name: String) throws {
+    /// Guests this host has backed up, by name.
+    package func guests() throws -> [String: Guest] {
+        guard let bytes = try HostState.translating({ try file("guests").read() }) else { return [:] }
+        let what = "the list of guests in the state folder"
+        do throws(FormatError) {
+            var guests: [String: Guest] = [:]
+            let value = try RecordValue(decoding: bytes[...], of: what)
+            guard case .map(let members) = value else { throw .notCanonical(what) }
+            for (name, value) in members {
+                let fields = try RecordFields(value, of: what)
+                var formats: [String: String] = [:]
+                if case .map(let list) = try fields.value("formats") {
+                    for case (let disk, .text(let format)) in list { formats[disk] = format }
+                }
+                guests[name] = Guest(
+                    identifier: try fields.identifier("id"),
+                    base: fields.optional("base") == nil ? nil : try fields.identifier("base"), formats: formats)
+            }
+            return guests
+        } catch { throw RepositoryError.format(error) }
+    }
+
+    /// Keeps what is known of a guest under its name.
+    package func keep(guest: Guest, named name: String) throws {
         var guests = try guests()
-        guard guests[name] != guest else { return }
         guests[name] = guest
-        let value: RecordValue = .map(guests.mapValues { .bytes($0.bytes) })
+        let value: RecordValue = .map(
+            guests.mapValues { guest in
+                var members: [String: RecordValue] = [
+                    "id": .bytes(guest.identifier.bytes), "formats": .map(guest.formats.mapValues { .text($0) }),
+                ]
+                if let base = guest.base { members["base"] = .bytes(base.bytes) }
+                return .map(members)
+            })
         try HostState.translating { try file("guests").write(value.encoded) }
     }
 

@@ -23,7 +23,7 @@ package struct OpenRepository: Sendable {
     /// Who the owner is and whom it enrolled.
     package private(set) var chain: OwnerChain
     /// What the holder may do.
-    package let credential: Credential
+    package private(set) var credential: Credential
     /// Which store this is.
     package let identity: StoreIdentity
     /// Hash of the identity's object: what the first slot of the log names.
@@ -63,6 +63,13 @@ package struct OpenRepository: Sendable {
         let (identity, hash) = try await readIdentity(access, chain: chain)
         return OpenRepository(
             access: access, chain: chain, credential: credential, identity: identity, identityHash: hash)
+    }
+
+    /// The repository's id as the store claims it, believed by nobody: only to find what a host keeps about it.
+    package static func claimedRepository(_ store: any ObjectStore) async throws -> RepositoryID? {
+        let access = ObjectAccess(store: store)
+        return try await access.object(OwnerStatement.name(0), kind: .ownerStatement, repository: nil)?.header
+            .repository
     }
 
     /// Which key slots there are, as far as the store lists them, and those that cannot be read.
@@ -134,6 +141,16 @@ package struct OpenRepository: Sendable {
 
     /// The keys of the default domain that the credential holds.
     package func keys() throws -> RepositoryKeys { try RepositoryKeys(chain: chain, credential: credential) }
+
+    /// The same repository in the hands of another credential of it: an owner that goes on as this host's writer.
+    ///
+    /// - Precondition: the credential names the same owner.
+    package func acting(as credential: Credential) -> OpenRepository {
+        precondition(credential.owner == self.credential.owner, "both credentials are of one repository")
+        var other = self
+        other.credential = credential
+        return other
+    }
 
     /// Refuses when the repository has features that this program does not know and must know for the act.
     package func requireFeatures(for act: RepositoryAct) throws {

@@ -13,6 +13,15 @@ package struct RestorePoint: Hashable, Sendable {
     package let entry: UInt32
     /// The slot of that session; orders points of one writer without a clock.
     package let slot: SlotNumber
+
+    /// A point from its fields.
+    package init(record: RestorePointRecord, writer: WriterID, session: SessionID, entry: UInt32, slot: SlotNumber) {
+        self.record = record
+        self.writer = writer
+        self.session = session
+        self.entry = entry
+        self.slot = slot
+    }
 }
 
 /// What the slots, sessions and ledgers of a repository come to (format page §§10, 11): which outcomes count, and so which

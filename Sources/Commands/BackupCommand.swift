@@ -1,0 +1,192 @@
+import ArgumentParser
+import BackupModel
+import Capture
+import Effects
+import GuestSource
+import ObjectStorage
+import Repository
+import RepositoryFormat
+
+/// `dozo backup`: images of a guest into a new restore point.
+struct BackupCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "backup", abstract: "Back up disk images of a guest.",
+        discussion: """
+            Examples:
+              dozo backup -r /backup/dozo --guest web01 /images/web01.qcow2
+              dozo backup -r /backup/dozo --guest db01 --disk system=/dev/vg/db01 --disk data=/images/data.raw
+              ssh host cat disk.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
+
+            The images must not change while they are read: shut the guest down or take a snapshot first.
+            A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing twice.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Option(help: ArgumentHelp("Name of the guest, or its id.", valueName: "name"))
+    var guest: String
+    @Argument(help: ArgumentHelp("Disk images or block devices; - reads one from standard input.", valueName: "image"))
+    var images: [String] = []
+    @Option(help: ArgumentHelp("An image with a name for the disk; may be repeated.", valueName: "name=image"))
+    var disk: [String] = []
+    @Option(help: ArgumentHelp("Format of all images: raw, qcow2, vmdk, vhd, vhdx, vdi.", valueName: "format"))
+    var format: String?
+    @Flag(help: "Follow backing files outside of the image's own folder.")
+    var allowBacking = false
+    @Flag(help: "This is a new guest, although another one has the same name.")
+    var newGuest = false
+    @Option(help: ArgumentHelp("Regions in work at once, 1 to 16; by default one a processor.", valueName: "n"))
+    var jobs: Int?
+    @Option(help: ArgumentHelp("zstd level, 1 to 19.", valueName: "n"))
+    var compression = 1
+
+    func validate() throws {
+        guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
+        guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
+        guard !guest.isEmpty, guest.utf8.count <= 255 else {
+            throw ValidationError("a guest's name has 1 to 255 bytes")
+        }
+        if let format, ImageFormat(name: format) == nil {
+            throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
+        }
+    }
+
+    private struct Document: Encodable {
+        let point: PointDocument
+        let read_bytes: UInt64
+        let new_bytes: UInt64
+        let stored_bytes: UInt64
+        let seconds: Double
+    }
+
+    func run() async throws {
+        let named = try DiskArgument.parse(images: images, disks: disk)
+        let store = try options.store()
+        var repository = try await OpenRepository.open(store: store, key: try await accessKey(store))
+        let host = try HostContext(repository.chain.repository)
+        let lock = try host.lock()
+        defer { withExtendedLifetime(lock) {} }
+        let known = try await KnownGuest.find(guest, isNew: newGuest, repository: repository, host: host)
+        let writer = try await host.writer(&repository, label: HostPaths.hostName)
+        var disks: [BackupDisk] = []
+        let takenAt = SystemClock.system.wall()
+        do {
+            for argument in named { disks.append(try await open(argument, known: known)) }
+            let document = try await run(
+                disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
+            await close(disks)
+            try show(document)
+        } catch {
+            await close(disks)
+            throw error
+        }
+    }
+
+    /// What was given; else the key that this host keeps for the repository; else a question.
+    private func accessKey(_ store: DirectoryStore) async throws -> RepositoryAccessKey {
+        if let given = try options.givenKey() { return given }
+        if let kept = try await HostContext.keptCredential(for: store) { return .credential(kept) }
+        return try options.key()
+    }
+
+    private func open(_ argument: DiskArgument, known: KnownGuest) async throws -> BackupDisk {
+        guard argument.path != "-" else { return .standardInput(name: argument.name) }
+        let source = try await ImageOpener.open(
+            path: argument.path, format: format.flatMap(ImageFormat.init(name:)),
+            allowBacking: allowBacking ? .anywhere : .ownFolder,
+            recordedFormat: known.formats[argument.name].flatMap(ImageFormat.init(name:)),
+            options: OpenOptions(connections: jobs ?? min(16, HostPaths.processorCount)))
+        for line in source.summary.notes { options.note("note: \(Console.printable(line))") }
+        return .image(name: argument.name, source: source)
+    }
+
+    private func close(_ disks: [BackupDisk]) async {
+        for case .image(_, let source) in disks { await source.close() }
+    }
+
+    private func run(
+        _ disks: [BackupDisk], repository: OpenRepository, host: HostContext, known: KnownGuest, takenAt: UInt64
+    ) async throws -> Document {
+        let session = try await WritingSession.begin(
+            repository, state: host.state, randomness: .system, bases: { _ in known.base.map { [$0] } ?? [] })
+        for line in session.view.notes + session.index.notes { options.note("note: \(line)") }
+        let plan = BackupPlan(
+            guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
+            tool: "dozo \(DozoCommand.version)", base: known.base, workers: jobs ?? min(16, HostPaths.processorCount),
+            level: compression, now: SystemClock.system.wall)
+        let line = ProgressLine(isQuiet: options.quiet)
+        defer { line.clear() }
+        let run = try BackupRun(session, plan: plan) { progress in
+            line.show(
+                "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
+                more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
+        }
+        let record = try await run.run(disks)
+        var formats = known.formats
+        for image in record.images { formats[image.name] = image.format }
+        try host.state.keep(
+            guest: HostState.Guest(identifier: known.guest, base: record.identifier, formats: formats),
+            named: known.label)
+        let point = RestorePoint(
+            record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
+        return Document(
+            point: PointDocument(point), read_bytes: record.volume.read, new_bytes: record.volume.new,
+            stored_bytes: record.volume.stored, seconds: line.elapsed)
+    }
+
+    private func show(_ document: Document) throws {
+        if options.json { return try Console.json(document) }
+        let point = document.point
+        Console.result("point \(point.id)")
+        let size = point.disks.reduce(0) { $0 + $1.size_bytes }
+        options.note(
+            "\(Console.printable(point.guest)): \(point.disks.count == 1 ? "1 disk" : "\(point.disks.count) disks"), \(Console.size(size)); read \(Console.size(document.read_bytes)), new \(Console.size(document.new_bytes)), stored \(Console.size(document.stored_bytes)) in \(Console.duration(document.seconds))"
+        )
+        if point.disks.contains(where: { $0.size_bytes == 0 }) {
+            options.note("note: a disk is empty; was that meant?")
+        }
+    }
+}
+
+/// A disk of the command line: a name, and where to read it from.
+struct DiskArgument: Equatable {
+    let name: String
+    let path: String
+
+    /// Names bare images after their files, without the ending.
+    ///
+    /// - Throws: ``CommandFailure``, `usage`, for no disk, one name twice, or standard input twice.
+    static func parse(images: [String], disks: [String]) throws -> [DiskArgument] {
+        var found: [DiskArgument] = []
+        for text in disks {
+            guard let sign = text.firstIndex(of: "="), sign != text.startIndex, text.index(after: sign) != text.endIndex
+            else { throw CommandFailure(.usage, "--disk wants NAME=IMAGE, not \(Console.printable(text))") }
+            found.append(
+                DiskArgument(name: String(text[..<sign]), path: String(text[text.index(after: sign)...])))
+        }
+        for path in images { found.append(DiskArgument(name: defaultName(path), path: path)) }
+        guard !found.isEmpty else {
+            throw CommandFailure(.usage, "which image? give one or more, or - for standard input")
+        }
+        var names = Set<String>()
+        for disk in found {
+            guard disk.name.utf8.count <= 255 else {
+                throw CommandFailure(.usage, "a disk's name has at most 255 bytes")
+            }
+            guard names.insert(disk.name).inserted else {
+                throw CommandFailure(
+                    .usage, "two disks are called \(Console.printable(disk.name)); name them with --disk NAME=IMAGE")
+            }
+        }
+        guard found.count(where: { $0.path == "-" }) <= 1 else {
+            throw CommandFailure(.usage, "standard input can be read once only")
+        }
+        return found
+    }
+
+    private static func defaultName(_ path: String) -> String {
+        guard path != "-" else { return "disk" }
+        let file = path.split(separator: "/").last.map(String.init) ?? path
+        guard let dot = file.lastIndex(of: "."), dot != file.startIndex else { return file }
+        return String(file[..<dot])
+    }
+}

@@ -1,0 +1,18 @@
+import ArgumentParser
+
+/// `dozo`: the command line.
+struct DozoCommand: AsyncParsableCommand {
+    /// The program's version.
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "dozo", abstract: "Backup and disaster recovery for virtual machines.",
+        discussion: """
+            Exit status: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 no repository; 5 wrong key; 6 damaged data; \
+            7 refused for safety; 130 interrupted.
+            """,
+        version: version,
+        subcommands: [
+            InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self,
+        ])
+}

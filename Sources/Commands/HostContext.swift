@@ -1,0 +1,110 @@
+import BackupModel
+import ChunkEncryption
+import Effects
+import ObjectStorage
+import Repository
+import RepositoryFormat
+
+/// Dozo's state on this host: where it is, and what it says about one repository (mode 0700, never in the repository).
+struct HostContext {
+    /// Absolute path of the state folder.
+    let folder: String
+    /// What the host remembers about the repository.
+    let state: HostState
+    private let repository: RepositoryID
+
+    /// `$XDG_STATE_HOME/dozo`, else `/var/lib/dozo` for root and `~/.local/state/dozo` for others.
+    static func stateFolder() throws -> String {
+        if let home = Environment["XDG_STATE_HOME"] {
+            guard home.hasPrefix("/") else {
+                throw CommandFailure(.usage, "XDG_STATE_HOME is \(home), which is not an absolute path")
+            }
+            return home + "/dozo"
+        }
+        if HostPaths.isRoot { return "/var/lib/dozo" }
+        guard let home = Environment["HOME"] else {
+            throw CommandFailure(.usage, "neither XDG_STATE_HOME nor HOME is set: nowhere to keep this host's state")
+        }
+        return home + "/.local/state/dozo"
+    }
+
+    /// Opens the state, making its folders.
+    init(_ repository: RepositoryID) throws {
+        folder = try HostContext.stateFolder()
+        try HostPaths.makeFolders(folder)
+        state = try HostState(files: HostFiles(root: folder), repository: repository, randomness: .system)
+        self.repository = repository
+    }
+
+    /// The credential that this host keeps for the repository in a store; `nil` when it keeps none.
+    static func keptCredential(for store: DirectoryStore) async throws -> Credential? {
+        guard let repository = try await OpenRepository.claimedRepository(store) else { return nil }
+        return try HostContext(repository).state.writerCredential()
+    }
+
+    /// Waits for nobody: one session of a host writes at a time.
+    func lock() throws -> FileLock {
+        guard let lock = try FileLock(path: "\(folder)/repositories/\(repository)/lock") else {
+            throw CommandFailure(
+                .refused, "another backup of this host into this repository is running; start again when it is done")
+        }
+        return lock
+    }
+
+    /// The credential this host writes with: the one it keeps, or one that the owner enrols now.
+    ///
+    /// - Parameter repository: opened with any credential; gains the enrolment.
+    func writer(_ repository: inout OpenRepository, label: String) async throws -> Credential {
+        if repository.credential.role == .writer { return repository.credential }
+        if let kept = try state.writerCredential(), let key = kept.signingKey,
+            repository.chain.signer(key.publicKey.fingerprint) != nil
+        {
+            return kept
+        }
+        guard repository.credential.role == .owner else {
+            throw CommandFailure(
+                .wrongKey,
+                "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's or the passphrase"
+            )
+        }
+        let seed = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
+        let key = SigningKey(seed: seed)
+        try await repository.enrol(
+            Enrolment(key: key.publicKey, role: .writer, domain: 0, label: label),
+            createdAt: SystemClock.system.wall() / 1_000_000_000)
+        let credential = repository.credential.restricted(
+            to: .writer, signingSeed: seed, ownerHead: repository.chain.head)
+        try state.keep(writerCredential: credential)
+        return credential
+    }
+
+    /// Remembers what was seen, so that a store that goes back is noticed by this host from now on.
+    func remember(_ view: RepositoryView, chain: OwnerChain) throws {
+        let known = try state.memory()
+        var memory = HostState.Memory(
+            owner: chain.head, log: view.log.head ?? known?.log, incarnation: view.log.identity.incarnation,
+            sessions: known?.incarnation == view.log.identity.incarnation ? known?.sessions ?? [] : [])
+        if memory.log == nil { memory.log = known?.log }
+        if known != memory { try state.keep(memory: memory) }
+    }
+}
+
+extension RepositoryOptions {
+    /// Opens the repository and its view, refuses a store that went back, remembers what was seen, and prints what is odd.
+    func openAndLook() async throws -> (repository: OpenRepository, view: RepositoryView) {
+        let repository = try await open()
+        let view = try await repository.view()
+        // A host that cannot keep state can still read; it only cannot notice that a store went back.
+        do {
+            let host = try HostContext(repository.chain.repository)
+            try host.state.check(view, chain: repository.chain)
+            try host.remember(view, chain: repository.chain)
+        } catch let error as RepositoryError where error.code == .storage {
+            note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
+        } catch let error as FileError {
+            note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
+        }
+        for line in view.notes { note("note: \(line)") }
+        return (repository, view)
+    }
+}

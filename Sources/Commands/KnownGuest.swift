@@ -1,0 +1,48 @@
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// The guest that a backup is of: its id, and what is known from earlier points. A name never identifies anything.
+struct KnownGuest {
+    let guest: GuestID
+    let label: String
+    /// Its last point.
+    let base: PointID?
+    /// Formats of its disks as they were recorded, so that a guest that forges a header later changes nothing.
+    let formats: [String: String]
+
+    /// Finds the guest by name or id, or makes a new one.
+    ///
+    /// - Throws: ``CommandFailure``, `refused`, when several guests have the name.
+    static func find(
+        _ text: String, isNew: Bool, repository: OpenRepository, host: HostContext
+    ) async throws -> KnownGuest {
+        guard let fresh = GuestID(bytes: Randomness.system.bytes(16)) else {
+            preconditionFailure("16 bytes make an id")
+        }
+        let unknown = KnownGuest(guest: fresh, label: text, base: nil, formats: [:])
+        if isNew { return unknown }
+        let kept = try host.state.guests()
+        if repository.credential.role == .owner {
+            let view = try await repository.view()
+            let named = view.points.filter { $0.record.label == text || $0.record.guest.hexadecimal == text }
+            if !named.isEmpty,
+                let last = try PointArgument.ofGuest(text, in: view.points).max(by: PointArgument.isEarlier)
+            {
+                let record = last.record
+                return KnownGuest(
+                    guest: record.guest, label: record.label, base: record.identifier,
+                    formats: Dictionary(record.images.map { ($0.name, $0.format) }) { first, _ in first })
+            }
+        }
+        if let known = kept[text] {
+            return KnownGuest(guest: known.identifier, label: text, base: known.base, formats: known.formats)
+        }
+        if let known = kept.first(where: { $0.value.identifier.hexadecimal == text }) {
+            return KnownGuest(
+                guest: known.value.identifier, label: known.key, base: known.value.base, formats: known.value.formats)
+        }
+        return unknown
+    }
+}

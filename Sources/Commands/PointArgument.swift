@@ -1,0 +1,87 @@
+import BackupModel
+import Repository
+import RepositoryFormat
+
+/// Finds the point that a person means: an id, a unique prefix of one, `GUEST@latest` or `GUEST@TIME` (design §7).
+enum PointArgument {
+    /// Fewest digits of a prefix.
+    static let shortestPrefix = 4
+
+    /// - Throws: ``CommandFailure`` with the candidates when there is no such point or several.
+    static func find(_ text: String, in view: RepositoryView) throws -> RestorePoint {
+        guard view.showsPoints else {
+            throw CommandFailure(
+                .wrongKey, "this credential does not open restore points; use the passphrase or a reader's credential")
+        }
+        // Guests are called what people like, also with @ in it: the last one splits.
+        if let at = text.lastIndex(of: "@") {
+            return try find(
+                guest: String(text[..<at]), time: String(text[text.index(after: at)...]), in: view.points)
+        }
+        let digits = text.lowercased()
+        let found = view.points.filter { $0.record.identifier.hexadecimal.hasPrefix(digits) }
+        guard digits.count >= shortestPrefix || found.isEmpty else {
+            throw CommandFailure(
+                .usage, "\(text) is too short; give at least \(shortestPrefix) digits of the point's id")
+        }
+        switch found.count {
+        case 1: return found[0]
+        case 0:
+            throw CommandFailure(
+                .failed, "there is no restore point \(Console.printable(text)); `dozo points` lists them")
+        default:
+            let list = found.prefix(8).map(describe).joined(separator: ", ")
+            throw CommandFailure(.failed, "\(text) is the beginning of several points: \(list)")
+        }
+    }
+
+    private static func find(guest: String, time: String, in points: [RestorePoint]) throws -> RestorePoint {
+        let candidates = try ofGuest(guest, in: points)
+        let chosen: [RestorePoint]
+        if time == "latest" {
+            chosen = candidates
+        } else {
+            guard let instant = TimeText.parse(time) else {
+                throw CommandFailure(
+                    .usage,
+                    "\(Console.printable(time)) is no time; write latest, 2026-11-24, 2026-11-24T23:59, or with Z or +09:00"
+                )
+            }
+            chosen = candidates.filter { $0.record.takenAt <= instant }
+        }
+        guard let point = chosen.max(by: isEarlier) else {
+            throw CommandFailure(
+                .failed,
+                "\(Console.printable(guest)) has no restore point at or before \(Console.printable(time)); the first is \(candidates.min(by: isEarlier).map(describe) ?? "none")"
+            )
+        }
+        return point
+    }
+
+    /// Points of the guest with this name or id.
+    static func ofGuest(_ guest: String, in points: [RestorePoint]) throws -> [RestorePoint] {
+        let found = points.filter { $0.record.label == guest || $0.record.guest.hexadecimal == guest }
+        let ids = Set(found.map(\.record.guest))
+        guard ids.count <= 1 else {
+            let list = ids.sorted().map { id in "\(id) (\(found.count { $0.record.guest == id }) points)" }
+            throw CommandFailure(
+                .refused,
+                "\(ids.count) guests are called \(Console.printable(guest)); use the id of one: \(list.joined(separator: ", "))"
+            )
+        }
+        guard !found.isEmpty else {
+            throw CommandFailure(
+                .failed, "there is no guest \(Console.printable(guest)) in this repository; `dozo points` lists them")
+        }
+        return found
+    }
+
+    static func isEarlier(_ left: RestorePoint, _ right: RestorePoint) -> Bool {
+        left.record.takenAt == right.record.takenAt
+            ? left.slot < right.slot : left.record.takenAt < right.record.takenAt
+    }
+
+    private static func describe(_ point: RestorePoint) -> String {
+        "\(point.record.identifier.hexadecimal.prefix(12)) (\(Console.printable(point.record.label)), \(TimeText.local(point.record.takenAt)))"
+    }
+}

@@ -1,0 +1,44 @@
+import BackupModel
+import Repository
+import RepositoryFormat
+
+/// A restore point as JSON. The names are frozen at the first release.
+struct PointDocument: Encodable {
+    struct Disk: Encodable {
+        let name: String
+        let size_bytes: UInt64
+        let format: String
+    }
+
+    let id: String
+    let guest: String
+    let guest_id: String
+    let taken_at: String
+    let disks: [Disk]
+    let memory: Bool
+    let consistency: String
+    let trust: String
+    let verified_level: String
+    let base: String?
+    let host: String
+    let writer: String
+
+    init(_ point: RestorePoint) {
+        let record = point.record
+        id = record.identifier.hexadecimal
+        guest = record.label
+        guest_id = record.guest.hexadecimal
+        taken_at = TimeText.utc(record.takenAt)
+        disks = record.images.filter { $0.kind == "disk" }.map {
+            Disk(name: $0.name, size_bytes: $0.byteCount, format: $0.format)
+        }
+        memory = record.images.contains { $0.kind == "memory" }
+        consistency = record.consistency
+        trust = record.trust
+        // Verification results are not kept in the repository yet; nothing may claim more.
+        verified_level = "none"
+        base = record.base?.hexadecimal
+        host = record.host
+        writer = point.writer.hexadecimal
+    }
+}

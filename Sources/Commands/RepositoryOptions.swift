@@ -1,0 +1,137 @@
+import ArgumentParser
+import ChunkEncryption
+import Effects
+import Foundation
+import Glibc
+import ObjectStorage
+import Repository
+import RepositoryFormat
+
+/// Options of every command that opens a repository.
+struct RepositoryOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("r"), .long],
+        help: ArgumentHelp("Folder that holds the repository; or DOZO_REPOSITORY.", valueName: "path"))
+    var repository: String?
+
+    @Option(help: ArgumentHelp("File with the passphrase; or DOZO_PASSPHRASE_FILE, or a prompt.", valueName: "file"))
+    var passphraseFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Credential file of a role, in place of the passphrase; or DOZO_KEY_FILE.", valueName: "file"))
+    var keyFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "File with the recovery key from the recovery sheet, in place of the passphrase.", valueName: "file"))
+    var recoveryKeyFile: String?
+
+    @Flag(help: "Print one JSON document on standard output.")
+    var json = false
+
+    @Flag(name: [.short, .long], help: "No progress and no notes, only results and errors.")
+    var quiet = false
+
+    /// Most bytes of a passphrase file.
+    private static let secretLimit = 64 << 10
+
+    /// The absolute path of the repository's folder.
+    func path() throws -> String {
+        guard let text = repository ?? Environment["DOZO_REPOSITORY"], !text.isEmpty else {
+            throw CommandFailure(.usage, "which repository? give -r PATH or set DOZO_REPOSITORY")
+        }
+        if let scheme = text.range(of: "://") {
+            throw CommandFailure(
+                .usage,
+                "repositories over \(text[..<scheme.lowerBound]) are not available in this release; give the path of a folder"
+            )
+        }
+        return HostPaths.absolute(text)
+    }
+
+    /// The store in the repository's folder, which must exist.
+    func store() throws -> DirectoryStore {
+        let path = try path()
+        guard HostPaths.isFolder(path) else {
+            throw CommandFailure(
+                .notFound,
+                "there is no folder \(path); check the path, mount the disk, or make a repository with `dozo init`")
+        }
+        return DirectoryStore(files: HostFiles(root: path), randomness: .system)
+    }
+
+    /// What was given to open the repository; `nil` when nothing was.
+    func givenKey() throws -> RepositoryAccessKey? {
+        if let file = keyFile ?? (passphraseFile == nil && recoveryKeyFile == nil ? Environment["DOZO_KEY_FILE"] : nil)
+        {
+            let bytes = try HostPaths.read(file, limit: CredentialFile.largestByteCount)
+            return .credential(try CredentialFile.credential(parsing: bytes, of: file))
+        }
+        if let file = recoveryKeyFile {
+            let bytes = try HostPaths.read(file, limit: RepositoryOptions.secretLimit)
+            return .secret(.recovery(try RecoveryKey(parsing: String(decoding: bytes, as: UTF8.self))))
+        }
+        if let file = passphraseFile ?? Environment["DOZO_PASSPHRASE_FILE"] {
+            return .secret(.passphrase(try RepositoryOptions.passphrase(file: file)))
+        }
+        return nil
+    }
+
+    /// What was given, or a passphrase asked for on the terminal.
+    func key() throws -> RepositoryAccessKey {
+        if let key = try givenKey() { return key }
+        return .secret(.passphrase(try PassphrasePrompt.ask("Passphrase: ")))
+    }
+
+    /// Reads a passphrase file: its bytes without one trailing newline.
+    static func passphrase(file: String) throws -> SecretBytes {
+        try Passphrase.secretBytes(try HostPaths.read(file, limit: secretLimit))
+    }
+
+    /// Opens the repository with what was given.
+    func open() async throws -> OpenRepository {
+        try await OpenRepository.open(store: try store(), key: try key())
+    }
+
+    /// Prints a note unless there should be none.
+    func note(_ line: String) {
+        if !quiet { Console.note(line) }
+    }
+}
+
+/// Variables that were set when the program began.
+enum Environment {
+    /// The value, or `nil` when there is none or it is empty.
+    static subscript(_ name: String) -> String? {
+        // Safety: nobody changes the environment while commands run; the value is copied at once.
+        guard let value = unsafe getenv(name) else { return nil }
+        let text = unsafe String(cString: value)
+        return text.isEmpty ? nil : text
+    }
+}
+
+/// Asks for a passphrase on the terminal without showing it.
+enum PassphrasePrompt {
+    static func ask(_ prompt: String) throws -> SecretBytes {
+        guard isatty(STDIN_FILENO) == 1 else {
+            throw CommandFailure(
+                .usage,
+                "no passphrase: give --passphrase-file FILE or set DOZO_PASSPHRASE_FILE (there is no terminal to ask on)"
+            )
+        }
+        Console.write(prompt, to: STDERR_FILENO)
+        var settings = termios()
+        // Safety: `settings` lives through the calls.
+        unsafe tcgetattr(STDIN_FILENO, &settings)
+        var silent = settings
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        defer {
+            unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings)
+            Console.write("\n", to: STDERR_FILENO)
+        }
+        guard let line = readLine() else { throw CommandFailure(.usage, "no passphrase was typed") }
+        return try Passphrase.secretBytes(Array(line.utf8))
+    }
+}

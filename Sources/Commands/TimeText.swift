@@ -1,0 +1,73 @@
+import Foundation
+
+/// Times as people and programs write them: RFC 3339.
+enum TimeText {
+    /// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond.
+    static func utc(_ nanoseconds: UInt64) -> String {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.timeZone = TimeZone(identifier: "UTC")
+        formatter.dateFormat = "yyyy-MM-dd'T'HH:mm:ss"
+        let date = Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000))
+        let fraction = String(nanoseconds % 1_000_000_000 / 1000 + 1_000_000).dropFirst()
+        return "\(formatter.string(from: date)).\(fraction)Z"
+    }
+
+    /// The local time, for people.
+    static func local(_ nanoseconds: UInt64) -> String {
+        let formatter = DateFormatter()
+        formatter.locale = Locale(identifier: "en_US_POSIX")
+        formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
+        return formatter.string(from: Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000)))
+    }
+
+    /// Reads `2026-11-24`, `2026-11-24 23:59`, `2026-11-24T23:59:30`, each also with `Z` or `+09:00`; local without a zone.
+    ///
+    /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; `nil` for
+    ///   anything else.
+    static func parse(_ text: String) -> UInt64? {
+        var body = text.replacingOccurrences(of: "T", with: " ")
+        var zone = TimeZone.current
+        if body.hasSuffix("Z") {
+            body.removeLast()
+            zone = TimeZone(identifier: "UTC") ?? zone
+        } else if let match = body.range(of: #"[+-]\d\d:\d\d$"#, options: .regularExpression), body.count > 10 {
+            let parts = body[match].dropFirst().split(separator: ":").compactMap { Int($0) }
+            guard parts.count == 2, parts[0] <= 14, parts[1] < 60 else { return nil }
+            let seconds = (parts[0] * 60 + parts[1]) * 60
+            guard let given = TimeZone(secondsFromGMT: body[match].hasPrefix("-") ? -seconds : seconds) else {
+                return nil
+            }
+            zone = given
+            body.removeSubrange(match)
+        }
+        var extra: UInt64 = 0
+        if let dot = body.firstIndex(of: ".") {
+            let digits = body[body.index(after: dot)...]
+            guard (1...9).contains(digits.count), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
+            let padded = digits + String(repeating: "9", count: 9 - digits.count)
+            extra = UInt64(padded) ?? 0
+            body = String(body[..<dot])
+        }
+        for (format, covered): (String, UInt64) in [
+            ("yyyy-MM-dd HH:mm:ss", 1), ("yyyy-MM-dd HH:mm", 60), ("yyyy-MM-dd", 86_400),
+        ] {
+            let formatter = DateFormatter()
+            formatter.locale = Locale(identifier: "en_US_POSIX")
+            formatter.timeZone = zone
+            formatter.isLenient = false
+            formatter.dateFormat = format
+            guard let date = formatter.date(from: body), date.timeIntervalSince1970 >= 0 else { continue }
+            // A day of a clock change is not 86,400 seconds long: ask the calendar.
+            var end = date.addingTimeInterval(TimeInterval(covered))
+            if covered == 86_400 {
+                var calendar = Calendar(identifier: .gregorian)
+                calendar.timeZone = zone
+                end = calendar.date(byAdding: .day, value: 1, to: date) ?? end
+            }
+            let start = UInt64(date.timeIntervalSince1970) * 1_000_000_000
+            return extra > 0 ? start + extra : UInt64(end.timeIntervalSince1970) * 1_000_000_000 - 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,97 @@
+import Glibc
+
+/// Small questions about the host that commands ask.
+package enum HostPaths {
+    /// Makes a folder and all above it, private to the user.
+    ///
+    /// - Throws: ``FileError``.
+    package static func makeFolders(_ path: String) throws(FileError) {
+        var position = path.startIndex
+        while position < path.endIndex {
+            let next = path[path.index(after: position)...].firstIndex(of: "/") ?? path.endIndex
+            let part = String(path[..<next])
+            // Safety: the path lives through the call.
+            if unsafe mkdir(part, mode_t(0o700)) != 0, errno != EEXIST {
+                throw HostFiles.failure(errno, "cannot make the folder", part)
+            }
+            position = next
+        }
+    }
+
+    /// Whether a folder is at the path.
+    package static func isFolder(_ path: String) -> Bool {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Whether anything is at the path.
+    package static func exists(_ path: String) -> Bool {
+        var facts = stat()
+        return unsafe lstat(path, &facts) == 0
+    }
+
+    /// The path as an absolute one, links left as they are.
+    package static func absolute(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        // Safety: with no buffer the call allocates one, which is freed here.
+        guard let folder = unsafe getcwd(nil, 0) else { return path }
+        defer { unsafe free(folder) }
+        return unsafe String(cString: folder) + "/" + path
+    }
+
+    /// Name of this host.
+    package static var hostName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        // Safety: one byte is left for the end.
+        guard unsafe gethostname(&name, 255) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Processors this process may use.
+    package static var processorCount: Int { Swift.max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+    /// Whether the process belongs to root.
+    package static var isRoot: Bool { geteuid() == 0 }
+
+    /// Reads a small file whole.
+    ///
+    /// - Parameter limit: more bytes than this are refused.
+    /// - Throws: ``FileError``.
+    package static func read(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+        // Safety: the path lives through the call.
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot read", path) }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: limit + 1)
+        var filled = 0
+        while filled < bytes.count {
+            let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+                // Safety: `filled` is below the count.
+                unsafe Glibc.read(file, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw HostFiles.failure(errno, "cannot read", path) }
+            if count == 0 { break }
+            filled += count
+        }
+        guard filled <= limit else {
+            throw FileError(number: EFBIG, sentence: "\(path) is larger than \(limit) bytes", remedy: .inspect)
+        }
+        bytes.removeLast(bytes.count - filled)
+        return bytes
+    }
+
+    /// Writes a small new file, private to the user; one that exists is not touched.
+    ///
+    /// - Throws: ``FileError``.
+    package static func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        let absolute = absolute(path)
+        let slash = absolute.lastIndex(of: "/") ?? absolute.startIndex
+        let files = HostFiles(root: slash == absolute.startIndex ? "/" : String(absolute[..<slash]))
+        let name = String(absolute[absolute.index(after: slash)...])
+        try files.writeNew(name, bytes)
+        try files.syncFile(name)
+        try files.syncFolder("")
+    }
+}

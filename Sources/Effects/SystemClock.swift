@@ -1,0 +1,26 @@
+import Glibc
+
+/// The machine's clocks. Nothing that decides what is kept or deleted asks them (design §2, principle 4).
+package struct SystemClock: Sendable {
+    /// Nanoseconds since 1970, UTC, as the host believes.
+    package var wall: @Sendable () -> UInt64
+    /// Nanoseconds of a clock that never goes back; for rates and patience.
+    package var monotonic: @Sendable () -> UInt64
+
+    /// Wraps two clocks.
+    package init(wall: @escaping @Sendable () -> UInt64, monotonic: @escaping @Sendable () -> UInt64) {
+        self.wall = wall
+        self.monotonic = monotonic
+    }
+
+    /// The kernel's clocks.
+    package static let system = SystemClock(
+        wall: { read(CLOCK_REALTIME) }, monotonic: { read(CLOCK_MONOTONIC) })
+
+    private static func read(_ clock: clockid_t) -> UInt64 {
+        var time = timespec()
+        // Safety: `time` lives through the call, which cannot fail for these clocks.
+        unsafe clock_gettime(clock, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
