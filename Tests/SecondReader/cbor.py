@@ -1,4 +1,4 @@
-"""Deterministic CBOR as the format page restricts it: whatever has two encodings has one here, and the other is refused.
+"""Deterministic CBOR as the format page restricts it: every value has one encoding here.
 
 Python types: int, bytes, str, list, dict (keys str), True, False, None. Nothing else is written or read.
 """

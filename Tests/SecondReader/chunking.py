@@ -39,7 +39,8 @@ def cut(image, page_hash, region, minimum, maximum, zero_run, threshold):
             if hole:
                 result.append((end - begin, True))
             else:
-                result += [(length, False) for length in _chunks(part[begin:end], page_hash, minimum, maximum, threshold)]
+                lengths = _chunks(part[begin:end], page_hash, minimum, maximum, threshold)
+                result += [(length, False) for length in lengths]
     return result
 
 

@@ -1,4 +1,4 @@
-"""What happened: store identity, control log, sessions, the last ledger, and so the outcomes that count (sections 10, 11)."""
+"""What happened: store identity, control log, sessions, the last ledger; so which outcomes count (sections 10, 11)."""
 
 import struct
 from dataclasses import dataclass, field
@@ -184,7 +184,7 @@ class History:
             self.chain.accept_entry(signer, name, session, k, small.hash)
         elif signer.revoked and signer.last_slot is None:
             raise Void(f"{name} is void: its signer was revoked")
-        require(body.tuple("slot", "nnn") == slot.place, f"{name} names another slot than the one that names its session")
+        require(body.tuple("slot", "nnn") == slot.place, f"{name} names another slot than its session's")
         if body.octets("previous", 32) != previous:
             self.report(Damaged(f"{name} does not follow the entry before it, which was changed or put later"))
         self._note_heads(name, body)
@@ -214,7 +214,8 @@ class History:
         for (writer, session), (k, entry_hash) in self.horizon.items():
             found = self.entry_hashes.get((writer, session, k))
             if found is not None and found != entry_hash:
-                self.report(Damaged(f"s/{writer.hex()}/{session.hex()}/{k:08d} is not the entry that the ledger took over"))
+                name = f"s/{writer.hex()}/{session.hex()}/{k:08d}"
+                self.report(Damaged(f"{name} is not the entry that the ledger took over"))
 
     # What counts
 
@@ -238,7 +239,7 @@ class History:
             for position, (record, sealed) in enumerate(entry.sealed):
                 kind = record.number("kind", 0xFFFFFFFF)
                 if kind not in KNOWN_RECORDS and record.fields.get("critical") is True:
-                    self.report(Unsupported(f"{entry.name}: unknown critical record of kind {kind}; it stops a sweep only"))
+                    self.report(Unsupported(f"{entry.name}: unknown critical record of kind {kind}; stops sweeps only"))
                 if kind != RESTORE_POINT:
                     continue
                 try:

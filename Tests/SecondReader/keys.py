@@ -40,7 +40,7 @@ def parse_credential(data):
         require(place not in domains, f"credential: domain {place[0]}, key epoch {place[1]} twice")
         secrets = {name: entry.octets(name, 32) for name in SECRET_NAMES}
         derived = derive(secrets["identity"], "dozo/1 structure id", b"", 32)
-        require(derived == secrets["structure_identity"], "credential: the structure identity key is not the derived one")
+        require(derived == secrets["structure_identity"], "credential: the structure identity key is another")
         domains[place] = secrets
     return Credential(body.octets("repository", 16), owner, owner_key, body.tuple("owner_head", "nh"), domains)
 

@@ -55,8 +55,8 @@ def parse_root(blob, what):
     """Reads an image root."""
     structures, contents, payload = parse_structure(blob, IMAGE_ROOT, what)
     require(len(payload) == 56 and not contents, f"{what} is malformed")
-    (length, leaf_size, region, fan_out, depth, flags, chunker, _origin, minimum, maximum, _zero_run, _threshold, _epoch,
-     zero, top) = struct.unpack("<QIIHBBHHIIIQIII", payload)
+    (length, leaf_size, region, fan_out, depth, flags, chunker, _origin, minimum, maximum, _zero_run, _threshold,
+     _epoch, zero, top) = struct.unpack("<QIIHBBHHIIIQIII", payload)
     if flags & ~(PARTIAL | SLICES):
         raise Unsupported(f"{what} has unknown flags {flags:#x}")
     require(zero == 0 and leaf_size > 0 and fan_out >= 2 and region > 0, f"{what} is malformed")
@@ -107,7 +107,8 @@ def parse_leaf(blob, covered, what):
         shape = HOLE if reference == HOLE else (reference, skip, length)
         require(shape != last, f"{what}: equal neighbours are not merged")
         place, last = place + length * repeat, shape
-        require(place <= covered and (reference == HOLE or skip + length <= CHUNK_LIMIT), f"{what}: an entry is too long")
+        fits = place <= covered and (reference == HOLE or skip + length <= CHUNK_LIMIT)
+        require(fits, f"{what}: an entry is too long")
     require(place == covered, f"{what}: the entries do not cover it")
     require(contents, f"{what}: a leaf of holes must not be stored")
     return [(HOLE if reference == HOLE else contents[reference], *rest) for reference, *rest in entries]

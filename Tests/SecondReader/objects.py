@@ -1,4 +1,4 @@
-"""Objects of a repository: the header that all share, the small signed ones (kinds 1 to 6), and the store they lie in."""
+"""Objects of a repository: their header, the small signed ones (kinds 1 to 6), the store they lie in."""
 
 import os
 import struct

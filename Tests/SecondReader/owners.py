@@ -51,7 +51,7 @@ class OwnerChain:
         require(body.number("n") == n, f"{statement.name} is misplaced: it says n = {body.number('n')}")
         body.number("created_at")
         if n > 0:
-            require(body.octets("previous", 32) == self.hashes[-1], f"{statement.name} does not follow the one before it")
+            require(body.octets("previous", 32) == self.hashes[-1], f"{statement.name} does not follow the last one")
         self.hashes.append(statement.hash)
         kind = body.text("type")
         require((kind == "genesis") == (n == 0), f"{statement.name}: {kind!r} cannot stand here")
@@ -95,7 +95,7 @@ class OwnerChain:
         domain, guests = body.number("domain", 0xFFFFFFFF), body.array("guests", optional=True)
         body.text("label")
         signer = self.signers.setdefault(sha256(key), Signer(key, role))
-        require(signer.role == role and not signer.revoked, f"{body.what}: the key is enrolled in another way, or revoked")
+        require(signer.role == role and not signer.revoked, f"{body.what}: the key has another role or is revoked")
         signer.domains.add(domain)
         signer.guests = None if guests is None else set(guests) | (signer.guests or set())
 

@@ -154,12 +154,12 @@ def _check_entries(entries, header, end, name):
     for number, entry in enumerate(entries):
         what = f"{name}, entry {number}"
         require(entry.offset == place, f"{what}: entries do not tile the blobs")
-        require(entry.stored >= TAG_LENGTH and entry.stored <= end - place, f"{what}: the stored length is impossible")
+        require(entry.stored >= TAG_LENGTH and entry.stored <= end - place, f"{what}: impossible stored length")
         require(entry.plain <= CHUNK_LIMIT, f"{what}: longer than {CHUNK_LIMIT} bytes")
         require(entry.codec in (0, 1), f"{what}: codec {entry.codec} is not known")
         require(entry.codec == 1 or entry.stored == entry.plain + TAG_LENGTH, f"{what}: the lengths do not fit")
         in_content = entry.kind in (PADDING, DATA)
-        require(in_content == (header.object_class == CONTENT), f"{what}: kind {entry.kind} is in a pack of another class")
+        require(in_content == (header.object_class == CONTENT), f"{what}: kind {entry.kind} in a pack of another class")
         place += entry.stored
     require(place == end, f"{name}: entries do not tile the blobs")
 
@@ -171,7 +171,8 @@ def decompress(frame, plain_length, what):
         plain = reader.read(plain_length + 1)
         require(len(plain) == plain_length, f"{what} does not decompress to {plain_length} bytes")
         whole = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT).decompressobj()
-        require(whole.decompress(frame) == plain and whole.eof and not whole.unused_data, f"{what}: not one whole frame")
+        once = whole.decompress(frame) == plain and whole.eof and not whole.unused_data
+        require(once, f"{what}: not one whole frame")
     except zstandard.ZstdError as error:
         raise Damaged(f"{what} does not decompress: {error}") from None
     return plain
