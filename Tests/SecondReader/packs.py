@@ -47,6 +47,7 @@ class Entry:
 class Pack:
     """A pack that passed every check that needs no chunk."""
     name: str
+    size: int
     domain: int
     object_class: int
     keys: list  # (key epoch, 32 bytes)
@@ -101,7 +102,7 @@ def read_pack(data, name, chain):
     keys = _read_keys(data[keys_at:directory_at], header, credential, name)
     used = {entry.key for entry in entries}
     require(used == set(range(len(keys))), f"{name}: its keys are not exactly the ones its entries use")
-    return Pack(name, header.domain, header.object_class, keys, entries)
+    return Pack(name, len(data), header.domain, header.object_class, keys, entries)
 
 
 def _check_crc_list(before, crc_list, name):
@@ -240,8 +241,7 @@ class BlobReader:
         """Compares what an inventory says of a pack with the pack, when it could be read."""
         pack = self.packs.get((pack_hash, generation))
         if pack is not None:
-            end = self.store.get(pack.name)
-            fits = end is not None and (len(end), pack.object_class, pack.domain) == (size, object_class, domain)
+            fits = (pack.size, pack.object_class, pack.domain) == (size, object_class, domain)
             require(fits, f"{what} says another size, class or domain of {pack.name}")
 
     def read(self, domain, blob_id, kind):
