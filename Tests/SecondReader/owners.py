@@ -1,0 +1,150 @@
+"""The owner chain (format page, section 3): who may sign what, which features are in force, which keys a domain has."""
+
+from dataclasses import dataclass, field
+
+from crypto import sha256
+from keys import check_domain_keys
+from objects import OWNER, parse_small_object
+from refusals import Damaged, Unsupported, Void, require
+
+KNOWN_READ_FEATURES = frozenset()  # draft 1 defines no words
+SIGNING_ROLES = ("writer", "maintainer", "owner")
+CLOSING_ROLES = ("maintainer", "owner")
+DEFAULTS = ("minimum", "maximum", "threshold", "zero_run", "region", "leaf", "fan_out", "pack")
+
+
+@dataclass
+class Signer:
+    """A key that the chain enrols, and what was taken from it again."""
+    key: bytes
+    role: str
+    domains: set = field(default_factory=set)  # None: all
+    guests: set = None  # None: all
+    revoked: bool = False
+    last_slot: tuple = None  # (incarnation, epoch, n, hash); only when revoked
+    last_entries: dict = field(default_factory=dict)  # session -> (k, hash); only when revoked
+
+
+class OwnerChain:
+    """All statements of the owner, read and checked."""
+
+    def __init__(self, store, credential):
+        self.credential = credential
+        self.hashes = []
+        self.signers = {credential.owner: Signer(credential.owner_key, "owner", None)}
+        self.domains = {}  # id -> entry in force
+        while True:
+            n = len(self.hashes)
+            name = f"owner/{n:08d}"
+            data = store.get(name)
+            if data is None:
+                break
+            self._read(parse_small_object(data, name, OWNER, credential.repository), n)
+        last, last_hash = credential.owner_head
+        if last >= len(self.hashes):
+            raise Damaged(f"the owner chain ends before statement {last}, which the key slot knows: it is cut short")
+        require(self.hashes[last] == last_hash, f"owner/{last:08d} is not the statement that the key slot knows")
+
+    def _read(self, statement, n):
+        statement.check_signature(self.credential.owner_key)
+        body = statement.body
+        require(body.number("n") == n, f"{statement.name} is misplaced: it says n = {body.number('n')}")
+        body.number("created_at")
+        if n > 0:
+            require(body.octets("previous", 32) == self.hashes[-1], f"{statement.name} does not follow the last one")
+        self.hashes.append(statement.hash)
+        kind = body.text("type")
+        require((kind == "genesis") == (n == 0), f"{statement.name}: {kind!r} cannot stand here")
+        readers = {"genesis": self._genesis, "enrol": self._enrol, "revoke": self._revoke,
+                   "key_epoch": self._key_epoch, "features": self._features}
+        if kind not in readers:
+            raise Unsupported(f"{statement.name}: statements of type {kind!r} are not known")
+        readers[kind](body)
+
+    def _genesis(self, body):
+        require(body.octets("repository", 16) == self.credential.repository, "genesis names another repository")
+        if sha256(body.octets("owner", 32)) != self.credential.owner:
+            raise Unsupported("the owner key of genesis is not the credential's: another repository")
+        defaults = body.body("defaults")
+        for name in DEFAULTS:
+            defaults.number(name)
+        self._features(body)
+        self._key_epoch(body)
+
+    def _features(self, body):
+        features = body.body("features")
+        for act in ("read", "write", "sweep"):
+            words = features.array(act)
+            require(all(isinstance(word, str) for word in words), f"{body.what}: features are not text")
+        unknown = [word for word in features.array("read") if word not in KNOWN_READ_FEATURES]
+        self.unknown_read_features = unknown
+
+    def _key_epoch(self, body):
+        for entry in body.bodies("domains"):
+            domain, epoch = entry.number("id", 0xFFFFFFFF), entry.number("epoch", 0xFFFFFFFF)
+            keys = entry.octets("content_key", 32), entry.octets("structure_key", 32)
+            if entry.number("id_algorithm") != 1:
+                raise Unsupported(f"domain {domain} uses id algorithm {entry.number('id_algorithm')}; 1 is known")
+            require(entry.text("dedup_trust") in ("own", "attested", "all"), f"{entry.what}: dedup_trust")
+            check_domain_keys(self.credential, domain, epoch, *keys)
+            self.domains[domain] = epoch
+
+    def _enrol(self, body):
+        key, role = body.octets("key", 32), body.text("role")
+        require(role in ("writer", "maintainer"), f"{body.what}: no such role: {role!r}")
+        domain, guests = body.number("domain", 0xFFFFFFFF), body.array("guests", optional=True)
+        body.text("label")
+        signer = self.signers.setdefault(sha256(key), Signer(key, role))
+        require(signer.role == role and not signer.revoked, f"{body.what}: the key has another role or is revoked")
+        signer.domains.add(domain)
+        signer.guests = None if guests is None else set(guests) | (signer.guests or set())
+
+    def _revoke(self, body):
+        signer = self.signers.get(body.octets("key", 32))
+        last_slot = body.tuple("slot", "nnnh", optional=True)
+        sessions = body.tuples("sessions", "inh", optional=True)
+        require(signer is not None and signer.role != "owner", f"{body.what}: revokes a key that is not enrolled")
+        signer.revoked, signer.last_slot = True, last_slot
+        signer.last_entries = {session: (k, entry_hash) for session, k, entry_hash in sessions}
+
+    def refuse_unknown_features(self):
+        """Raises `Unsupported` when a feature in force forbids reading."""
+        if self.unknown_read_features:
+            words = ", ".join(repr(word) for word in self.unknown_read_features)
+            raise Unsupported(f"reading needs features that this reader does not know: {words}")
+
+    def check(self, small, roles):
+        """Checks who signed a small object. Raises `Void` for strangers, `Damaged` for a wrong signature."""
+        signer = self.signer(small.name, small.header.signer, roles)
+        small.check_signature(signer.key)
+        return signer
+
+    def signer(self, name, fingerprint, roles):
+        """The enrolled signer with this fingerprint. Raises `Void` when there is none, or of another role."""
+        signer = self.signers.get(fingerprint)
+        if signer is None:
+            raise Void(f"{name} is void: its signer {fingerprint.hex()[:16]} is not enrolled")
+        if signer.role not in roles:
+            raise Void(f"{name} is void: a {signer.role} may not sign it")
+        return signer
+
+    @staticmethod
+    def accept_slot(signer, name, place, slot_hash):
+        """Raises `Void` when the slot is behind the last one that a revocation accepts. `place`: three numbers."""
+        if not signer.revoked:
+            return
+        accepted = signer.last_slot is not None and (
+            place < signer.last_slot[:3] or place + (slot_hash,) == signer.last_slot)
+        if not accepted:
+            raise Void(f"{name} is void: its signer was revoked")
+
+    @staticmethod
+    def accept_entry(signer, name, session, k, entry_hash):
+        """Raises `Void` when the entry is behind the last one that a revocation accepts of its session."""
+        if not signer.revoked:
+            return
+        if signer.last_slot is None:
+            raise Void(f"{name} is void: its signer was revoked and nothing of it is accepted")
+        last = signer.last_entries.get(session)
+        if last is not None and not (k < last[0] or (k, entry_hash) == last):
+            raise Void(f"{name} is void: its signer was revoked")
