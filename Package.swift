@@ -39,14 +39,13 @@ let package = Package(
         .target(
             name: "Repository",
             dependencies: [
-                "BackupModel", "Effects", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
-                "ObjectStorage",
+                "BackupModel", "Effects", "ChunkCompression", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
             ], swiftSettings: hot),
         .target(
             name: "Capture",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",
-                "RepositoryFormat", "Repository",
+                "BackupModel", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
+                "Repository",
             ], swiftSettings: hot),
         .target(
             name: "Recovery",
