@@ -41,14 +41,13 @@ let package = Package(
         .target(
             name: "Repository",
             dependencies: [
-                "BackupModel", "Effects", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
-                "ObjectStorage",
+                "BackupModel", "Effects", "ChunkCompression", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
             ], swiftSettings: hot),
         .target(
             name: "Capture",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",
-                "RepositoryFormat", "Repository",
+                "BackupModel", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
+                "Repository",
             ], swiftSettings: hot),
         .target(
             name: "Recovery",
@@ -70,6 +69,7 @@ let package = Package(
             dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Effects"], path: "Tests/TestKit", swiftSettings: hot),
+        .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Counts a Swift Testing run from its event stream: prints "passed failed skipped".
 
-A test that began and never ended (the process died in it) counts as failed. A known issue is no failure. Suites are not counted,
-and neither are the single cases of a parameterised test: one test function is one test.
+A test that began and never ended (the process died in it) counts as failed. A known issue is no failure. Suites are
+not counted, and neither are the single cases of a parameterised test: one test function is one test.
 """
 import json
 import sys

@@ -1,6 +1,6 @@
-# Read with "." by ./demo, ./run-tests and scripts/tier: one place for what a machine needs. POSIX sh; no side effect but PATH,
-# the variables that keep caches inside the clone, and the functions below. The caller sets `top`, the clone's folder.
-# shellcheck shell=sh disable=SC2034,SC2154
+# Read with "." by ./demo, ./run-tests and scripts/tier: one place for what a machine needs. POSIX sh; no side effect
+# but PATH, the variables that keep caches inside the clone, and the functions below. The caller sets `top`, the clone's
+# folder. shellcheck shell=sh disable=SC2034,SC2154
 
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
@@ -10,7 +10,8 @@ XDG_CACHE_HOME=$top/.build/cache
 XDG_DATA_HOME=$top/.build/data
 export XDG_CACHE_HOME XDG_DATA_HOME
 
-# Debian packages: what the build links, what the tests run, and what a minimal Debian lacks for the Swift toolchain itself.
+# Debian packages: what the build links, what the tests run, and what a minimal Debian lacks for the Swift toolchain
+# itself.
 packages_to_build="libssl-dev libzstd-dev libsqlite3-dev libnbd-dev pkg-config gcc libc6-dev libstdc++-12-dev libxml2"
 packages_to_build="$packages_to_build libcurl4 libncurses6 libuuid1 binutils ca-certificates git tzdata"
 packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zstandard spin"
@@ -19,7 +20,9 @@ say() { printf '%s\n' "$*" >&2; }
 
 # A python3 earlier on PATH may lack Debian's modules; the tests take the one named here.
 DOZO_PYTHON=python3
-if ! python3 -c 'import cryptography, zstandard' 2>/dev/null && [ -x /usr/bin/python3 ]; then DOZO_PYTHON=/usr/bin/python3; fi
+if ! python3 -c 'import cryptography, zstandard' 2>/dev/null && [ -x /usr/bin/python3 ]; then
+    DOZO_PYTHON=/usr/bin/python3
+fi
 export DOZO_PYTHON
 
 # True when the machine offers everything by whatever way it was installed.
@@ -77,12 +80,15 @@ check_swift() {
     version=$(swift --version 2>&1 | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | sed -n 1p)
     case "$version" in
         6.[3-9]*|6.[1-9][0-9]*|[7-9]*) ;;
-        '') say "swift is on PATH ($(command -v swift)) but does not start: $(swift --version 2>&1 | sed -n 1p)"; return 1 ;;
-        *) say "swift on PATH is version $version, and Dozo needs 6.3 or newer: https://www.swift.org/install/linux/."; return 1 ;;
+        '') say "swift is on PATH ($(command -v swift)) but does not start: $(swift --version 2>&1 | sed -n 1p)"
+            return 1 ;;
+        *) say "swift on PATH is version $version, and Dozo needs 6.3 or newer: https://www.swift.org/install/linux/."
+            return 1 ;;
     esac
 }
 
-# SwiftPM's own folders go into the clone too, unless the user has configuration (mirrors, registries) that it must read.
+# SwiftPM's own folders go into the clone too, unless the user has configuration (mirrors, registries) that it must
+# read.
 swift_package_manager() {
     word=$1
     shift

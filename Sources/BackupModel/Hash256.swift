@@ -25,6 +25,7 @@ package struct Hash256: Hashable, Comparable, Sendable, CustomStringConvertible 
     /// Takes the first 32 bytes of `bytes`, which must hold at least that many.
     package init(loading bytes: UnsafeRawBufferPointer) {
         precondition(bytes.count >= Hash256.byteCount, "a 256-bit value needs 32 bytes")
+        // Safety: the four words lie in the first 32 bytes, which the precondition has counted.
         word0 = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self))
         word1 = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
         word2 = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self))
@@ -35,10 +36,12 @@ package struct Hash256: Hashable, Comparable, Sendable, CustomStringConvertible 
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == Hash256.byteCount else { return nil }
         let array = Array(bytes)
+        // Safety: the array has 32 bytes and lives through the call.
         self = unsafe array.withUnsafeBytes { buffer in unsafe Hash256(loading: buffer) }
     }
 
-    /// Parses 64 lower-case hexadecimal digits; `nil` for anything else (upper case is refused: one value, one spelling).
+    /// Parses 64 lower-case hexadecimal digits; `nil` for anything else (upper case is refused: one value, one
+    /// spelling).
     package init?(hexadecimal text: some StringProtocol) {
         guard let bytes = [UInt8](hexadecimal: text) else { return nil }
         self.init(bytes: bytes)
@@ -54,7 +57,10 @@ package struct Hash256: Hashable, Comparable, Sendable, CustomStringConvertible 
     }
 
     /// The 32 bytes as an array.
-    package var bytes: [UInt8] { unsafe withUnsafeBytes { buffer in unsafe [UInt8](buffer) } }
+    package var bytes: [UInt8] {
+        // Safety: the bytes are copied before the call ends.
+        unsafe withUnsafeBytes { buffer in unsafe [UInt8](buffer) }
+    }
 
     /// 64 lower-case hexadecimal digits.
     package var hexadecimal: String { bytes.hexadecimal }

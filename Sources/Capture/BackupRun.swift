@@ -5,9 +5,9 @@ package import RepositoryFormat
 
 // One backup run
 // --------------
-// source → region → chunks → packs, region by region: each of a fixed number of workbenches holds one region, and whoever
-// finishes takes the next. Regions come back in any order and go into the map in theirs. Nothing is visible before the
-// commit; what was put before an interruption is found again by the next run.
+// source → region → chunks → packs, region by region: each of a fixed number of workbenches holds one region, and
+// whoever finishes takes the next. Regions come back in any order and go into the map in theirs. Nothing is visible
+// before the commit; what was put before an interruption is found again by the next run.
 
 /// A disk to be backed up.
 package enum BackupDisk {
@@ -121,10 +121,10 @@ package struct BackupRun: ~Copyable {
 
     /// Reads all disks and commits.
     ///
-    /// Interrupted or failed, it names what it has put in a checkpoint, so that the next run need not upload it again, and
-    /// throws what went wrong.
-    /// - Throws: ``SourceError`` when a source cannot be read or changed meanwhile: no point is made; ``RepositoryError``;
-    ///   `CancellationError`.
+    /// Interrupted or failed, it names what it has put in a checkpoint, so that the next run need not upload it again,
+    /// and throws what went wrong.
+    /// - Throws: ``SourceError`` when a source cannot be read or changed meanwhile: no point is made;
+    ///   ``RepositoryError``; `CancellationError`.
     package consuming func run(_ disks: [BackupDisk]) async throws -> RestorePointRecord {
         let started = plan.now()
         do {

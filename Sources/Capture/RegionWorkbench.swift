@@ -45,7 +45,8 @@ struct RegionResult: Sendable {
     private let packed: UnsafeMutableRawBufferPointer
     private var pieces: [RegionPiece] = []
 
-    /// - Throws: ``RepositoryError`` when the credential cannot write; ``ChunkingError`` for sizes that cannot be written.
+    /// - Throws: ``RepositoryError`` when the credential cannot write; ``ChunkingError`` for sizes that cannot be
+    ///   written.
     init(_ session: WritingSession, parameters: ImageParameters, packByteCount: Int, level: Int) throws {
         self.session = session
         self.parameters = parameters
@@ -58,6 +59,7 @@ struct RegionResult: Sendable {
             regionSize: Int(parameters.regionByteCount), minimum: Int(parameters.minimum),
             maximum: Int(parameters.maximum), threshold: parameters.threshold,
             zeroRunMinimum: Int(parameters.zeroRunMinimum), gridOrigin: Int(parameters.gridOrigin))
+        // Safety: the key lives through the call, which copies it.
         chunker = try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
         boundary = BoundaryCipher(
             key: KeyDerivation.derive(

@@ -1,7 +1,7 @@
 // Compresses chunks with zstd and opens them again within a stated bound.
 //
-// One frame a chunk, no dictionary, no checksum inside (the chunk's authentication tag and identity stand behind it). The
-// contexts are reused: creating one costs more than a small chunk. Each worker has its own; nothing here is shared.
+// One frame a chunk, no dictionary, no checksum inside (the chunk's authentication tag and identity stand behind it).
+// The contexts are reused: creating one costs more than a small chunk. Each worker has its own; nothing here is shared.
 import CZstd
 
 /// Compresses one chunk after the other with a reused context. Belongs to one worker at a time.
@@ -16,6 +16,7 @@ import CZstd
     /// - Precondition: the library can allocate a context (about 1 MiB at level 1).
     package init(level: Int = 1) {
         precondition(ChunkCompressor.levels.contains(level), "a zstd level is 1 to 19")
+        // Safety: the fresh context is ours alone until the deinitialiser.
         guard let context = unsafe ZSTD_createCCtx() else { preconditionFailure("no memory for a zstd context") }
         let status = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
         precondition(ZSTD_isError(status) == 0, "zstd accepts the levels 1 to 19")

@@ -2,8 +2,8 @@ import COpenSSL
 
 /// AES-256-GCM with a reused context: one key set-up a message, nothing allocated. Belongs to one worker at a time.
 ///
-/// A sealed message is the ciphertext, as long as the plaintext, followed by a 16-byte tag. The 96-bit nonce is a counter:
-/// eight bytes little-endian, then four zero bytes.
+/// A sealed message is the ciphertext, as long as the plaintext, followed by a 16-byte tag. The 96-bit nonce is a
+/// counter: eight bytes little-endian, then four zero bytes.
 ///
 /// **No nonce repeats under a key.** A blob key is derived from the pack's random key and what the blob is, and the
 /// counter is the blob's number in its pack; object keys are derived from the object's random salt, and the counter is
@@ -26,6 +26,7 @@ import COpenSSL
 
     /// A cipher without a key; each call brings its own.
     package init() {
+        // Safety: the fresh context is ours alone until the deinitialiser.
         unsafe context = CryptographicLibrary.require(EVP_CIPHER_CTX_new(), "a cipher context can be allocated")
     }
 
@@ -45,6 +46,7 @@ import COpenSSL
         key: UnsafeRawBufferPointer, nonce: UInt64, associatedData: UnsafeRawBufferPointer,
         plaintext: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) {
+        // Safety: the caller's buffers live through the call; the nonce lives through the closure.
         unsafe Self.withNonce(nonce) { bytes in
             unsafe seal(key: key, nonce: bytes, associatedData: associatedData, plaintext: plaintext, into: output)
         }
@@ -52,14 +54,15 @@ import COpenSSL
 
     /// Checks `sealed` and decrypts it into `output`. None of the buffers is kept.
     ///
-    /// - Parameter output: exactly 16 bytes fewer than `sealed`; it may start at the same address (opening in place) and
-    ///   must not overlap otherwise. Holds zeros after a failure.
+    /// - Parameter output: exactly 16 bytes fewer than `sealed`; it may start at the same address (opening in place)
+    ///   and must not overlap otherwise. Holds zeros after a failure.
     /// - Throws: ``EncryptionError/Code/truncated`` for fewer than 16 bytes, ``EncryptionError/Code/notAuthentic`` when
     ///   the tag does not match: try another copy.
     package func open(
         key: UnsafeRawBufferPointer, nonce: UInt64, associatedData: UnsafeRawBufferPointer,
         sealed: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) throws(EncryptionError) {
+        // Safety: as in seal.
         try unsafe Self.withNonce(nonce) { (bytes) throws(EncryptionError) in
             try unsafe open(key: key, nonce: bytes, associatedData: associatedData, sealed: sealed, into: output)
         }
@@ -142,7 +145,8 @@ import COpenSSL
     private func begin(_ wanted: Direction, key: UnsafeRawBufferPointer, nonce: UnsafeRawBufferPointer) {
         precondition(key.count == Self.keyByteCount, "an AES-256 key has 32 bytes")
         precondition(nonce.count == Self.nonceByteCount, "a nonce has 12 bytes")
-        // Naming the algorithm again makes the library allocate another state; the first call does it, later ones do not.
+        // Naming the algorithm again makes the library allocate another state; the first call does it, later ones do
+        // not.
         let algorithm = unsafe direction == nil ? CryptographicLibrary.aes256GCM : nil
         direction = wanted
         // Safety: the library reads 32 and 12 bytes and keeps no pointer.

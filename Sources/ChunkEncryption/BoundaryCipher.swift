@@ -2,8 +2,8 @@ import COpenSSL
 
 /// AES-256 block by block, as the pseudo-random function behind chunk boundaries. Belongs to one worker at a time.
 ///
-/// Each 16-byte block is replaced by its encryption, all by themselves (ECB): right for hashes compared with a threshold
-/// and never stored, wrong for anything that is kept.
+/// Each 16-byte block is replaced by its encryption, all by themselves (ECB): right for hashes compared with a
+/// threshold and never stored, wrong for anything that is kept.
 @safe package final class BoundaryCipher {
     /// Bytes of a block.
     package static let blockByteCount = 16

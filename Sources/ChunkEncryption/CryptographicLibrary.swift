@@ -9,8 +9,8 @@ import COpenSSL
 //   reproducible. Nothing called here asks the library's own generator: Ed25519 is deterministic, ephemeral keys are
 //   derived from what the caller gave.
 // - Nothing opened is believed before its tag was checked: a failed `open` leaves zeros in the output buffer.
-// - Long-lived secrets are `SecretBytes`, wiped when the last reference goes. Contexts that hold key schedules wipe them
-//   when they are freed.
+// - Long-lived secrets are `SecretBytes`, wiped when the last reference goes. Contexts that hold key schedules wipe
+//   them when they are freed.
 // - The library's error queue is empty after every call: a failure carries its text, a refusal clears it.
 //
 // What may run at the same time: values (`SecretBytes`, `SigningKey`, `RecipientPrivateKey`, …) are Sendable. The
@@ -37,11 +37,13 @@ enum CryptographicLibrary {
     }
 
     static var aes256GCM: OpaquePointer {
+        // Safety: fetched once and never freed.
         guard let algorithm = unsafe fetchedGCM else { fail("AES-256-GCM is available") }
         return unsafe algorithm
     }
 
     static var aes256ECB: OpaquePointer {
+        // Safety: fetched once and never freed.
         guard let algorithm = unsafe fetchedECB else { fail("AES-256-ECB is available") }
         return unsafe algorithm
     }
@@ -49,6 +51,7 @@ enum CryptographicLibrary {
     /// Names of the algorithms this module uses that the installation lacks.
     static var missingAlgorithms: [String] {
         var missing: [String] = []
+        // Safety: what is fetched here is freed here, and nothing else sees it; freeing nothing is allowed.
         if unsafe fetchedSHA256 == nil { missing.append("SHA-256") }
         if unsafe fetchedGCM == nil { missing.append("AES-256-GCM") }
         if unsafe fetchedECB == nil { missing.append("AES-256-ECB") }
@@ -71,6 +74,7 @@ enum CryptographicLibrary {
 
     /// Returns a freshly made context, or traps: only exhausted memory makes this fail.
     static func require(_ context: OpaquePointer?, _ sentence: StaticString) -> OpaquePointer {
+        // Safety: only compared with nothing and handed on; the caller owns it.
         guard let context = unsafe context else { fail(sentence) }
         return unsafe context
     }

@@ -24,9 +24,11 @@ package struct EncryptionError: Error, Equatable, Sendable, CustomStringConverti
         case none
     }
 
+    /// Which kind of failure; callers branch on it, never on text.
     package let code: Code
     /// One sentence for a person; names sizes and limits, never a secret.
     package let sentence: String
+    /// What can be done; the same for every failure of one code.
     package let remedy: Remedy
     /// What the cryptographic library said, when it said something.
     package let cause: String?

@@ -4,8 +4,8 @@ import BackupModel
 package enum EncryptionSelfTest {
     /// Checks that every algorithm is there and gives a known answer; takes about a millisecond.
     ///
-    /// - Throws: ``EncryptionError/Code/libraryFailure``; the installation has to be repaired. Without this call the first
-    ///   use traps instead.
+    /// - Throws: ``EncryptionError/Code/libraryFailure``; the installation has to be repaired. Without this call the
+    ///   first use traps instead.
     package static func run() throws(EncryptionError) {
         let missing = CryptographicLibrary.missingAlgorithms
         guard missing.isEmpty else { throw .libraryFailure("provide \(missing.joined(separator: ", "))") }

@@ -23,8 +23,8 @@ package struct SealedMessage: Hashable, Sendable {
 /// breaking X25519 alone, one day, opens none.
 ///
 /// **The ephemeral key is hedged.** Its seed is HMAC(pre-shared key, randomness and the whole message), so a generator
-/// that repeats its output, as in a cloned machine, gives the same ephemeral key only for the very same message; the two
-/// results are then equal bytes and tell nothing more than that.
+/// that repeats its output, as in a cloned machine, gives the same ephemeral key only for the very same message; the
+/// two results are then equal bytes and tell nothing more than that.
 package enum HybridEncryption {
     /// Numbers of the suite as RFC 9180 §7 registers them: KEM, KDF, AEAD.
     package static let suite: (encapsulation: UInt16, derivation: UInt16, cipher: UInt16) = (0x0020, 0x0001, 0x0002)
@@ -71,8 +71,8 @@ package enum HybridEncryption {
 
     /// Opens a message with the recipient's private key and what it was bound to.
     ///
-    /// - Throws: ``EncryptionError/Code/unusableKey`` when the encapsulated key is not 32 bytes or a point of low order,
-    ///   ``EncryptionError/Code/truncated`` or ``EncryptionError/Code/notAuthentic`` when it does not open.
+    /// - Throws: ``EncryptionError/Code/unusableKey`` when the encapsulated key is not 32 bytes or a point of low
+    ///   order, ``EncryptionError/Code/truncated`` or ``EncryptionError/Code/notAuthentic`` when it does not open.
     package static func open(
         with recipient: RecipientPrivateKey, _ message: SealedMessage, info: [UInt8], associatedData: [UInt8],
         preSharedKey: SecretBytes, preSharedKeyID: [UInt8]
@@ -91,7 +91,8 @@ package enum HybridEncryption {
     }
 
     /// The seed of the ephemeral key pair: HMAC(psk, "dozo hedge" ‖ randomness ‖ SHA-256(info, associated data and
-    /// plaintext, each behind its 64-bit little-endian length)). Only the sender computes it, so no reader depends on it.
+    /// plaintext, each behind its 64-bit little-endian length)). Only the sender computes it, so no reader depends on
+    /// it.
     private static func hedgedSeed(
         preSharedKey: SecretBytes, randomness: [UInt8], context: [[UInt8]], plaintext: SecretBytes
     ) -> SecretBytes {

@@ -14,6 +14,7 @@ package enum KeyDerivation {
         precondition(key.count >= Hash256.byteCount, "a key is expanded only when it has 256 bits")
         precondition((1...largestByteCount).contains(byteCount), "one derivation gives 1 to 8160 bytes")
         let hasher = KeyedHasher(key: key)
+        // Safety: the output is the new secret's own memory, of exactly `byteCount` bytes, during the closure.
         return unsafe SecretBytes(byteCount: byteCount) { output in
             unsafe expand(with: hasher, info: info, into: output)
         }
@@ -21,7 +22,8 @@ package enum KeyDerivation {
 
     /// `Derive` of the format page: HKDF-Expand with the info `label` ‖ 0x00 ‖ `context`.
     ///
-    /// - Parameter label: what the result is for; holds no zero byte, so that no two pairs of label and context collide.
+    /// - Parameter label: what the result is for; holds no zero byte, so that no two pairs of label and context
+    ///   collide.
     /// - Parameter byteCount: 1 to ``largestByteCount``.
     package static func derive(
         key: SecretBytes, label: String, context: [UInt8] = [], byteCount: Int = 32
@@ -42,6 +44,7 @@ package enum KeyDerivation {
 
     /// HKDF-Extract: 32 uniformly random bytes out of any secret.
     static func extract(secret: SecretBytes, salt: [UInt8]) -> SecretBytes {
+        // Safety: salt and secret live through their closures, and the output has the 32 bytes of an HMAC.
         let hasher = unsafe salt.withUnsafeBytes { buffer in unsafe KeyedHasher(key: buffer) }
         return unsafe SecretBytes(byteCount: Hash256.byteCount) { output in
             unsafe secret.withUnsafeBytes { bytes in

@@ -5,6 +5,8 @@ import COpenSSL
 ///
 /// Keeps the hash states behind the inner and the outer padded key and copies them for each message, which saves two of
 /// the four extra blocks of a short HMAC.
+// Safety: the three contexts are ours from the initialiser to the deinitialiser, and a buffer passed in is read during
+// the call only.
 @safe package final class KeyedHasher {
     private let inner: OpaquePointer
     private let outer: OpaquePointer
@@ -67,6 +69,7 @@ import COpenSSL
 
     /// The HMAC of `prefix` followed by `message`; neither is kept.
     package func authenticate(prefix: UnsafeRawBufferPointer, _ message: UnsafeRawBufferPointer) -> Hash256 {
+        // Safety: both are read during the call only.
         begin()
         unsafe add(prefix)
         unsafe add(message)
@@ -83,6 +86,7 @@ import COpenSSL
     func authenticate(
         _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
     ) {
+        // Safety: both inputs are read during the call only, and the precondition counts the room written to.
         precondition(output.count >= Hash256.byteCount, "an HMAC needs 32 bytes of room")
         begin()
         unsafe add(first)

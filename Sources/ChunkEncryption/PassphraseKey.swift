@@ -2,9 +2,9 @@ import COpenSSL
 
 /// The cost of turning a passphrase into a key with scrypt (RFC 7914), inside limits this version accepts.
 ///
-/// The limits hold when a key slot is made and when a foreign one is opened: a floor, so that a hostile store cannot talk
-/// an operator into a cheap slot, and a ceiling, so that it cannot take the machine's memory. Checked before anything is
-/// allocated.
+/// The limits hold when a key slot is made and when a foreign one is opened: a floor, so that a hostile store cannot
+/// talk an operator into a cheap slot, and a ceiling, so that it cannot take the machine's memory. Checked before
+/// anything is allocated.
 package struct PassphraseCost: Hashable, Sendable {
     /// Smallest cost N.
     package static let smallestCost: UInt64 = 1 << 15

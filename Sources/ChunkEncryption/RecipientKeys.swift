@@ -9,7 +9,8 @@ package struct RecipientPublicKey: Hashable, Sendable {
     /// The 32 bytes.
     package let bytes: [UInt8]
 
-    /// - Throws: ``EncryptionError/Code/unusableKey`` for another count. A point of low order is refused when it is used.
+    /// - Throws: ``EncryptionError/Code/unusableKey`` for another count. A point of low order is refused when it is
+    ///   used.
     package init(bytes: [UInt8]) throws(EncryptionError) {
         guard bytes.count == Self.byteCount else {
             throw .wrongKeySize("X25519 public key", byteCount: bytes.count, needed: Self.byteCount)

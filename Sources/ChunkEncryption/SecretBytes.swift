@@ -2,8 +2,9 @@ import COpenSSL
 
 /// Bytes that must not be printed, compared early-out, or left behind in memory.
 ///
-/// A value is a reference to one immutable allocation; copies share it, and it is wiped when the last one goes. Arrays a
-/// secret was copied from are the caller's to forget: prefer ``init(byteCount:initializingWith:)``, which fills in place.
+/// A value is a reference to one immutable allocation; copies share it, and it is wiped when the last one goes. Arrays
+/// a secret was copied from are the caller's to forget: prefer ``init(byteCount:initializingWith:)``, which fills in
+/// place.
 package struct SecretBytes: Sendable, Equatable, CustomStringConvertible, CustomDebugStringConvertible,
     CustomReflectable
 {
@@ -11,6 +12,7 @@ package struct SecretBytes: Sendable, Equatable, CustomStringConvertible, Custom
 
     /// Copies `bytes`; any count, also none.
     package init(copying bytes: [UInt8]) {
+        // Safety: the array lives through the call, which copies it.
         self = unsafe bytes.withUnsafeBytes { buffer in unsafe SecretBytes(copying: buffer) }
     }
 
@@ -26,11 +28,13 @@ package struct SecretBytes: Sendable, Equatable, CustomStringConvertible, Custom
     ) throws(Failure) {
         precondition(byteCount >= 0, "a secret has no negative size")
         let storage = Storage(byteCount: byteCount)
+        // Safety: nobody else refers to the storage yet, and it outlives the call.
         try unsafe body(storage.buffer)
         self.storage = storage
     }
 
     /// Number of bytes.
+    // Safety: the count is read, the bytes are not.
     package var count: Int { unsafe storage.buffer.count }
 
     /// Calls `body` with the bytes, which live for the call only and must not be copied out without need.

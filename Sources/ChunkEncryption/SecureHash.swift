@@ -5,6 +5,7 @@ import COpenSSL
 package enum SecureHash {
     /// The SHA-256 of `bytes`.
     package static func sha256(_ bytes: [UInt8]) -> Hash256 {
+        // Safety: the array lives through the call.
         unsafe bytes.withUnsafeBytes { buffer in unsafe sha256(buffer) }
     }
 
@@ -27,6 +28,7 @@ package enum SecureHash {
 
     /// An empty hash.
     package init() {
+        // Safety: both fresh contexts are ours alone until the deinitialiser.
         unsafe context = CryptographicLibrary.require(EVP_MD_CTX_new(), "a hash context can be allocated")
         unsafe scratch = CryptographicLibrary.require(EVP_MD_CTX_new(), "a hash context can be allocated")
         begin()
@@ -47,6 +49,7 @@ package enum SecureHash {
 
     /// Adds `bytes`.
     package func update(_ bytes: [UInt8]) {
+        // Safety: the array lives through the call.
         unsafe bytes.withUnsafeBytes { buffer in unsafe update(buffer) }
     }
 

@@ -18,9 +18,11 @@ package struct ChunkingError: Error, Hashable, Sendable, CustomStringConvertible
         case none
     }
 
+    /// Which rule was broken.
     package let code: Code
     /// The object and the numbers, for people.
     package let sentence: String
+    /// Who can help: the operator, or nobody because the calling code is wrong.
     package let remedy: Remedy
     /// The lower-level error, when there is one.
     package let cause: (any Error & Sendable)?

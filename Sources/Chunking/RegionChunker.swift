@@ -10,13 +10,14 @@ import Glibc
 ///    below `threshold`; it is forced where the chunk reaches `maximum`, and at the segment's end.
 /// 3. Shorter zero runs are data.
 ///
-/// A page's value is the first eight bytes, little-endian, of the encrypted 16-byte ``PageHash``. The region's last page
-/// may be short; it has no value, and needs none: a boundary is forced behind it.
+/// A page's value is the first eight bytes, little-endian, of the encrypted 16-byte ``PageHash``. The region's last
+/// page may be short; it has no value, and needs none: a boundary is forced behind it.
 ///
 /// Holds scratch for one region, so each worker has its own; it is not for use by two tasks at once. Cutting allocates
 /// nothing once `pieces` has grown.
 // Safety: the pointers are private, sized for one region at creation and freed once.
 @safe package final class RegionChunker {
+    /// How regions are cut; checked, and fixed for the life of the chunker.
     package let parameters: ChunkerParameters
 
     private let hash: PageHash
@@ -50,10 +51,10 @@ import Glibc
     /// Cuts one region and appends its pieces: ascending, covering it exactly.
     ///
     /// - Parameters:
-    ///   - region: 1 … `regionSize` bytes from the region's start. Zeros are written where a known hole turned out to be
-    ///     part of a chunk; afterwards every byte of a data piece is true. Bytes of holes are unspecified.
-    ///   - knownHoles: ranges known to be zero, in bytes from the region's start, in any order; their bytes need not have
-    ///     been read and are not looked at. The result is the same as with zeros read.
+    ///   - region: 1 … `regionSize` bytes from the region's start. Zeros are written where a known hole turned out to
+    ///     be part of a chunk; afterwards every byte of a data piece is true. Bytes of holes are unspecified.
+    ///   - knownHoles: ranges known to be zero, in bytes from the region's start, in any order; their bytes need not
+    ///     have been read and are not looked at. The result is the same as with zeros read.
     ///   - pieces: only appended to; at most one piece a page.
     ///   - encryptBlocks: encrypts the 16-byte blocks in place with AES-256 under the second key, each alone. Called
     ///     once, or not at all when no page needs a value; its error is passed on, and then nothing was appended.
@@ -90,7 +91,8 @@ import Glibc
         }
     }
 
-    /// Marks the pages that lie wholly in known holes, all others as data, and writes the zeros of pages partly covered.
+    /// Marks the pages that lie wholly in known holes, all others as data, and writes the zeros of pages partly
+    /// covered.
     private func mark(_ knownHoles: [Extent], in bytes: UnsafeMutableRawPointer, count: Int) {
         let pageSize = ChunkerParameters.pageSize
         let pageCount = ChunkerParameters.pageCount(ofBytes: count)

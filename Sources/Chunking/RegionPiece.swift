@@ -7,6 +7,7 @@ package struct RegionPiece: Hashable, Sendable {
     /// Whether all bytes are zero and none is stored. Two holes never adjoin.
     package var isHole: Bool
 
+    /// A piece by its place in the region, in bytes; nothing is checked here.
     package init(offset: UInt32, length: UInt32, isHole: Bool) {
         self.offset = offset
         self.length = length

@@ -1,5 +1,5 @@
-/// The few file operations a store in a directory is built from, so that a test can put a simulated disk that loses power
-/// underneath. Paths are relative to one folder, `/`-separated, without `.` or `..`.
+/// The few file operations a store in a directory is built from, so that a test can put a simulated disk that loses
+/// power underneath. Paths are relative to one folder, `/`-separated, without `.` or `..`.
 ///
 /// Nothing but ``syncFile(_:)`` and ``syncFolder(_:)`` makes anything survive a power loss.
 package protocol DurableFiles: Sendable {

@@ -1,6 +1,7 @@
 import Glibc
 
-/// ``DurableFiles`` on a real folder. Everything it makes is private to its owner: folders 0700, files 0600, whatever the umask.
+/// ``DurableFiles`` on a real folder. Everything it makes is private to its owner: folders 0700, files 0600, whatever
+/// the umask.
 package struct HostFiles: DurableFiles {
     /// The folder below which all paths lie.
     package let root: String
@@ -38,6 +39,7 @@ package struct HostFiles: DurableFiles {
     }
 
     private func opened(_ path: String, _ flags: Int32, _ verb: String) throws(FileError) -> Int32 {
+        // Safety: the path lives through the call.
         Int32(try call(verb, path) { unsafe Int(open(full(path), flags | O_CLOEXEC, mode_t(0o600))) })
     }
 
@@ -70,6 +72,7 @@ package struct HostFiles: DurableFiles {
     }
 
     package func link(_ existing: String, to new: String) throws(FileError) -> Bool {
+        // Safety: both paths live through the call.
         if unsafe Glibc.link(full(existing), full(new)) == 0 { return true }
         let number = errno
         guard number == EEXIST else { throw failure(number, "cannot name", new) }
@@ -83,6 +86,7 @@ package struct HostFiles: DurableFiles {
     }
 
     package func remove(_ path: String) throws(FileError) {
+        // Safety: the path lives through the call.
         guard unsafe unlink(full(path)) != 0 else { return }
         let number = errno
         if number != ENOENT { throw failure(number, "cannot remove", path) }

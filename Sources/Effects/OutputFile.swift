@@ -70,6 +70,7 @@ import Glibc
     /// - Throws: ``FileError``; the partial file then stays.
     package func publish() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw OutputFile.failure(errno, "cannot make durable", partialPath) }
+        // Safety: the paths live through each call here.
         // renameat2 with RENAME_NOREPLACE is not on every file system; a link that refuses an existing name is.
         guard unsafe link(partialPath, path) == 0 else { throw OutputFile.failure(errno, "cannot name", path) }
         guard unsafe unlink(partialPath) == 0 else { throw OutputFile.failure(errno, "cannot remove", partialPath) }

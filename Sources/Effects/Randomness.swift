@@ -8,8 +8,9 @@ package struct Randomness: Sendable {
     /// Wraps a source of bytes.
     package init(bytes: @escaping @Sendable (_ count: Int) -> [UInt8]) { self.bytes = bytes }
 
-    /// The kernel's generator, through glibc's `getentropy`, which is `getrandom(2)` and keeps no state here: a kernel that
-    /// knows its machine was cloned seeds it anew. Never a generator in this process, which a resumed machine would repeat.
+    /// The kernel's generator, through glibc's `getentropy`, which is `getrandom(2)` and keeps no state here: a kernel
+    /// that knows its machine was cloned seeds it anew. Never a generator in this process, which a resumed machine
+    /// would repeat.
     package static let system = Randomness { count in
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)

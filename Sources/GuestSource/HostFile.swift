@@ -119,6 +119,7 @@ final class HostFile: Sendable {
         guard count > 0, offset < size else { return [] }
         var bytes = [UInt8](repeating: 0, count: Int(min(UInt64(count), size - offset)))
         var result: Result<Int, SourceError> = .success(0)
+        // Safety: the array lives through the call and is filled within its count.
         unsafe bytes.withUnsafeMutableBytes { buffer in
             do throws(SourceError) {
                 result = .success(try unsafe fill(buffer, at: offset))

@@ -3,8 +3,10 @@ package struct OpenOptions: Sendable {
     /// Reads that may be under way at once on an image served by QEMU, 1 to 16; further ones wait. Use the number of
     /// workers.
     package var connections: Int
+    /// What reading does to the host's page cache; block devices are always left to the kernel.
     package var cacheUse: CacheUse
 
+    /// - Precondition: `connections` is 1 to 16. The defaults suit two workers beside running guests.
     package init(connections: Int = 2, cacheUse: CacheUse = .leaveAsFound) {
         precondition((1...16).contains(connections), "an image is read over 1 to 16 connections")
         self.connections = connections

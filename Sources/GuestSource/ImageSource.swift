@@ -12,15 +12,19 @@ package import BackupModel
 
 /// A stretch of an image whose bytes are either known to be zero or must be read.
 package struct SourceExtent: Hashable, Sendable {
+    /// What is known of the bytes before they are read.
     package enum Kind: Sendable {
         /// Must be read; may still hold zeros.
         case data
         /// Reads as zeros; known without reading.
         case hole
     }
+    /// Where it lies, in bytes of the image.
     package let extent: Extent
+    /// Whether its bytes are known to be zero.
     package let kind: Kind
 
+    /// A stretch of one kind.
     package init(extent: Extent, kind: Kind) {
         self.extent = extent
         self.kind = kind
@@ -33,15 +37,19 @@ package struct ImageSummary: Sendable {
     package struct Link: Hashable, Sendable {
         /// Absolute, symbolic links resolved.
         package let path: String
+        /// The container this file is kept in.
         package let format: ImageFormat
     }
 
+    /// The container of the image itself; record it, so that the next run need not look at the content.
     package let format: ImageFormat
+    /// Why that format was believed.
     package let formatOrigin: FormatOrigin
     /// As given by the caller.
     package let path: String
     /// Absolute, symbolic links resolved; differs from `path` when the name was a link.
     package let resolvedPath: String
+    /// A block device rather than a file: it has no times to compare, so a change during the read goes unseen.
     package let isBlockDevice: Bool
     /// Bytes all files of the chain take on their file systems; `nil` for block devices.
     package let allocatedBytes: UInt64?
@@ -65,6 +73,7 @@ package struct ImageSummary: Sendable {
 package protocol ImageSource: AnyObject, Sendable {
     /// Exact size of the disk in bytes: any value, including 0, 1 and odd ones.
     var byteCount: UInt64 { get }
+    /// What was opened; fixed from then on.
     var summary: ImageSummary { get }
 
     /// Ascending, adjoining extents that cover `range` exactly; neighbours differ in kind. Empty for an empty range.

@@ -29,9 +29,11 @@ package struct SourceError: Error, Sendable, CustomStringConvertible {
         case none
     }
 
+    /// Which kind of failure.
     package let code: Code
     /// Names the object and the numbers, and says what to do when something can be done.
     package let sentence: String
+    /// What the caller can do.
     package let remedy: Remedy
     /// The system's error number when a system call failed.
     package let cause: CInt?

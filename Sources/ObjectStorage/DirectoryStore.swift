@@ -5,8 +5,8 @@ import Synchronization
 /// A store in a local folder or on a mounted share.
 ///
 /// A put writes a temporary file, makes it durable, links it to its name and makes the folder durable, in this order; a
-/// name therefore never shows less than the whole object, whenever the power goes. `O_EXCL` on the final name would let an
-/// empty file win a name that decides between a commit and a fence.
+/// name therefore never shows less than the whole object, whenever the power goes. `O_EXCL` on the final name would let
+/// an empty file win a name that decides between a commit and a fence.
 package final class DirectoryStore: SweepableStore {
     /// Where unfinished files lie; what a crash leaves there is harmless and never read.
     package static let temporaryFolder = "tmp"

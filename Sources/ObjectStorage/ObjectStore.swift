@@ -2,10 +2,10 @@ import RepositoryFormat
 
 // What this module guarantees
 // ---------------------------
-// A store keeps immutable objects under names. Put-if-absent is the one operation that decides anything between programs:
-// exactly one content ever wins a name, and everybody who asks afterwards is told which (design §4.7, §4.13). A listing is
-// a hint and may lag; "not found" is never proof of absence. Deleting is a protocol of its own, so that only the sweep can
-// spell it.
+// A store keeps immutable objects under names. Put-if-absent is the one operation that decides anything between
+// programs: exactly one content ever wins a name, and everybody who asks afterwards is told which (design §4.7, §4.13).
+// A listing is a hint and may lag; "not found" is never proof of absence. Deleting is a protocol of its own, so that
+// only the sweep can spell it.
 
 /// How a put-if-absent came out. There is no "exists": whose bytes won is read back and compared.
 package enum PutAnswer: Hashable, Sendable {

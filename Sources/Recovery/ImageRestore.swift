@@ -32,8 +32,8 @@ package struct ImageRestore: Sendable {
     /// Restores to a file that does not exist yet.
     ///
     /// - Parameter report: called after each leaf, by the task that runs the restore.
-    /// - Throws: ``RepositoryError``: `damaged`, `roleLacksKey`; ``FileError``; `CancellationError`. A file that could not
-    ///   be completed stays under its name with `.partial` behind it.
+    /// - Throws: ``RepositoryError``: `damaged`, `roleLacksKey`; ``FileError``; `CancellationError`. A file that could
+    ///   not be completed stays under its name with `.partial` behind it.
     package func run(
         to path: String, report: (RestoreProgress) -> Void = { _ in }
     ) async throws {

@@ -109,8 +109,8 @@ package struct ObjectHeader: Hashable, Sendable {
     /// Parses the first 96 bytes of an object.
     ///
     /// - Parameter name: the object's name in the store, for the error's sentence.
-    /// - Throws: ``FormatError``, `damaged` for a wrong magic or a cut header, `unsupported` for another version, draft,
-    ///   suite, kind or critical flag, `malformed` for a body over the limit or reserved bytes in use.
+    /// - Throws: ``FormatError``, `damaged` for a wrong magic or a cut header, `unsupported` for another version,
+    ///   draft, suite, kind or critical flag, `malformed` for a body over the limit or reserved bytes in use.
     package init(parsing bytes: ArraySlice<UInt8>, name: String) throws(FormatError) {
         var fields = FieldReader(bytes, of: "the header of \(name)")
         guard try fields.take(ObjectHeader.magic.count).elementsEqual(ObjectHeader.magic) else {
@@ -120,8 +120,8 @@ package struct ObjectHeader: Hashable, Sendable {
         let draft = try fields.integer(UInt16.self)
         guard version == ObjectHeader.version, draft == ObjectHeader.draft else {
             throw .unsupported(
-                "\(name) is of format \(version) draft \(draft); this program reads format \(ObjectHeader.version) draft \(ObjectHeader.draft)"
-            )
+                "\(name) is of format \(version) draft \(draft); "
+                    + "this program reads format \(ObjectHeader.version) draft \(ObjectHeader.draft)")
         }
         let kindNumber = try fields.integer(UInt16.self)
         guard let kind = ObjectKind(rawValue: kindNumber) else {

@@ -1,7 +1,7 @@
 /// A value of a record: deterministic CBOR (RFC 8949 §4.2.1), restricted as the top of the format page says.
 ///
-/// One value has one encoding. The decoder refuses every other spelling of it, so that a hash over stored bytes is a hash
-/// over the meaning, and two programs never sign different bytes for the same record.
+/// One value has one encoding. The decoder refuses every other spelling of it, so that a hash over stored bytes is a
+/// hash over the meaning, and two programs never sign different bytes for the same record.
 package enum RecordValue: Hashable, Sendable {
     /// 0 … 2^64 − 1.
     case unsigned(UInt64)
@@ -106,7 +106,8 @@ extension RecordValue {
     ///
     /// Work and memory are bounded by the count of bytes, whatever the lengths inside them claim.
     /// - Parameter what: names the record in errors.
-    /// - Throws: ``FormatError``: `damaged` when cut short, `malformed` for anything a writer of this format cannot write.
+    /// - Throws: ``FormatError``: `damaged` when cut short, `malformed` for anything a writer of this format cannot
+    ///   write.
     package init(decoding bytes: ArraySlice<UInt8>, of what: String) throws(FormatError) {
         guard bytes.count <= FormatLimits.recordByteCount else {
             throw .overLimit(what, value: UInt64(bytes.count), limit: UInt64(FormatLimits.recordByteCount))
@@ -196,7 +197,8 @@ private struct RecordDecoder {
                 throw .notCanonical("\(what): a name that is no text")
             }
             let name = try text(try argument(first & 31))
-            // Same-length-first is what the bytewise order of the encoded names comes to: the length leads the encoding.
+            // Same-length-first is what the bytewise order of the encoded names comes to: the length leads the
+            // encoding.
             let spelled = RecordValue.text(name).encoded
             guard index == 0 || last.lexicographicallyPrecedes(spelled) else {
                 throw .notCanonical("\(what): the name \(name) is repeated or out of order")

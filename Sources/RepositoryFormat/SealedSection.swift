@@ -1,8 +1,8 @@
 package import BackupModel
 package import ChunkEncryption
 
-/// A part of a structure object sealed under a key derived from the index key and a salt of the object's own (format page
-/// §5): the directory of a pack, the blocks and the fence of an index run.
+/// A part of a structure object sealed under a key derived from the index key and a salt of the object's own (format
+/// page §5): the directory of a pack, the blocks and the fence of an index run.
 package enum SealedSection {
     /// Bytes of a salt.
     package static let saltByteCount = 32

@@ -1,10 +1,11 @@
 package import BackupModel
 package import ChunkEncryption
 
-/// A small object (format page §2): header ‖ body in deterministic CBOR ‖ signature ‖, in session entries, sealed bodies.
+/// A small object (format page §2): header ‖ body in deterministic CBOR ‖ signature ‖, in session entries, sealed
+/// bodies.
 ///
-/// Signature and hash are over the bytes as they are stored. Whether the signer may say what it says is for the owner chain
-/// to decide; this type only knows that the bytes are what the signer signed.
+/// Signature and hash are over the bytes as they are stored. Whether the signer may say what it says is for the owner
+/// chain to decide; this type only knows that the bytes are what the signer signed.
 package struct SignedObject: Sendable {
     /// What comes first under the signature, so that no signature can be taken for one over something else.
     package static let signatureLabel = Array("dozo/1 object\0".utf8)
@@ -52,8 +53,8 @@ package struct SignedObject: Sendable {
 
     /// Parses bytes that a store gave for `name`; the signature is not checked here.
     ///
-    /// - Throws: ``FormatError``: what ``ObjectHeader/init(parsing:name:)`` and ``RecordValue/init(decoding:of:)`` throw;
-    ///   `misplaced` for another kind or repository; `damaged` when cut short; `malformed` when bytes follow.
+    /// - Throws: ``FormatError``: what ``ObjectHeader/init(parsing:name:)`` and ``RecordValue/init(decoding:of:)``
+    ///   throw; `misplaced` for another kind or repository; `damaged` when cut short; `malformed` when bytes follow.
     package init(
         parsing bytes: [UInt8], name: String, kind: ObjectKind, repository: RepositoryID?
     ) throws(FormatError) {

@@ -20,9 +20,9 @@ struct PassphraseKeyTests {
     @Test(
         "a slot with parameters outside the limits is refused before memory is taken (M14)",
         arguments: [
-            (1 << 40, 8, 1), (1 << 21, 8, 1), (1 << 14, 8, 1), (0, 8, 1), ((1 << 15) + 1, 8, 1), ((1 << 16) - 1, 8, 1), (1 << 18, 8, 1),
-            (UInt64.max, 8, 1), (1 << 15, 7, 1), (1 << 15, 9, 1), (1 << 15, 0, 1), (1 << 15, UInt64.max, 1),
-            (1 << 15, 8, 0), (1 << 15, 8, 5), (1 << 15, 8, UInt64.max),
+            (1 << 40, 8, 1), (1 << 21, 8, 1), (1 << 14, 8, 1), (0, 8, 1), ((1 << 15) + 1, 8, 1), ((1 << 16) - 1, 8, 1),
+            (1 << 18, 8, 1), (UInt64.max, 8, 1), (1 << 15, 7, 1), (1 << 15, 9, 1), (1 << 15, 0, 1),
+            (1 << 15, UInt64.max, 1), (1 << 15, 8, 0), (1 << 15, 8, 5), (1 << 15, 8, UInt64.max),
         ] as [(UInt64, UInt64, UInt64)])
     func refused(cost: UInt64, blockSize: UInt64, parallelization: UInt64) {
         let code = refusal { () throws(EncryptionError) in

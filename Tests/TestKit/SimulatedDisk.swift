@@ -3,8 +3,9 @@ import Synchronization
 
 /// A disk that keeps after a power loss what was made durable, and of the rest what the dice say.
 ///
-/// Bytes and names are durable apart from each other, as on a real file system: a file that was not synchronised comes back whole, cut,
-/// empty or with other bytes; a name whose folder was not synchronised is there or not, each on its own.
+/// Bytes and names are durable apart from each other, as on a real file system: a file that was not synchronised comes
+/// back whole, cut, empty or with other bytes; a name whose folder was not synchronised is there or not, each on its
+/// own.
 package final class SimulatedDisk: DurableFiles {
     /// A call that a mutated build leaves out, to show that the tests notice.
     package enum LeftOut: Sendable, CaseIterable {

@@ -4,8 +4,9 @@ package import RepositoryFormat
 
 /// What a host remembers about one repository, outside of it: its writer key, what it has seen, what it began.
 ///
-/// Losing all of it costs nothing but a new enrolment. A copy of it on another machine is noticed there or here, because a
-/// session that stands in the log and was never begun here can only come from a copy (``foreignSessions(in:)``).
+/// Losing all of it costs nothing but a new enrolment. A copy of it on another machine is noticed there or here,
+/// because a session that stands in the log and was never begun here can only come from a copy
+/// (``foreignSessions(in:)``).
 package struct HostState: Sendable {
     /// A pack that a session finished before any entry named it.
     package struct FinishedPack: Hashable, Sendable {
@@ -239,7 +240,8 @@ extension HostState {
         guard identity.incarnation >= memory.incarnation else {
             throw RepositoryError(
                 .refused,
-                "the store shows incarnation \(identity.incarnation), and this host has seen \(memory.incarnation): it went back to an earlier state; \(advice)"
+                "the store shows incarnation \(identity.incarnation), and this host has seen "
+                    + "\(memory.incarnation): it went back to an earlier state; \(advice)"
             )
         }
         // What was seen of an earlier incarnation may be gone; that is what a new one states.
@@ -247,7 +249,8 @@ extension HostState {
         if let log = memory.log, !view.log.slots.contains(where: { $0.slot == log.slot && $0.hash == log.hash }) {
             throw RepositoryError(
                 .refused,
-                "the store does not show \(log.slot) of the control log, which this host has seen: it went back to an earlier state or hides it; \(advice)"
+                "the store does not show \(log.slot) of the control log, which this host has seen: it went back to "
+                    + "an earlier state or hides it; \(advice)"
             )
         }
         for head in memory.sessions {
@@ -256,7 +259,8 @@ extension HostState {
             guard entry?.hash == head.hash else {
                 throw RepositoryError(
                     .refused,
-                    "the store does not show entry \(head.number) of session \(head.session), which this host has written: it went back to an earlier state, lost it or hides it; \(advice)"
+                    "the store does not show entry \(head.number) of session \(head.session), which this host has "
+                        + "written: it went back to an earlier state, lost it or hides it; \(advice)"
                 )
             }
         }

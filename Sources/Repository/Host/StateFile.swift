@@ -4,8 +4,8 @@ import Effects
 
 /// A small file in the state folder that is replaced whole or not at all, whenever the power goes.
 ///
-/// Version *n* is the file `<name>.<n>`; a new one is written, made durable and linked to its name before the one before it
-/// is removed. A version whose checksum is wrong was never named and is not believed.
+/// Version *n* is the file `<name>.<n>`; a new one is written, made durable and linked to its name before the one
+/// before it is removed. A version whose checksum is wrong was never named and is not believed.
 struct StateFile {
     let files: any DurableFiles
     let folder: String

@@ -97,6 +97,7 @@ package final class BlobReader {
         guard entry.codec == .zstd else { return packed }
         var plain = [UInt8](repeating: 0, count: Int(entry.plainByteCount))
         do {
+            // Safety: both arrays live through the call, which is told their counts.
             try unsafe packed.withUnsafeBytes { source in
                 try unsafe plain.withUnsafeMutableBytes { try unsafe decompressor.decompress(source, into: $0) }
             }

@@ -5,8 +5,8 @@ import Synchronization
 
 /// Where every blob of a repository stands: the runs that count, and packs that no run lists yet (design §4.11).
 ///
-/// A multimap: an id may stand in many packs, and whoever reads tries every copy. Runs are read block by block through a
-/// bounded cache: ``cachedBlockLimit`` blocks of at most 400 entries. May be used from several tasks at once.
+/// A multimap: an id may stand in many packs, and whoever reads tries every copy. Runs are read block by block through
+/// a bounded cache: ``cachedBlockLimit`` blocks of at most 400 entries. May be used from several tasks at once.
 package final class ChunkIndex: Sendable {
     /// Blocks kept in memory, about 16 KiB each: 32 MiB in all.
     package static let cachedBlockLimit = 2048
@@ -38,7 +38,8 @@ package final class ChunkIndex: Sendable {
     /// Opens the runs of a view, and lists packs that no readable run covers from their own directories.
     ///
     /// - Parameter shelf: reads directories.
-    /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a note, since packs say it all again.
+    /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a note, since packs say it all
+    ///   again.
     package init(_ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf) async throws {
         self.access = access
         let indexKey = try keys.indexKey()
@@ -124,7 +125,8 @@ package final class ChunkIndex: Sendable {
     private func places(_ identifier: Hash256, run index: Int) async throws -> [BlobPlace] {
         let fence = runs[index].fence
         let firsts = fence.firstIdentifiers
-        // The first block that begins above the id; entries of one id may reach over a block's end, so go back from there.
+        // The first block that begins above the id; entries of one id may reach over a block's end, so go back from
+        // there.
         var low = 0
         var high = firsts.count
         while low < high {

@@ -3,7 +3,8 @@ package import ChunkEncryption
 package import RepositoryFormat
 import Synchronization
 
-/// Directories and keys of packs, read when they are needed and kept for a while. May be used from several tasks at once.
+/// Directories and keys of packs, read when they are needed and kept for a while. May be used from several tasks at
+/// once.
 package final class PackShelf: Sendable {
     /// Packs whose directories are kept: at 500 blobs a pack about 3 MiB in all.
     package static let cachedPackLimit = 128
@@ -74,7 +75,8 @@ package final class PackShelf: Sendable {
             guard sealed.keyEpoch == recipient.keyEpoch, contents.header.domain == recipient.domain else {
                 throw RepositoryError(
                     .wrongKey,
-                    "the pack \(key.packName) is sealed to key epoch \(sealed.keyEpoch) of domain \(contents.header.domain), which is not at hand"
+                    "the pack \(key.packName) is sealed to key epoch \(sealed.keyEpoch) of domain "
+                        + "\(contents.header.domain), which is not at hand"
                 )
             }
             do { opened.append(try recipient.open(sealed.message, with: privateKey, associatedData: [])) } catch {

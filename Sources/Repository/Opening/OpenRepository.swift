@@ -31,8 +31,8 @@ package struct OpenRepository: Sendable {
 
     /// Opens a repository.
     ///
-    /// - Throws: ``RepositoryError``: `notFound`, `wrongKey`, `damaged`, `refused` when the store shows another owner or
-    ///   an older state than the credential knows, `unsupported`.
+    /// - Throws: ``RepositoryError``: `notFound`, `wrongKey`, `damaged`, `refused` when the store shows another owner
+    ///   or an older state than the credential knows, `unsupported`.
     package static func open(
         store: any ObjectStore, key: RepositoryAccessKey
     ) async throws -> OpenRepository {
@@ -133,7 +133,8 @@ package struct OpenRepository: Sendable {
         guard let found else {
             throw RepositoryError(
                 .damaged,
-                "store/00000000 is missing: `dozo init` was interrupted, or the store lost it; run `dozo init` again with the same passphrase",
+                "store/00000000 is missing: `dozo init` was interrupted, or the store lost it; run `dozo init` "
+                    + "again with the same passphrase",
                 .repair)
         }
         return found

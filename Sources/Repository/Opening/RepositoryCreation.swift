@@ -17,8 +17,8 @@ package enum RepositoryCreation {
 
     /// Puts key slot, genesis and store identity, in this order: a repository exists once its genesis does.
     ///
-    /// Interrupted before the genesis it leaves a key slot that belongs to nothing, and can be started again; interrupted
-    /// behind it, it is completed by a second call with the same secret.
+    /// Interrupted before the genesis it leaves a key slot that belongs to nothing, and can be started again;
+    /// interrupted behind it, it is completed by a second call with the same secret.
     ///
     /// - Parameters:
     ///   - createdAt: seconds since 1970, for people.

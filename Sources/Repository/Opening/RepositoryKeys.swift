@@ -21,7 +21,8 @@ package struct RepositoryKeys: Sendable {
         guard let secrets = credential.domains.first(where: { $0.id == number && $0.epoch == domain.epoch }) else {
             throw RepositoryError(
                 .wrongKey,
-                "this credential holds no keys of domain \(number), key epoch \(domain.epoch); ask the owner for a new one"
+                "this credential holds no keys of domain \(number), key epoch \(domain.epoch); ask the owner for a "
+                    + "new one"
             )
         }
         repository = chain.repository

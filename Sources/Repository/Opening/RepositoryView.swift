@@ -24,8 +24,8 @@ package struct RestorePoint: Hashable, Sendable {
     }
 }
 
-/// What the slots, sessions and ledgers of a repository come to (format page §§10, 11): which outcomes count, and so which
-/// points, packs and index runs there are.
+/// What the slots, sessions and ledgers of a repository come to (format page §§10, 11): which outcomes count, and so
+/// which points, packs and index runs there are.
 package struct RepositoryView: Sendable {
     /// The log it was read from.
     package let log: ControlLog
@@ -69,8 +69,8 @@ package struct RepositoryView: Sendable {
             notes += session.notes
             let isTakenOver = horizon.contains(session.session)
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
-                // Of a session behind the horizon only what the ledger names counts; its packs are found through the runs
-                // of the generation, and are listed here for whoever checks that all is there.
+                // Of a session behind the horizon only what the ledger names counts; its packs are found through the
+                // runs of the generation, and are listed here for whoever checks that all is there.
                 packs += entry.inventory.packs.filter {
                     !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
                 }

@@ -76,7 +76,8 @@ enum SessionChainReader {
                 guard let end, end.number >= number else { break }
                 throw RepositoryError(
                     .refused,
-                    "\(name) is known to exist and is not shown: the store hides it, lost it or went back to an earlier state"
+                    "\(name) is known to exist and is not shown: the store hides it, lost it or went back to an "
+                        + "earlier state"
                 )
             }
             guard try take(bytes, name: name, into: &session, chain: chain) else { break }

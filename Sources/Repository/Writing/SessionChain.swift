@@ -84,7 +84,8 @@ package struct SessionChain: ~Copyable {
         case .theirs:
             throw RepositoryError(
                 .refused,
-                "somebody ended this session at \(name) because it seemed silent; nothing is lost, run the backup again",
+                "somebody ended this session at \(name) because it seemed silent; nothing is lost, run the backup "
+                    + "again",
                 .retry)
         case .unknown: preconditionFailure("a put is asked about until it is decided")
         }

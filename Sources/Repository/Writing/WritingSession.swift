@@ -7,9 +7,9 @@ import Synchronization
 
 // A session that writes
 // ---------------------
-// The order is the contract (design §4.7): remember the session on the host, claim a slot, only then read any index; put
-// packs, then the index run that lists them, then the entry that names both. Nothing is visible before its entry won its
-// place, and an entry is put only when everything it names is durable.
+// The order is the contract (design §4.7): remember the session on the host, claim a slot, only then read any index;
+// put packs, then the index run that lists them, then the entry that names both. Nothing is visible before its entry
+// won its place, and an entry is put only when everything it names is durable.
 //
 // Packs may be put from several tasks at once. Entries are put by one task, the one that holds the ``SessionChain``.
 
@@ -77,8 +77,8 @@ package final class WritingSession: Sendable {
     ///
     /// The caller makes sure that no other session with the same host state is running.
     /// - Parameter bases: chooses the points that the session builds on, from what the repository shows.
-    /// - Throws: ``RepositoryError``: `refused` when the store went back, or when the host's key was used by a copy of the
-    ///   host; `roleLacksKey` when the credential may not write; `storage`; `damaged`.
+    /// - Throws: ``RepositoryError``: `refused` when the store went back, or when the host's key was used by a copy of
+    ///   the host; `roleLacksKey` when the credential may not write; `storage`; `damaged`.
     package static func begin(
         _ repository: OpenRepository, state: HostState, randomness: Randomness,
         bases: (RepositoryView) -> [PointID] = { _ in [] }
@@ -98,8 +98,9 @@ package final class WritingSession: Sendable {
         if let first = foreign.first {
             throw RepositoryError(
                 .refused,
-                "session \(first) was written with this host's key and was never begun here: the state folder was copied to "
-                    + "another machine or put back to an earlier state; enrol this host anew (`dozo key enroll --renew`) before it writes again"
+                "session \(first) was written with this host's key and was never begun here: the state folder was "
+                    + "copied to another machine or put back to an earlier state; enrol this host anew "
+                    + "(`dozo key enroll --renew`) before it writes again"
             )
         }
         guard let session = SessionID(bytes: randomness.bytes(16)) else { preconditionFailure("16 bytes make an id") }
@@ -119,7 +120,8 @@ package final class WritingSession: Sendable {
             state: state, signer: signer, randomness: randomness, adopted: adoption.sessions, pending: adoption.pending)
     }
 
-    /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states yet.
+    /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states
+    /// yet.
     private static func settle(
         _ view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys, signer: SigningKey,
         randomness: Randomness
@@ -155,7 +157,8 @@ package final class WritingSession: Sendable {
         let object = try SessionEntry.compose(
             draft, recipient: try keys.recipient(.structure), signer: signer, randomness: randomness)
         let name = ObjectPaths.sessionEntry(writer: session.writer, session: session.session, number: number)
-        // Should an entry of the dead session have arrived after all, it won; the next session meets it and states the end.
+        // Should an entry of the dead session have arrived after all, it won; the next session meets it and states the
+        // end.
         guard case .mine = try await repository.access.put(name, object.bytes) else { return nil }
         return SessionHead(writer: session.writer, session: session.session, number: number, hash: object.hash)
     }

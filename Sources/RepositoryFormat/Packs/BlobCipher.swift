@@ -3,8 +3,8 @@ package import ChunkEncryption
 
 /// Seals and opens the blobs of packs with reused contexts and nothing allocated. Belongs to one worker at a time.
 ///
-/// Associated data binds a blob to the repository, domain, kind, id, lengths and codec, and not to the pack or the place:
-/// a pack that is only partly live can be rewritten by copying, without a key to its content (format page §6).
+/// Associated data binds a blob to the repository, domain, kind, id, lengths and codec, and not to the pack or the
+/// place: a pack that is only partly live can be rewritten by copying, without a key to its content (format page §6).
 // Safety: the buffer is private, sized at creation, and freed once.
 @safe package final class BlobCipher {
     private static let label = Array("dozo/1 blob".utf8)
@@ -16,6 +16,7 @@ package import ChunkEncryption
 
     /// - Parameter domain: the dedup domain whose packs are read or written.
     package init(repository: RepositoryID, domain: UInt32) {
+        // Safety: ours alone until the deinitialiser; `fixed` is padded to exactly its size.
         unsafe associated = .allocate(byteCount: BlobCipher.associatedByteCount, alignment: 8)
         var fixed = BlobCipher.label
         fixed += repository.bytes
@@ -52,6 +53,7 @@ package import ChunkEncryption
     {
         guard let deriver else { preconditionFailure("a pack key is chosen before a blob is sealed") }
         precondition(output.count == Int(entry.storedByteCount), "a sealed blob fills its place")
+        // Safety: our buffer outlives the call, and the caller's buffers and the key live through it.
         let associated = unsafe bind(entry)
         unsafe deriver.withKey(kind: entry.kind.rawValue, codec: entry.codec.rawValue, identifier: entry.identifier) {
             key in
@@ -60,7 +62,8 @@ package import ChunkEncryption
         }
     }
 
-    /// Opens `sealed`, the entry's bytes in the pack, into `output`, which is 16 bytes shorter; still packed by the codec.
+    /// Opens `sealed`, the entry's bytes in the pack, into `output`, which is 16 bytes shorter; still packed by the
+    /// codec.
     ///
     /// - Throws: ``EncryptionError`` when the bytes are not what was sealed under this key as this entry.
     package func open(
@@ -68,6 +71,7 @@ package import ChunkEncryption
     ) throws {
         guard let deriver else { preconditionFailure("a pack key is chosen before a blob is opened") }
         precondition(sealed.count == Int(entry.storedByteCount), "a sealed blob has the size its entry says")
+        // Safety: as in seal.
         let associated = unsafe bind(entry)
         try unsafe deriver.withKey(
             kind: entry.kind.rawValue, codec: entry.codec.rawValue, identifier: entry.identifier

@@ -26,8 +26,8 @@ package final class PackBuilder {
         package let signer: SigningKey
         /// Where pack keys come from.
         package let randomness: Randomness
-        /// A pack is full once it has this many bytes; at most 60 MiB, so that a last chunk and the trailer still fit the
-        /// object limit.
+        /// A pack is full once it has this many bytes; at most 60 MiB, so that a last chunk and the trailer still fit
+        /// the object limit.
         package let targetByteCount: Int
 
         /// Checks the target size.
@@ -135,6 +135,7 @@ package final class PackBuilder {
         bytes += SealedSection.seal(
             PackDirectory.encoded(entries), label: PackDirectory.label, header: header, indexKey: settings.indexKey,
             randomness: settings.randomness.bytes(SealedSection.saltByteCount))
+        // Safety: the array lives through the call.
         let sums = unsafe bytes.withUnsafeBytes { buffer in
             unsafe Checksum.ofBlocks(buffer, blockByteCount: PackFooter.checksumBlock)
         }

@@ -62,9 +62,8 @@ package struct PackContents: Sendable {
         }
         guard header.objectClass != .open else { throw .notCanonical("\(name): a pack is of class 1 or 2") }
         guard Int(header.bodyByteCount) == packByteCount - ObjectHeader.byteCount else {
-            throw .damaged(
-                "\(name) has \(packByteCount) bytes; its header says \(Int(header.bodyByteCount) + ObjectHeader.byteCount)"
-            )
+            let stated = Int(header.bodyByteCount) + ObjectHeader.byteCount
+            throw .damaged("\(name) has \(packByteCount) bytes; its header says \(stated)")
         }
         return header
     }

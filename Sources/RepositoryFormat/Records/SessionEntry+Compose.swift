@@ -87,8 +87,8 @@ extension SessionEntry {
 
     /// Opens the body of one record with the structure key.
     ///
-    /// - Throws: ``FormatError``, `damaged` when it does not open, `unsupported` for another suite, `misplaced` when the
-    ///   body was erased.
+    /// - Throws: ``FormatError``, `damaged` when it does not open, `unsupported` for another suite, `misplaced` when
+    ///   the body was erased.
     package func open(
         record position: Int, recipient: DomainRecipient, privateKey: RecipientPrivateKey
     ) throws(FormatError) -> Record {
@@ -112,6 +112,7 @@ extension SessionEntry {
                 SealedMessage(encapsulatedKey: encapsulated, ciphertext: ciphertext), with: privateKey,
                 associatedData: place.associatedData)
         } catch { throw .damaged("\(what) does not open under this repository's structure key") }
+        // Safety: the bytes are copied before the call ends.
         let bytes = unsafe plain.withUnsafeBytes { unsafe [UInt8]($0) }
         return Record(
             kind: record.kind, isCritical: record.isCritical, body: try RecordValue(decoding: bytes[...], of: what))

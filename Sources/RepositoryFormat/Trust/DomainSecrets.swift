@@ -125,5 +125,6 @@ extension DomainSecrets {
 
 extension SecretBytes {
     /// The bytes in clear, for encoding; the caller lets them go at once.
+    // Safety: the bytes are copied before the call ends.
     var copiedBytes: [UInt8] { unsafe withUnsafeBytes { buffer in unsafe [UInt8](buffer) } }
 }
