@@ -19,7 +19,7 @@ let package = Package(
     name: "dozo",
     products: [.executable(name: "dozo", targets: ["dozo"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2")
     ],
     targets: [
         // C libraries, each used by exactly one module.

@@ -139,7 +139,11 @@ struct BackupCommand: AsyncParsableCommand {
         Console.result("point \(point.id)")
         let size = point.disks.reduce(0) { $0 + $1.size_bytes }
         options.note(
-            "\(Console.printable(point.guest)): \(point.disks.count == 1 ? "1 disk" : "\(point.disks.count) disks"), \(Console.size(size)); read \(Console.size(document.read_bytes)), new \(Console.size(document.new_bytes)), stored \(Console.size(document.stored_bytes)) in \(Console.duration(document.seconds))"
+            "\(Console.printable(point.guest)): "
+                + "\(point.disks.count == 1 ? "1 disk" : "\(point.disks.count) disks"), "
+                + "\(Console.size(size)); read \(Console.size(document.read_bytes)), new "
+                + "\(Console.size(document.new_bytes)), stored \(Console.size(document.stored_bytes)) "
+                + "in \(Console.duration(document.seconds))"
         )
         if point.disks.contains(where: { $0.size_bytes == 0 }) {
             options.note("note: a disk is empty; was that meant?")

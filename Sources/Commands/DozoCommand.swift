@@ -8,11 +8,12 @@ struct DozoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dozo", abstract: "Backup and disaster recovery for virtual machines.",
         discussion: """
-            Exit status: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 no repository; 5 wrong key; 6 damaged data; \
-            7 refused for safety; 130 interrupted.
+            Exit status: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 no repository; 5 wrong key; 6 damaged \
+            data; 7 refused for safety; 130 interrupted.
             """,
         version: version,
         subcommands: [
-            InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self,
+            InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
+            VerifyCommand.self, KeyCommand.self, DoctorCommand.self,
         ])
 }

@@ -64,9 +64,18 @@ struct HostContext {
         guard repository.credential.role == .owner else {
             throw CommandFailure(
                 .wrongKey,
-                "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's or the passphrase"
+                "a \(repository.credential.role.rawValue) credential may not add restore points; use a "
+                    + "writer's or the passphrase"
             )
         }
+        return try await renewWriter(&repository, label: label)
+    }
+
+    /// Enrols a new writer key for this host and keeps it.
+    ///
+    /// - Precondition: the repository was opened by its owner.
+    @discardableResult
+    func renewWriter(_ repository: inout OpenRepository, label: String) async throws -> Credential {
         let seed = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
         let key = SigningKey(seed: seed)
         try await repository.enrol(
@@ -90,7 +99,7 @@ struct HostContext {
 }
 
 extension RepositoryOptions {
-    /// Opens the repository and its view, refuses a store that went back, remembers what was seen, and prints what is odd.
+    /// Opens the repository and its view, refuses a store that went back, remembers what was seen, prints what is odd.
     func openAndLook() async throws -> (repository: OpenRepository, view: RepositoryView) {
         let repository = try await open()
         let view = try await repository.view()

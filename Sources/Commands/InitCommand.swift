@@ -10,7 +10,7 @@ struct InitCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Make a new repository in an empty folder.",
         discussion: """
-            Example: dozo init -r /backup/dozo --passphrase-file /root/dozo.pass
+            Example: dozo init -r /backup/dozo --passphrase-file dozo.pass
 
             Whoever has the passphrase can read everything; who loses it and the recovery key can read nothing, ever.
             Print a recovery sheet next: dozo key sheet -r /backup/dozo
@@ -59,7 +59,8 @@ struct InitCommand: AsyncParsableCommand {
             Console.result("repository \(credential.repository) made in \(path)")
             Console.result("owner key \(fingerprint)")
             options.note(
-                "Without the passphrase nothing can be read. Print a recovery sheet and keep it elsewhere: dozo key sheet"
+                "Without the passphrase nothing can be read. Print a recovery sheet and keep it elsewhere: "
+                    + "dozo key sheet"
             )
         }
     }

@@ -44,7 +44,8 @@ enum PointArgument {
             guard let instant = TimeText.parse(time) else {
                 throw CommandFailure(
                     .usage,
-                    "\(Console.printable(time)) is no time; write latest, 2026-11-24, 2026-11-24T23:59, or with Z or +09:00"
+                    "\(Console.printable(time)) is no time; write latest, 2026-11-24, 2026-11-24T23:59, or "
+                        + "with Z or +09:00"
                 )
             }
             chosen = candidates.filter { $0.record.takenAt <= instant }
@@ -52,7 +53,8 @@ enum PointArgument {
         guard let point = chosen.max(by: isEarlier) else {
             throw CommandFailure(
                 .failed,
-                "\(Console.printable(guest)) has no restore point at or before \(Console.printable(time)); the first is \(candidates.min(by: isEarlier).map(describe) ?? "none")"
+                "\(Console.printable(guest)) has no restore point at or before \(Console.printable(time)); "
+                    + "the first is \(candidates.min(by: isEarlier).map(describe) ?? "none")"
             )
         }
         return point
@@ -66,7 +68,8 @@ enum PointArgument {
             let list = ids.sorted().map { id in "\(id) (\(found.count { $0.record.guest == id }) points)" }
             throw CommandFailure(
                 .refused,
-                "\(ids.count) guests are called \(Console.printable(guest)); use the id of one: \(list.joined(separator: ", "))"
+                "\(ids.count) guests are called \(Console.printable(guest)); use the id of one: "
+                    + "\(list.joined(separator: ", "))"
             )
         }
         guard !found.isEmpty else {
@@ -82,6 +85,7 @@ enum PointArgument {
     }
 
     private static func describe(_ point: RestorePoint) -> String {
-        "\(point.record.identifier.hexadecimal.prefix(12)) (\(Console.printable(point.record.label)), \(TimeText.local(point.record.takenAt)))"
+        "\(point.record.identifier.hexadecimal.prefix(12)) (\(Console.printable(point.record.label)), "
+            + "\(TimeText.local(point.record.takenAt)))"
     }
 }

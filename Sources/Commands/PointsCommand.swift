@@ -18,7 +18,8 @@ struct PointsCommand: AsyncParsableCommand {
         guard view.showsPoints else {
             throw CommandFailure(
                 .wrongKey,
-                "this credential does not open restore points; use the passphrase, a reader's or a maintainer's credential"
+                "this credential does not open restore points; use the passphrase, a reader's or a "
+                    + "maintainer's credential"
             )
         }
         var points = view.points.sorted(by: PointArgument.isEarlier)

@@ -44,7 +44,8 @@ struct RepositoryOptions: ParsableArguments {
         if let scheme = text.range(of: "://") {
             throw CommandFailure(
                 .usage,
-                "repositories over \(text[..<scheme.lowerBound]) are not available in this release; give the path of a folder"
+                "repositories over \(text[..<scheme.lowerBound]) are not available in this release; give the "
+                    + "path of a folder"
             )
         }
         return HostPaths.absolute(text)
@@ -117,7 +118,8 @@ enum PassphrasePrompt {
         guard isatty(STDIN_FILENO) == 1 else {
             throw CommandFailure(
                 .usage,
-                "no passphrase: give --passphrase-file FILE or set DOZO_PASSPHRASE_FILE (there is no terminal to ask on)"
+                "no passphrase: give --passphrase-file FILE or set DOZO_PASSPHRASE_FILE (there is no terminal "
+                    + "to ask on)"
             )
         }
         Console.write(prompt, to: STDERR_FILENO)

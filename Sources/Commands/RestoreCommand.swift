@@ -14,7 +14,7 @@ struct RestoreCommand: AsyncParsableCommand {
               dozo restore -r /backup/dozo web01@latest --disk vda --to /images/vda.raw
               dozo restore -r /backup/dozo web01@2026-11-23T23:59 --to-directory /images/web01
 
-            Files are raw and sparse. Nothing is overwritten. A file that could not be completed keeps the ending .partial.
+            Files are raw and sparse. Nothing is overwritten. A file that could not be completed ends in .partial.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -59,7 +59,8 @@ struct RestoreCommand: AsyncParsableCommand {
         }
         if let toDirectory { try HostPaths.makeFolders(HostPaths.absolute(toDirectory)) }
         options.note(
-            "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), point \(chosen.record.identifier)"
+            "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), "
+                + "point \(chosen.record.identifier)"
         )
         let reader = try await RepositoryReader(repository, view: view)
         for line in reader.index.notes { options.note("note: \(line)") }
@@ -118,7 +119,8 @@ struct RestoreCommand: AsyncParsableCommand {
         if let disk, !images.contains(where: { $0.name == disk }) {
             throw CommandFailure(
                 .failed,
-                "the point has no disk \(Console.printable(disk)); it has: \(images.map { Console.printable($0.name) }.joined(separator: ", "))"
+                "the point has no disk \(Console.printable(disk)); it has: "
+                    + "\(images.map { Console.printable($0.name) }.joined(separator: ", "))"
             )
         }
         let wanted = images.filter { disk == nil || $0.name == disk }
@@ -126,7 +128,9 @@ struct RestoreCommand: AsyncParsableCommand {
             guard wanted.count == 1 else {
                 throw CommandFailure(
                     .usage,
-                    "the point has \(wanted.count) disks (\(wanted.map { Console.printable($0.name) }.joined(separator: ", "))); choose one with --disk, or all with --to-directory"
+                    "the point has \(wanted.count) disks "
+                        + "(\(wanted.map { Console.printable($0.name) }.joined(separator: ", "))); choose one "
+                        + "with --disk, or all with --to-directory"
                 )
             }
             return [(wanted[0], HostPaths.absolute(to))]

@@ -21,7 +21,7 @@ enum TimeText {
         return formatter.string(from: Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000)))
     }
 
-    /// Reads `2026-11-24`, `2026-11-24 23:59`, `2026-11-24T23:59:30`, each also with `Z` or `+09:00`; local without a zone.
+    /// Reads `2026-11-24`, `2026-11-24 23:59`, `2026-11-24T23:59:30`, each also with `Z` or `+09:00`; else local.
     ///
     /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; `nil` for
     ///   anything else.

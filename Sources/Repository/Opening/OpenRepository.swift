@@ -65,6 +65,21 @@ package struct OpenRepository: Sendable {
             access: access, chain: chain, credential: credential, identity: identity, identityHash: hash)
     }
 
+    /// A verifier's credential for whatever owner the store shows: enough to find damage, not to notice an exchanged
+    /// repository.
+    ///
+    /// - Throws: ``RepositoryError``, `notFound`.
+    package static func claimedVerifier(_ store: any ObjectStore) async throws -> Credential {
+        let access = ObjectAccess(store: store)
+        guard let genesis = try await access.object(OwnerStatement.name(0), kind: .ownerStatement, repository: nil)
+        else {
+            throw RepositoryError(.notFound, "there is no repository here: owner/00000000 is missing; check the path")
+        }
+        return .verifier(
+            repository: genesis.header.repository, owner: genesis.header.signer,
+            ownerHead: OwnerHead(number: 0, hash: genesis.hash))
+    }
+
     /// The repository's id as the store claims it, believed by nobody: only to find what a host keeps about it.
     package static func claimedRepository(_ store: any ObjectStore) async throws -> RepositoryID? {
         let access = ObjectAccess(store: store)

@@ -86,6 +86,12 @@ package struct Credential: Equatable, Sendable {
             signingSeed: signingSeed, domains: chosen.map { $0.restricted(to: role) })
     }
 
+    /// The credential of somebody who holds no key: it says only whose repository is expected.
+    package static func verifier(repository: RepositoryID, owner: Hash256, ownerHead: OwnerHead) -> Credential {
+        Credential(
+            role: .verifier, repository: repository, owner: owner, ownerHead: ownerHead, signingSeed: nil, domains: [])
+    }
+
     /// The owner's credential with a newer head, or with the secrets of a new epoch added.
     ///
     /// - Precondition: `self` is the owner's; see ``owner(repository:signingSeed:ownerHead:domains:)``.

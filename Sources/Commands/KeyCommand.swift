@@ -1,0 +1,266 @@
+import ArgumentParser
+import BackupModel
+import ChunkEncryption
+import Effects
+import Foundation
+import Repository
+import RepositoryFormat
+
+/// `dozo key`: who can open the repository.
+struct KeyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "Key slots, credentials and the recovery sheet.",
+        subcommands: [
+            KeyListCommand.self, KeyAddCommand.self, KeyRemoveCommand.self, KeySheetCommand.self,
+            KeyEnrollCommand.self,
+        ], defaultSubcommand: KeyListCommand.self)
+}
+
+/// `dozo key list`: key slots and enrolled keys.
+struct KeyListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List key slots and enrolled keys.",
+        discussion: "Example: dozo key list -r /backup/dozo")
+
+    @OptionGroup var options: RepositoryOptions
+
+    private struct Document: Encodable {
+        struct Slot: Encodable {
+            let id: String
+            let kind: String
+            let label: String
+        }
+        struct Enrolled: Encodable {
+            let fingerprint: String
+            let role: String
+            let label: String
+            let statement: UInt32
+            let revoked: Bool
+        }
+        let slots: [Slot]
+        let enrolled: [Enrolled]
+    }
+
+    func run() async throws {
+        let (repository, _) = try await options.openAndLook()
+        let (slots, notes) = try await OpenRepository.keySlots(repository.access)
+        for line in notes { options.note("note: \(line)") }
+        let chain = repository.chain
+        let document = Document(
+            slots: slots.map { Document.Slot(id: $0.id.hexadecimal, kind: $0.kind.rawValue, label: $0.label) },
+            enrolled: chain.enrolments.sorted { $0.value.statement < $1.value.statement }.map {
+                fingerprint, enrolment in
+                Document.Enrolled(
+                    fingerprint: fingerprint.hexadecimal, role: enrolment.role.rawValue, label: enrolment.label,
+                    statement: enrolment.statement, revoked: chain.revocations[fingerprint] != nil)
+            })
+        if options.json { return try Console.json(document) }
+        Console.table(
+            ["KEY SLOT", "KIND", "LABEL"],
+            document.slots.map { [String($0.id.prefix(12)), $0.kind, Console.printable($0.label)] })
+        guard !document.enrolled.isEmpty else { return }
+        Console.result("")
+        Console.table(
+            ["ENROLLED KEY", "ROLE", "STATE", "LABEL"],
+            document.enrolled.map {
+                [
+                    String($0.fingerprint.prefix(12)), $0.role, $0.revoked ? "revoked" : "active",
+                    Console.printable($0.label),
+                ]
+            })
+    }
+}
+
+/// `dozo key add`: one more passphrase.
+struct KeyAddCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Add a passphrase that opens the repository.",
+        discussion: "Example: dozo key add -r /backup/dozo --new-passphrase-file second.pass --label \"safe "
+            + "at the bank\"")
+
+    @OptionGroup var options: RepositoryOptions
+    @Option(help: ArgumentHelp("File with the new passphrase; else a prompt.", valueName: "file"))
+    var newPassphraseFile: String?
+    @Option(help: ArgumentHelp("A name for people.", valueName: "text"))
+    var label = "passphrase"
+
+    func run() async throws {
+        let repository = try await options.open()
+        let secret: SecretBytes
+        if let file = newPassphraseFile {
+            secret = try RepositoryOptions.passphrase(file: file)
+        } else {
+            secret = try PassphrasePrompt.ask("New passphrase: ")
+            guard try PassphrasePrompt.ask("Once more: ") == secret else {
+                throw CommandFailure(.usage, "the two passphrases differ; nothing was added")
+            }
+        }
+        let name = try await KeySlots.add(.passphrase(secret), label: label, to: repository, randomness: .system)
+        if options.json { return try Console.json(["slot": name]) }
+        Console.result("added \(name)")
+    }
+}
+
+/// `dozo key remove`: a key slot.
+struct KeyRemoveCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove", abstract: "Remove a key slot.",
+        discussion: """
+            Example: dozo key remove -r /backup/dozo 1f2e3d --yes
+
+            Whoever copied the slot and knows its passphrase can still open what was stored until now.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Argument(help: ArgumentHelp("The slot's id or the beginning of it.", valueName: "slot"))
+    var slot: String
+    @Flag(help: "Do it; without this the command only says what it would do.")
+    var yes = false
+
+    func run() async throws {
+        guard slot.count >= 4 else { throw CommandFailure(.usage, "give at least 4 digits of the slot's id") }
+        let repository = try await options.open()
+        guard repository.credential.role == .owner else {
+            throw CommandFailure(.wrongKey, "only the owner removes key slots; open the repository with a passphrase")
+        }
+        guard yes else {
+            throw CommandFailure(
+                .refused,
+                "would remove key slot \(slot): its secret no longer opens the repository, but copies of the "
+                    + "slot still open "
+                    + "what was stored until now; say --yes to do it")
+        }
+        let name = try await KeySlots.remove(slot.lowercased(), from: try options.store())
+        if options.json { return try Console.json(["removed": name]) }
+        Console.result("removed \(name)")
+        options.note(
+            "Copies of this slot, in old replicas or with a thief, still open everything stored until now. If "
+                + "its secret leaked, "
+                + "begin a new repository and let this one expire; key rotation is not available in this release.")
+    }
+}
+
+/// `dozo key sheet`: a recovery key on paper.
+struct KeySheetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sheet", abstract: "Make a recovery key and print its sheet.",
+        discussion: """
+            Example: dozo key sheet -r /backup/dozo > sheet.txt; print it, then destroy the file
+
+            Each sheet is a key slot of its own and opens everything.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+
+    private struct Document: Encodable {
+        let recovery_key: String
+        let repository: String
+        let owner: String
+        let owner_statement: UInt32
+        let log_head: String
+        let printed_at: String
+        let slot: String
+    }
+
+    func run() async throws {
+        let (repository, view) = try await options.openAndLook()
+        let key = RecoveryKey.generate(randomness: Randomness.system.bytes)
+        let printed = SystemClock.system.wall()
+        let name = try await KeySlots.add(
+            .recovery(key), label: "recovery sheet of \(TimeText.utc(printed).prefix(10))", to: repository,
+            randomness: .system)
+        let document = Document(
+            recovery_key: key.text, repository: repository.chain.repository.description,
+            owner: repository.chain.owner.fingerprint.hexadecimal, owner_statement: repository.chain.head.number,
+            log_head: view.log.head.map { "\($0.slot) \($0.hash)" } ?? "none", printed_at: TimeText.utc(printed),
+            slot: name)
+        if options.json { return try Console.json(document) }
+        Console.result(
+            """
+            DOZO RECOVERY SHEET
+            Whoever holds this sheet and a copy of the repository can read everything in it.
+
+            recovery key  \(document.recovery_key)
+
+            repository    \(document.repository)
+            owner key     \(document.owner)
+            owner chain   statement \(document.owner_statement)
+            control log   \(document.log_head)
+            printed       \(document.printed_at)
+
+            To restore: install dozo, write the recovery key into a file, then
+              dozo points -r FOLDER --recovery-key-file FILE
+              dozo restore -r FOLDER --recovery-key-file FILE POINT --to-directory FOLDER
+            """)
+    }
+}
+
+/// `dozo key enroll`: a credential for a role.
+struct KeyEnrollCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enroll", abstract: "Make a credential file for a role.",
+        discussion: """
+            Example: dozo key enroll -r /backup/dozo --role writer --label host7 --to host7.key
+
+            writer      appends and dedups; opens nothing that is stored
+            maintainer  lists, checks and will sweep; opens no guest data
+            reader      restores; writes nothing
+            verifier    holds no key; says whose repository to expect
+            With --renew this host gets a new writer key, after its state folder was lost, copied or put back.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Option(help: ArgumentHelp("writer, maintainer, reader or verifier.", valueName: "role"))
+    var role: String?
+    @Option(help: ArgumentHelp("A name for people.", valueName: "text"))
+    var label: String?
+    @Option(help: ArgumentHelp("The new file for the credential.", valueName: "file"))
+    var to: String?
+    @Flag(help: "Give this host a new writer key of its own.")
+    var renew = false
+
+    func validate() throws {
+        guard renew ? role == nil && to == nil : role != nil && to != nil else {
+            throw ValidationError("give --role and --to FILE, or --renew alone")
+        }
+        guard role.map({ Role(rawValue: $0).map { $0 != .owner } ?? false }) ?? true else {
+            throw ValidationError("--role is writer, maintainer, reader or verifier")
+        }
+    }
+
+    func run() async throws {
+        var repository = try await options.open()
+        guard repository.credential.role == .owner else {
+            throw CommandFailure(.wrongKey, "only the owner enrols; open the repository with the passphrase")
+        }
+        if renew {
+            let host = try HostContext(repository.chain.repository)
+            let lock = try host.lock()
+            defer { withExtendedLifetime(lock) {} }
+            try await host.renewWriter(&repository, label: label ?? HostPaths.hostName)
+            return try done("this host writes with a new key", ["renewed": "true"])
+        }
+        guard let role = role.flatMap(Role.init(rawValue:)), let to else { return }
+        guard !HostPaths.exists(to) else {
+            throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
+        }
+        var seed: SecretBytes?
+        if role.signs {
+            let fresh = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
+            seed = fresh
+            try await repository.enrol(
+                Enrolment(
+                    key: SigningKey(seed: fresh).publicKey, role: role, domain: 0, label: label ?? role.rawValue),
+                createdAt: SystemClock.system.wall() / 1_000_000_000)
+        }
+        let credential = repository.credential.restricted(
+            to: role, signingSeed: seed, ownerHead: repository.chain.head)
+        try HostPaths.writeNew(to, CredentialFile.encoded(credential))
+        try done("\(role.rawValue) credential written to \(to)", ["role": role.rawValue, "path": to])
+    }
+
+    private func done(_ sentence: String, _ document: [String: String]) throws {
+        if options.json { return try Console.json(document) }
+        Console.result(sentence)
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import BackupModel
+import Repository
+import RepositoryFormat
+
+/// `dozo show`: one restore point in full.
+struct ShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show one restore point.",
+        discussion: "Example: dozo show -r /backup/dozo web01@latest")
+
+    @OptionGroup var options: RepositoryOptions
+    @Argument(help: ArgumentHelp("A point's id, the beginning of one, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    var point: String
+
+    private struct Document: Encodable {
+        let point: PointDocument
+        let started_at: String
+        let ended_at: String
+        let tool: String
+        let clock: String
+        let read_bytes: UInt64
+        let changed_bytes: UInt64
+        let new_bytes: UInt64
+        let stored_bytes: UInt64
+        let session: String
+        let slot: String
+    }
+
+    func run() async throws {
+        let (_, view) = try await options.openAndLook()
+        let chosen = try PointArgument.find(point, in: view)
+        let record = chosen.record
+        let document = Document(
+            point: PointDocument(chosen), started_at: TimeText.utc(record.startedAt),
+            ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
+            read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
+            stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description)
+        if options.json { return try Console.json(document) }
+        let seconds = Double(record.endedAt - min(record.startedAt, record.endedAt)) / 1e9
+        var rows = [
+            ["point", record.identifier.hexadecimal],
+            ["guest", "\(Console.printable(record.label)) (\(record.guest))"],
+            ["taken at", "\(TimeText.local(record.takenAt)) (\(TimeText.utc(record.takenAt)))"],
+            ["consistency", record.consistency], ["changes found by", record.trust],
+            ["built on", record.base?.hexadecimal ?? "nothing"],
+        ]
+        for image in record.images {
+            rows.append(
+                ["disk", "\(Console.printable(image.name)): \(Console.size(image.byteCount)), read as \(image.format)"])
+        }
+        rows += [
+            ["read", Console.size(record.volume.read)], ["new", Console.size(record.volume.new)],
+            ["stored", Console.size(record.volume.stored)], ["took", Console.duration(seconds)],
+            ["host", Console.printable(record.host)], ["writer", chosen.writer.hexadecimal],
+            ["made by", Console.printable(record.tool)], ["record", "session \(chosen.session), \(chosen.slot)"],
+        ]
+        let width = rows.map { $0[0].count }.max() ?? 0
+        for row in rows { Console.result(row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1]) }
+    }
+}

@@ -1,0 +1,131 @@
+import ArgumentParser
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// `dozo verify`: is everything there, and undamaged?
+struct VerifyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify", abstract: "Check that everything is there and undamaged.",
+        discussion: """
+            Examples:
+              dozo verify -r /backup/dozo             every object, every authentication tag, every map
+              dozo verify -r /backup/dozo --content   and every chunk against its id
+              dozo verify -r /backup/dozo --no-key    every object, without any secret
+
+            Exit status 6 when something is damaged or missing; what could not be checked is said.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Flag(help: "Also decompress every chunk and compare it with its id.")
+    var content = false
+    @Flag(help: "Use no key: check names, sizes, hashes and signatures.")
+    var noKey = false
+    @Option(
+        help: ArgumentHelp(
+            "With --no-key: fingerprint of the owner key, from the recovery "
+                + "sheet.", valueName: "hex"))
+    var owner: String?
+    @Option(help: ArgumentHelp("Packs in work at once, 1 to 6; by default one a processor.", valueName: "n"))
+    var jobs: Int?
+
+    func validate() throws {
+        guard !(content && noKey) else { throw ValidationError("--content needs a key, --no-key has none") }
+        guard jobs.map({ (1...6).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 6") }
+        guard owner == nil || noKey else { throw ValidationError("--owner goes with --no-key") }
+    }
+
+    private struct Document: Encodable {
+        struct Finding: Encodable {
+            let object: String
+            let what: String
+            let lost_chunks: [String]
+            let points: [String]
+        }
+        let level: String
+        let sound: Bool
+        let objects: Int
+        let bytes: UInt64
+        let tags_checked: Int
+        let chunks_compared: Int
+        let points_checked: Int
+        let points_whole: [String]
+        let findings: [Finding]
+        let not_proven: [String]
+    }
+
+    func run() async throws {
+        var notProven: [String] = []
+        let (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+        let level: VerificationLevel = noKey ? .keyless : content ? .content : .tags
+        let line = ProgressLine(isQuiet: options.quiet)
+        let verification = Verification(
+            repository, view: view, level: level, workers: jobs ?? min(4, HostPaths.processorCount))
+        var report = try await verification.run { progress in
+            line.show("verifying", passed: progress.passed, total: progress.total, more: "")
+        }
+        line.clear()
+        report.notProven = notProven + report.notProven
+        try show(report, seconds: line.elapsed, points: view.points)
+        guard report.isSound else {
+            throw CommandFailure(
+                .damaged,
+                report.findings.count == 1
+                    ? "1 finding: see above"
+                    : "\(report.findings.count) "
+                        + "findings: see above")
+        }
+    }
+
+    private func openKeyless(_ notProven: inout [String]) async throws -> (OpenRepository, RepositoryView) {
+        let store = try options.store()
+        let credential = try await OpenRepository.claimedVerifier(store)
+        if let owner {
+            guard credential.owner.hexadecimal == owner.lowercased() else {
+                throw CommandFailure(
+                    .refused,
+                    "the store shows the owner key \(credential.owner), not \(owner): another "
+                        + "repository, or an exchanged one")
+            }
+        } else {
+            notProven.append(
+                "whether this is the repository you mean: give --owner FINGERPRINT from the "
+                    + "recovery sheet")
+        }
+        let repository = try await OpenRepository.open(store: store, key: .credential(credential))
+        return (repository, try await repository.view())
+    }
+
+    private func show(_ report: VerificationReport, seconds: Double, points: [RestorePoint]) throws {
+        if options.json {
+            return try Console.json(
+                Document(
+                    level: report.level.rawValue, sound: report.isSound, objects: report.objectCount,
+                    bytes: report.byteCount, tags_checked: report.tagCount, chunks_compared: report.contentCount,
+                    points_checked: report.pointCount, points_whole: report.wholePoints.map(\.hexadecimal),
+                    findings: report.findings.map {
+                        Document.Finding(
+                            object: $0.object, what: $0.sentence, lost_chunks: $0.lost.map(\.hexadecimal),
+                            points: $0.points.map(\.hexadecimal))
+                    }, not_proven: report.notProven))
+        }
+        for finding in report.findings {
+            Console.result("DAMAGED \(Console.printable(finding.sentence))")
+            for chunk in finding.lost.prefix(5) { Console.result("  chunk \(chunk.hexadecimal)") }
+            if finding.lost.count > 5 { Console.result("  and \(finding.lost.count - 5) more chunks") }
+            for identifier in finding.points {
+                let record = points.first { $0.record.identifier == identifier }?.record
+                let label = record.map { "\(Console.printable($0.label)) of \(TimeText.local($0.takenAt))" } ?? ""
+                Console.result("  suffers: point \(identifier) \(label)")
+            }
+        }
+        Console.result(
+            "\(report.objectCount) objects, \(Console.size(report.byteCount)), \(report.tagCount) tags, "
+                + "\(report.contentCount) chunks compared, \(report.wholePoints.count) of "
+                + "\(report.pointCount) points whole, "
+                + "in \(Console.duration(seconds))")
+        for line in report.notProven { Console.result("not proven: \(line)") }
+        Console.result(report.isSound ? "no damage found" : "DAMAGE FOUND")
+    }
+}

@@ -1,0 +1,111 @@
+import BackupModel
+import RepositoryFormat
+
+/// What the check of one pack came to.
+struct PackResult: Sendable {
+    let pack: Inventory.Pack
+    var sentence: String?
+    /// Blobs that are damaged, or all that the directory lists when the pack is gone.
+    var badBlobs: [(identifier: Hash256, ordinal: Int)] = []
+    var tagCount = 0
+    var contentCount = 0
+    let checker: PackChecker
+}
+
+/// Checks packs one after the other. Memory: one pack.
+// Safety: given to a child task with a pack and coming back with the result; one task at a time holds it.
+final class PackChecker: @unchecked Sendable {
+    private let access: ObjectAccess
+    private let chain: OwnerChain
+    private let level: VerificationLevel
+    private let reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys)?
+
+    init(
+        _ access: ObjectAccess, chain: OwnerChain, level: VerificationLevel,
+        reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys)?
+    ) {
+        self.access = access
+        self.chain = chain
+        self.level = level
+        self.reader = reader
+    }
+
+    /// Checks size, name, signature and, with keys, every blob that they open.
+    func check(_ pack: Inventory.Pack) async throws -> PackResult {
+        var result = PackResult(pack: pack, checker: self)
+        let name = pack.key.packName
+        guard let bytes = try await access.bytes(name) else {
+            result.sentence = "\(name) is missing"
+            return result
+        }
+        do {
+            try whole(bytes, pack: pack, name: name)
+        } catch let error as FormatError {
+            result.sentence = sentence(error, bytes: bytes, pack: pack, name: name)
+        }
+        guard let reader, level != .keyless else { return result }
+        do {
+            let contents = try PackContents(
+                front: bytes[...], tail: bytes[...], packByteCount: bytes.count, repository: chain.repository,
+                indexKey: try reader.keys.indexKey(), name: name)
+            try openBlobs(of: contents, bytes: bytes, reader: reader, into: &result)
+        } catch let error as FormatError {
+            if result.sentence == nil { result.sentence = error.sentence }
+        }
+        return result
+    }
+
+    private func whole(_ bytes: [UInt8], pack: Inventory.Pack, name: String) throws {
+        guard UInt64(bytes.count) == pack.byteCount else {
+            throw FormatError.damaged("\(name) has \(bytes.count) bytes and was stored with \(pack.byteCount)")
+        }
+        let header = try PackContents.header(
+            bytes[...], packByteCount: bytes.count, repository: chain.repository, name: name)
+        guard header.objectClass == pack.objectClass, header.domain == pack.domain else {
+            throw FormatError.misplaced("\(name) is of another class or domain than its writer stated")
+        }
+        guard let enrolment = chain.signer(header.signer), enrolment.role.signs else {
+            throw FormatError.damaged("\(name) names a signer that the owner never enrolled")
+        }
+        try ObjectSeal.check(
+            bytes, hash: pack.key.hash, label: ObjectSeal.packLabel, footerByteCount: PackFooter.byteCount,
+            signedBy: enrolment.key, name: name)
+    }
+
+    /// Adds where the damage is, as far as the checksums tell.
+    private func sentence(_ error: FormatError, bytes: [UInt8], pack: Inventory.Pack, name: String) -> String {
+        guard UInt64(bytes.count) == pack.byteCount,
+            let blocks = try? PackContents.damagedBlocks(of: bytes, name: name), !blocks.isEmpty
+        else { return error.sentence }
+        let places = blocks.prefix(4).map { block in
+            let start = block * PackFooter.checksumBlock
+            return "\(start) to \(min(start + PackFooter.checksumBlock, bytes.count) - 1)"
+        }
+        let more = blocks.count > places.count ? " and \(blocks.count - places.count) more blocks" : ""
+        return error.sentence + "; the damage is in bytes \(places.joined(separator: ", "))\(more)"
+    }
+
+    private func openBlobs(
+        of contents: PackContents, bytes: [UInt8],
+        reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys), into result: inout PackResult
+    ) throws {
+        let isContent = contents.header.objectClass == .content
+        guard isContent ? reader.keys.opensContent : reader.keys.opensStructure else { return }
+        for (ordinal, entry) in contents.entries.enumerated() where entry.kind != .padding {
+            try Task.checkCancellation()
+            let sealed = Array(bytes[Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))])
+            do {
+                if level == .content {
+                    _ = try reader.blobs.open(sealed, as: entry, pack: result.pack.key, contents: contents)
+                    result.contentCount += 1
+                } else {
+                    _ = try reader.blobs.unseal(sealed, as: entry, pack: result.pack.key, contents: contents)
+                }
+                result.tagCount += 1
+            } catch let error as RepositoryError where error.code == .damaged {
+                if result.sentence == nil { result.sentence = error.sentence }
+                result.badBlobs.append((entry.identifier, ordinal))
+            }
+        }
+    }
+}

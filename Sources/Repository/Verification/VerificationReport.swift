@@ -1,0 +1,58 @@
+package import BackupModel
+
+/// How deep a verification looks.
+package enum VerificationLevel: String, Sendable {
+    /// Everything that was named is there, has its hash and a writer's signature; needs no key.
+    case keyless = "no-key"
+    /// And every authentication tag that the credential can check, and every map of every point.
+    case tags
+    /// And every chunk decompressed and compared with its id.
+    case content
+}
+
+/// One thing that is wrong.
+package struct VerificationFinding: Hashable, Sendable {
+    /// The object, by name.
+    package let object: String
+    /// What is wrong, in a sentence.
+    package let sentence: String
+    /// Blobs of it that no other copy replaces.
+    package var lost: [Hash256] = []
+    /// Points that cannot be restored whole because of it: guest and id.
+    package var points: [PointID] = []
+}
+
+/// What a verification found.
+package struct VerificationReport: Sendable {
+    /// How deep it looked.
+    package let level: VerificationLevel
+    /// Packs and runs looked at.
+    package var objectCount = 0
+    /// Bytes of them.
+    package var byteCount: UInt64 = 0
+    /// Blobs whose tag was checked.
+    package var tagCount = 0
+    /// Blobs whose content was compared with their id.
+    package var contentCount = 0
+    /// Points whose maps were walked to the last leaf.
+    package var pointCount = 0
+    /// Points that are whole as far as the level shows.
+    package var wholePoints: [PointID] = []
+    /// What is wrong.
+    package var findings: [VerificationFinding] = []
+    /// What could not be checked, and why: never to be taken for a pass.
+    package var notProven: [String] = []
+
+    /// Whether nothing is wrong.
+    package var isSound: Bool { findings.isEmpty }
+
+    init(level: VerificationLevel) { self.level = level }
+}
+
+/// How far a verification is.
+package struct VerificationProgress: Sendable {
+    /// Bytes looked at.
+    package var passed: UInt64 = 0
+    /// Bytes to look at.
+    package var total: UInt64 = 0
+}
