@@ -46,7 +46,7 @@ struct Mutator {
     ///
     /// - Parameter check: throws ``FormatError`` to refuse, and returns a sentence about what is wrong, or `nil`.
     static func run(_ name: String, _ originals: [[UInt8]], check: ([UInt8]) throws -> String?) {
-        let seconds = environment("DOZO_FUZZ_SECONDS").map(Double.init)
+        let seconds = environment("DOZO_FUZZ_SECONDS").map { Double($0) }
         let first = environment("DOZO_FUZZ_SEED") ?? 1
         if seconds != nil { print("fuzz: \(name) from DOZO_FUZZ_SEED=\(first)") }
         let clock = ContinuousClock()
@@ -69,6 +69,7 @@ struct Mutator {
             }
             seed += 1
         }
+        #expect(seed >= first + 100, "\(name) was hardly tried: \(seed - first) mutations")
         if seconds != nil { print("fuzz: \(name) took \(seed - first) mutations") }
     }
 
