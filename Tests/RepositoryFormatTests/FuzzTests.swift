@@ -113,6 +113,15 @@ struct FuzzTests {
                 slot: place, previous: Sample.hash(1), claim: $0, writerPrevious: nil, ended: [], heads: Sample.heads()
             ).body.encoded
         }
+        // Numbers of the largest size that names can spell: the smallest change makes them larger.
+        let last = SlotNumber(incarnation: 1, epoch: 99_999_999, number: 99_999_999)
+        let head = SessionHead(
+            writer: Sample.writer, session: Sample.identifier(1), number: 99_999_999, hash: Sample.hash(1))
+        let heads = Heads(
+            owner: (99_999_999, Sample.hash(1)), log: LogHead(slot: last, hash: Sample.hash(1)), sessions: [head])
+        let largest = LogSlot(
+            slot: place, previous: Sample.hash(1), claim: .undo([]), writerPrevious: heads.log,
+            ended: [LogSlot.Ended(session: head.session, number: 99_999_999, hash: head.hash)], heads: heads)
         func object(_ kind: ObjectKind, _ body: [UInt8], tail: [UInt8] = []) throws -> SignedObject {
             let header = ObjectHeader(
                 kind: kind, objectClass: .open, repository: Sample.repository,
@@ -121,19 +130,24 @@ struct FuzzTests {
                 parsing: header.encoded + body + [UInt8](repeating: 0, count: 64) + tail, name: "x", kind: kind,
                 repository: nil)
         }
-        Mutator.run("slots", slots) { body in
+        Mutator.run("slots", slots + [largest.body.encoded]) { body in
             let slot = try LogSlot(try object(.logSlot, body), expected: place)
             for ended in slot.ended { _ = Self.name(ended.session, ended.number) }
-            if let previous = slot.writerPrevious { _ = ObjectPaths.slot(previous.slot.next) }
+            if let previous = slot.writerPrevious { _ = ObjectPaths.slot(previous.slot) }
             return Self.names(slot.heads)
         }
-        Mutator.run("ledgers", [Sample.ledger.body.encoded]) { body in
+        var ledger = Sample.ledger
+        ledger.horizon.append(head)
+        Mutator.run("ledgers", [ledger.body.encoded]) { body in
             let ledger = try Ledger(try object(.ledger, body), name: "x")
             for point in ledger.points { _ = Self.name(point.session, point.number) }
             for head in ledger.horizon { _ = Self.name(head.session, head.number) }
             return nil
         }
-        let entry = try Sample.compose(Sample.draft())
+        var draft = Sample.draft()
+        draft.heads = heads
+        draft.slot = last
+        let entry = try Sample.compose(draft)
         let tail = Array(entry.tail)
         Mutator.run("session entries", [entry.body.encoded]) { body in
             let entry = try SessionEntry(
