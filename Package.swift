@@ -66,8 +66,8 @@ let package = Package(
         .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
-            dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "TestKit"],
-            swiftSettings: strict),
+            dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
+            exclude: ["Golden"], swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Effects"], path: "Tests/TestKit", swiftSettings: hot),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(

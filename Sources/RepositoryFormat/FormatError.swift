@@ -53,6 +53,12 @@ package struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
         FormatError(code: .malformed, sentence: "\(what) is followed by \(surplus) bytes too many", remedy: .reject)
     }
 
+    /// Counts inside something need another number of bytes than follow.
+    static func length(_ what: String, needed: Int, available: Int) -> FormatError {
+        available < needed
+            ? truncated(what, needed: needed, available: available) : trailing(what, surplus: available - needed)
+    }
+
     /// A field has a value that can only come from damage.
     package static func damaged(_ what: String) -> FormatError {
         FormatError(code: .damaged, sentence: "\(what)", remedy: .repair)

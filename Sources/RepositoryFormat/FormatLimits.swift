@@ -18,6 +18,8 @@ package enum FormatLimits {
     package static let slotByteCount = 4_096
     /// Heads of sessions that one object carries.
     package static let headCount = 1_024
+    /// Largest number of a statement, slot or entry: its name has eight decimal digits for it.
+    package static let number: UInt32 = 99_999_999
     /// UTF-8 bytes of one text.
     package static let textByteCount = 4_096
 }

@@ -4,7 +4,7 @@ package import BackupModel
 package enum ObjectPaths {
     /// A number as eight decimal digits.
     package static func digits(_ number: UInt32) -> String {
-        precondition(number < 100_000_000, "a number in a name has eight digits")
+        precondition(number <= FormatLimits.number, "a number in a name has eight digits")
         let text = String(number)
         return String(repeating: "0", count: 8 - text.count) + text
     }

@@ -45,6 +45,11 @@ package struct RecordFields {
         UInt32(try unsigned(name, limit: UInt64(UInt32.max)))
     }
 
+    /// A number that stands in the name of an object, at most ``FormatLimits/number``.
+    package func number(_ name: String) throws(FormatError) -> UInt32 {
+        UInt32(try unsigned(name, limit: UInt64(FormatLimits.number)))
+    }
+
     /// A text.
     package func text(_ name: String) throws(FormatError) -> String {
         guard case .text(let value)? = members[name] else { throw wrong(name, "a text") }
@@ -113,6 +118,11 @@ package struct RecordTuple {
 
     /// The next item, an unsigned integer of 32 bits.
     package mutating func word() throws(FormatError) -> UInt32 { UInt32(try unsigned(limit: UInt64(UInt32.max))) }
+
+    /// The next item, a number that stands in the name of an object, at most ``FormatLimits/number``.
+    package mutating func number() throws(FormatError) -> UInt32 {
+        UInt32(try unsigned(limit: UInt64(FormatLimits.number)))
+    }
 
     /// The next item, exactly `count` bytes.
     package mutating func bytes(count: Int) throws(FormatError) -> [UInt8] {

@@ -209,7 +209,7 @@ package enum IndexRunBuilder {
     ///
     /// - Parameters:
     ///   - entries: 1 … ``IndexRunLayout/entryLimit``, in any order; repeated ones count once.
-    ///   - packs: what entries name by number.
+    ///   - packs: what entries name by number; every number is one of these.
     ///   - merged: runs whose entries are all in this one.
     ///   - randomness: 32 bytes from the kernel.
     /// - Returns: the object's bytes and their hash.
@@ -218,6 +218,7 @@ package enum IndexRunBuilder {
         keyEpoch: UInt32, indexKey: SecretBytes, signer: SigningKey, randomness: [UInt8]
     ) -> (bytes: [UInt8], hash: Hash256) {
         precondition((1...IndexRunLayout.entryLimit).contains(entries.count), "a run has 1 to 2^20 entries")
+        precondition(entries.allSatisfy { Int($0.pack) < packs.count }, "an entry's pack is one of the run's")
         var sorted = entries.sorted()
         sorted = sorted.enumerated().filter { $0.offset == 0 || sorted[$0.offset - 1] != $0.element }.map(\.element)
         var sections: [[UInt8]] = []

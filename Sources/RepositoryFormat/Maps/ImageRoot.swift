@@ -77,7 +77,12 @@ package struct ImageRoot: Hashable, Sendable {
     package let top: Hash256?
 
     /// The root of a whole image without slices.
+    ///
+    /// - Precondition: the map has at most ``FormatLimits/mapDepth`` levels, and an image of no bytes has no top.
     package init(byteCount: UInt64, parameters: ImageParameters, top: Hash256?) {
+        precondition(
+            parameters.depth(forImageOf: byteCount) <= FormatLimits.mapDepth, "a map is at most eight nodes high")
+        precondition(byteCount > 0 || top == nil, "an image of no bytes has no map")
         self.byteCount = byteCount
         self.parameters = parameters
         hasSlices = false

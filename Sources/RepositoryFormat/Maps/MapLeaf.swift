@@ -11,6 +11,14 @@ package struct MapSlice: Hashable, Sendable {
     /// How often those bytes stand behind each other; 1 for a hole.
     package let repeats: UInt32
 
+    /// A slice from its fields; they are checked where a leaf is parsed.
+    package init(chunk: Hash256?, skip: UInt32, length: UInt32, repeats: UInt32) {
+        self.chunk = chunk
+        self.skip = skip
+        self.length = length
+        self.repeats = repeats
+    }
+
     /// Bytes of the image it covers.
     package var byteCount: UInt64 { UInt64(length) * UInt64(repeats) }
 }
@@ -36,7 +44,7 @@ package struct MapLeaf: Hashable, Sendable {
         }
         let count = Int(try fields.integer(UInt32.self))
         guard count * 16 == fields.remaining else {
-            throw .truncated(name, needed: count * 16, available: fields.remaining)
+            throw .length(name, needed: count * 16, available: fields.remaining)
         }
         var slices: [MapSlice] = []
         slices.reserveCapacity(count)

@@ -48,7 +48,7 @@ package struct StructureBlob: Hashable, Sendable {
         let contentCount = Int(try fields.integer(UInt32.self))
         let payloadCount = Int(try fields.integer(UInt32.self))
         let needed = (structureCount + contentCount) * Hash256.byteCount + payloadCount
-        guard needed == fields.remaining else { throw .truncated(name, needed: needed, available: fields.remaining) }
+        guard needed == fields.remaining else { throw .length(name, needed: needed, available: fields.remaining) }
         var structures: [Hash256] = []
         structures.reserveCapacity(structureCount)
         for _ in 0..<structureCount { structures.append(try fields.hash()) }

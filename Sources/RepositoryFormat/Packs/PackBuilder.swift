@@ -26,7 +26,7 @@ package final class PackBuilder {
         package let signer: SigningKey
         /// Where pack keys come from.
         package let randomness: Randomness
-        /// A pack is full once it has this many bytes; at most 60 MiB, so that a last chunk and the trailer still fit
+        /// A pack is full once it has this many bytes; at most 56 MiB, so that a last chunk and the trailer still fit
         /// the object limit.
         package let targetByteCount: Int
 
@@ -140,10 +140,11 @@ package final class PackBuilder {
             unsafe Checksum.ofBlocks(buffer, blockByteCount: PackFooter.checksumBlock)
         }
         for sum in sums { bytes.append(littleEndian: sum) }
+        // Handed over, not shared: signing appends, and a second reference would copy the whole pack.
+        let covered = exchange(&bytes, with: [])
         let (hash, complete) = ObjectSeal.signed(
-            bytes, label: ObjectSeal.packLabel, footer: footer.encoded, by: settings.signer)
+            covered, label: ObjectSeal.packLabel, footer: footer.encoded, by: settings.signer)
         defer {
-            bytes = []
             entries = []
             self.sealedKey = nil
         }

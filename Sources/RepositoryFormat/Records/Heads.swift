@@ -27,7 +27,7 @@ package struct SessionHead: Hashable, Sendable {
         var tuple = try RecordTuple(value, count: 4, of: "a session head of \(what)")
         writer = try tuple.identifier()
         session = try tuple.identifier()
-        number = try tuple.word()
+        number = try tuple.number()
         hash = try tuple.hash()
     }
 }
@@ -101,7 +101,7 @@ package struct Heads: Hashable, Sendable {
     package init(_ value: RecordValue, of what: String) throws(FormatError) {
         let fields = try RecordFields(value, of: "the heads of \(what)")
         var tuple = try RecordTuple(try fields.value("owner"), count: 2, of: "the owner head of \(what)")
-        owner = (try tuple.word(), try tuple.hash())
+        owner = (try tuple.number(), try tuple.hash())
         if let value = fields.optional("log") { log = try LogHead(value, of: what) }
         let list = try fields.list("sessions")
         guard list.count <= FormatLimits.headCount else {
@@ -124,7 +124,7 @@ extension RecordTuple {
 
     /// The next three items: incarnation, epoch and number of a slot.
     package mutating func slot() throws(FormatError) -> SlotNumber {
-        SlotNumber(incarnation: try word(), epoch: try word(), number: try word())
+        SlotNumber(incarnation: try number(), epoch: try number(), number: try number())
     }
 
     /// The next two items: hash and generation.

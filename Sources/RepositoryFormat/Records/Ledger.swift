@@ -108,7 +108,7 @@ package struct Ledger: Hashable, Sendable {
             points.append(
                 LivePoint(
                     point: try tuple.identifier(), writer: try tuple.identifier(), session: try tuple.identifier(),
-                    number: try tuple.word()))
+                    number: try tuple.number()))
         }
         var horizon: [SessionHead] = []
         for value in try fields.list("horizon") { horizon.append(try SessionHead(value, of: name)) }

@@ -102,7 +102,8 @@ package struct LogSlot: Hashable, Sendable {
         }
         let fields = try object.fields(name: name)
         slot = SlotNumber(
-            incarnation: try fields.word("incarnation"), epoch: try fields.word("epoch"), number: try fields.word("n"))
+            incarnation: try fields.number("incarnation"), epoch: try fields.number("epoch"),
+            number: try fields.number("n"))
         guard slot == expected else { throw .misplaced("\(name) says that it is \(slot)") }
         previous = try fields.hash("previous")
         switch try fields.text("type") {
@@ -117,7 +118,7 @@ package struct LogSlot: Hashable, Sendable {
             var tuple = try RecordTuple(value, count: 3, of: "writer_previous of \(name)")
             writerPrevious = LogHead(
                 slot: SlotNumber(
-                    incarnation: expected.incarnation, epoch: try tuple.word(), number: try tuple.word()),
+                    incarnation: expected.incarnation, epoch: try tuple.number(), number: try tuple.number()),
                 hash: try tuple.hash())
         } else {
             writerPrevious = nil
@@ -125,7 +126,7 @@ package struct LogSlot: Hashable, Sendable {
         var ended: [Ended] = []
         for value in try fields.list("ended") {
             var tuple = try RecordTuple(value, count: 3, of: "ended of \(name)")
-            ended.append(Ended(session: try tuple.identifier(), number: try tuple.word(), hash: try tuple.hash()))
+            ended.append(Ended(session: try tuple.identifier(), number: try tuple.number(), hash: try tuple.hash()))
         }
         self.ended = ended
         if let value = fields.optional("heads") { heads = try Heads(value, of: name) } else { heads = nil }
@@ -144,14 +145,21 @@ package struct StoreIdentity: Hashable, Sendable {
     package let previous: Hash256?
     /// Why, for people.
     package let reason: String
+    /// All that whoever stated it had seen; `nil` where there was nothing to see yet.
+    package let heads: Heads?
 
     /// An identity from its fields.
-    package init(repository: RepositoryID, store: StoreID, incarnation: UInt32, previous: Hash256?, reason: String) {
+    package init(
+        repository: RepositoryID, store: StoreID, incarnation: UInt32, previous: Hash256?, reason: String,
+        heads: Heads? = nil
+    ) {
+        precondition((incarnation == 0) == (previous == nil), "every incarnation but the first follows one")
         self.repository = repository
         self.store = store
         self.incarnation = incarnation
         self.previous = previous
         self.reason = reason
+        self.heads = heads
     }
 
     /// The body of the object.
@@ -161,6 +169,7 @@ package struct StoreIdentity: Hashable, Sendable {
             "incarnation": .unsigned(UInt64(incarnation)), "reason": .text(reason),
         ]
         if let previous { members["previous"] = .bytes(previous.bytes) }
+        if let heads { members["heads"] = heads.value }
         return .map(members)
     }
 
@@ -175,11 +184,15 @@ package struct StoreIdentity: Hashable, Sendable {
         }
         self.repository = repository
         store = try fields.identifier("store")
-        self.incarnation = try fields.word("incarnation")
+        self.incarnation = try fields.number("incarnation")
         previous = try fields.optionalHash("previous")
         reason = try fields.text("reason")
+        if let value = fields.optional("heads") { heads = try Heads(value, of: name) } else { heads = nil }
         guard self.incarnation == incarnation, repository == object.header.repository else {
             throw .misplaced("\(name) says that it is incarnation \(self.incarnation) of \(repository)")
+        }
+        guard (incarnation == 0) == (previous == nil) else {
+            throw .notCanonical("\(name): every incarnation but the first names the one before it")
         }
     }
 }

@@ -123,6 +123,9 @@ package struct RestorePointRecord: Hashable, Sendable {
     /// - Throws: ``FormatError``.
     package init(_ record: Record, name: String) throws(FormatError) {
         let what = "the restore point in \(name)"
+        guard record.kind == Record.restorePointKind else {
+            throw .misplaced("a record of kind \(record.kind) in \(name) is no restore point")
+        }
         let fields = try RecordFields(record.body, of: what)
         identifier = try fields.identifier("id")
         guest = try fields.identifier("guest")

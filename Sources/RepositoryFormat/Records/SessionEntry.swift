@@ -147,7 +147,7 @@ package struct SessionEntry: Sendable {
         let fields = try object.fields(name: name)
         self.writer = try fields.identifier("writer")
         self.session = try fields.identifier("session")
-        self.number = try fields.word("k")
+        self.number = try fields.number("k")
         guard self.writer == writer, self.session == session, self.number == number else {
             throw .misplaced("\(name) says that it is entry \(self.number) of session \(self.session)")
         }

@@ -29,7 +29,7 @@ package struct SessionEntryReference: Hashable, Sendable {
     init(_ value: RecordValue, of what: String) throws(FormatError) {
         var items = try RecordTuple(value, count: 3, of: what)
         session = try items.identifier()
-        number = try items.word()
+        number = try items.number()
         hash = try items.hash()
     }
 }

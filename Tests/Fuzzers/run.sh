@@ -1,0 +1,21 @@
+#!/bin/sh
+# Seeded mutations of everything that is parsed: the suites of `make test`, for longer and from a seed of today's choice.
+# usage: Tests/Fuzzers/run.sh [seconds in all, 60]; DOZO_FUZZ_SEED=n repeats a run that failed.
+set -u
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
+cd "$top" || exit 1
+. "$top/scripts/environment.sh"
+
+seconds=${1:-60}
+case "$seconds" in
+    ''|*[!0-9]*) echo "usage: Tests/Fuzzers/run.sh [seconds]" >&2; exit 2 ;;
+esac
+# One more for each call of Mutator.run in FuzzTests; they run one after the other.
+parsers=$(grep -c 'Mutator\.run(' Tests/RepositoryFormatTests/FuzzTests.swift)
+DOZO_FUZZ_SECONDS=$(((seconds + parsers - 1) / parsers))
+DOZO_FUZZ_SEED=${DOZO_FUZZ_SEED:-$(date +%s)000000}
+export DOZO_FUZZ_SECONDS DOZO_FUZZ_SEED
+echo "fuzz: $parsers parsers, $DOZO_FUZZ_SECONDS s each, DOZO_FUZZ_SEED=$DOZO_FUZZ_SEED"
+swift_package_manager test --explicit-target-dependency-import-check error --disable-xctest --no-parallel \
+    --filter '^RepositoryFormatTests\.FuzzTests' || exit 1
+swift_package_manager test --skip-build --disable-xctest --filter '^GuestSourceTests\.ImageHeaderTests'
