@@ -1,5 +1,5 @@
 #!/bin/sh
-# Seeded mutations of everything that is parsed: the suites of `make test`, for longer and from a seed of today's choice.
+# Fuzzes every parser of foreign bytes: the suites of `make test`, for longer and from another seed each day.
 # usage: Tests/Fuzzers/run.sh [seconds in all, 60]; DOZO_FUZZ_SEED=n repeats a run that failed.
 set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
