@@ -123,9 +123,16 @@ struct BackupCommand: AsyncParsableCommand {
         let record = try await run.run(disks)
         var formats = known.formats
         for image in record.images { formats[image.name] = image.format }
-        try host.state.keep(
-            guest: HostState.Guest(identifier: known.guest, base: record.identifier, formats: formats),
-            named: known.label)
+        // The point is made; what this host cannot keep about it is told and is no failure.
+        do {
+            try host.state.keep(
+                guest: HostState.Guest(identifier: known.guest, base: record.identifier, formats: formats),
+                named: known.label)
+        } catch {
+            line.clear()
+            Console.note("note: \(CommandFailure(error).sentence)")
+        }
+        for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return Document(

@@ -56,19 +56,19 @@ struct HostContext {
     /// - Parameter repository: opened with any credential; gains the enrolment.
     func writer(_ repository: inout OpenRepository, label: String) async throws -> Credential {
         if repository.credential.role == .writer { return repository.credential }
+        guard repository.credential.role == .owner else { throw HostContext.mayNotWrite(repository.credential.role) }
         if let kept = try state.writerCredential(), let key = kept.signingKey,
             repository.chain.signer(key.publicKey.fingerprint) != nil
         {
             return kept
         }
-        guard repository.credential.role == .owner else {
-            throw CommandFailure(
-                .wrongKey,
-                "a \(repository.credential.role.rawValue) credential may not add restore points; use a "
-                    + "writer's or the passphrase"
-            )
-        }
         return try await renewWriter(&repository, label: label)
+    }
+
+    private static func mayNotWrite(_ role: Role) -> CommandFailure {
+        CommandFailure(
+            .wrongKey,
+            "a \(role.rawValue) credential may not add restore points; use a writer's credential or the passphrase")
     }
 
     /// Enrols a new writer key for this host and keeps it.

@@ -25,6 +25,8 @@ struct ShowCommand: AsyncParsableCommand {
         let stored_bytes: UInt64
         let session: String
         let slot: String
+        /// Ids of the image roots by disk: equal when the images are equal.
+        let roots: [String: String]
     }
 
     func run() async throws {
@@ -35,7 +37,8 @@ struct ShowCommand: AsyncParsableCommand {
             point: PointDocument(chosen), started_at: TimeText.utc(record.startedAt),
             ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
-            stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description)
+            stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description,
+            roots: Dictionary(record.images.map { ($0.name, $0.root.hexadecimal) }) { first, _ in first })
         if options.json { return try Console.json(document) }
         let seconds = Double(record.endedAt - min(record.startedAt, record.endedAt)) / 1e9
         var rows = [

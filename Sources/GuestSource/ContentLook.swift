@@ -52,8 +52,13 @@ extension ContentLook {
         name: String, isBlockDevice: Bool, stated: ImageFormat?, recorded: ImageFormat?, _ bytes: HeaderBytes
     ) throws(SourceError) -> (format: ImageFormat, origin: FormatOrigin) {
         if let stated { return (stated, .stated) }
-        if let recorded { return (recorded, .recorded) }
         let implied = isBlockDevice ? nil : ImageFormat.impliedByName(name)
+        if let recorded {
+            // The name is the operator's own word. When it contradicts the record, the disk was moved to another kind of
+            // image, and reading the container as if it were the disk would be a backup of the wrong thing.
+            if let implied, implied != recorded { throw .contradicted(bytes.path, recorded: recorded, named: implied) }
+            return (recorded, .recorded)
+        }
         let look = try ContentLook(bytes)
         switch (implied, look) {
         case (nil, .nothing), (.raw, .nothing): return (.raw, .detected)

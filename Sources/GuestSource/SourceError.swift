@@ -98,6 +98,13 @@ extension SourceError {
         return SourceError(.inUse, sentence, .askOperator)
     }
 
+    static func contradicted(_ path: String, recorded: ImageFormat, named: ImageFormat) -> SourceError {
+        let sentence =
+            "\(path) is named like a \(named.name) image, and this disk was read as \(recorded.name) until now; "
+            + "state the format (--format \(named.name) or --format \(recorded.name))"
+        return SourceError(.ambiguousFormat, sentence, .askOperator)
+    }
+
     static func ambiguous(_ path: String, looksLike kind: String) -> SourceError {
         let sentence =
             "\(path) is named like a raw disk but begins or ends like a \(kind) image, which a guest can forge; "

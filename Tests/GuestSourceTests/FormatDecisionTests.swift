@@ -34,6 +34,17 @@ struct FormatDecisionTests {
         #expect(try await Reading.code { _ = try await ImageOpener.open(path: path, format: format) } == .wrongFormat)
     }
 
+    @Test("a name that contradicts the recorded format is refused until the operator states one")
+    func contradiction() async throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(FormatDecisionTests.qcow2, to: "disk.qcow2")
+        #expect(
+            try await Reading.code { _ = try await ImageOpener.open(path: path, recordedFormat: .raw) }
+                == .ambiguousFormat)
+        let stated = try await ImageOpener.open(path: path, format: .raw, recordedFormat: .raw)
+        #expect(try await Reading.whole(stated) == FormatDecisionTests.qcow2)
+    }
+
     @Test("only the six words name a format")
     func words() {
         #expect(ImageFormat.allCases.map(\.name) == ["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi"])

@@ -46,7 +46,13 @@ package struct SessionChain: ~Copyable {
     /// - Throws: ``RepositoryError``: `refused` when a sweep has fenced the session; `storage`.
     package mutating func commit(_ point: RestorePointRecord) async throws {
         try await put(.commit, records: [point.record])
-        let session = session
+        // The point is true from here on, whatever becomes of the host's own notes: losing them costs a later check.
+        do { try remember() } catch {
+            session.addLateNote("the point was made, but this host cannot remember that it did: \(error)")
+        }
+    }
+
+    private func remember() throws {
         var memory =
             try session.state.memory()
             ?? HostState.Memory(

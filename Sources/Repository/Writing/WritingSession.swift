@@ -47,6 +47,7 @@ package final class WritingSession: Sendable {
     private let claims = Mutex<Set<Hash256>>([])
     let pending: Mutex<Pending>
     private let storedByteCount = Mutex<UInt64>(0)
+    private let notesAfterCommit = Mutex<[String]>([])
 
     private init(
         repository: OpenRepository, keys: RepositoryKeys, view: RepositoryView, index: ChunkIndex, shelf: PackShelf,
@@ -69,6 +70,10 @@ package final class WritingSession: Sendable {
 
     /// Name of this session's writer.
     package var writer: WriterID { WriterID(fingerprint: signer.publicKey.fingerprint) }
+
+    /// What went wrong after the point was made, for people; the point is true all the same.
+    package var lateNotes: [String] { notesAfterCommit.withLock { $0 } }
+    func addLateNote(_ note: String) { notesAfterCommit.withLock { $0.append(note) } }
 
     /// Bytes of packs and runs put so far.
     package var stored: UInt64 { storedByteCount.withLock { $0 } }
