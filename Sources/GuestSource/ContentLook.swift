@@ -54,8 +54,8 @@ extension ContentLook {
         if let stated { return (stated, .stated) }
         let implied = isBlockDevice ? nil : ImageFormat.impliedByName(name)
         if let recorded {
-            // The name is the operator's own word. When it contradicts the record, the disk was moved to another kind of
-            // image, and reading the container as if it were the disk would be a backup of the wrong thing.
+            // The name is the operator's own word. When it contradicts the record, the disk was moved to another kind
+            // of image, and reading the container as if it were the disk would be a backup of the wrong thing.
             if let implied, implied != recorded { throw .contradicted(bytes.path, recorded: recorded, named: implied) }
             return (recorded, .recorded)
         }

@@ -28,7 +28,8 @@ while [ $# -gt 0 ]; do
 done
 case "$rotations" in ''|*[!0-9]*|0|????*) usage ;; esac
 stop() { echo "against-restic: $1" >&2; exit 1; }
-command -v restic >/dev/null 2>&1 || stop "restic is missing; as root: apt-get install -y --no-install-recommends restic"
+command -v restic >/dev/null 2>&1 || stop \
+    "restic is missing; as root: apt-get install -y --no-install-recommends restic"
 
 if [ -z "$binary" ]; then
     check_swift || exit 1
@@ -98,7 +99,8 @@ back_up() {
     live=$folder/live/guest-$guest.raw
     case "$1" in
         dozo)
-            measured "$1 $(kind_of "$2")" "$binary" backup -r "$folder/dozo" --guest "guest-$guest" --disk "disk=$live" ;;
+            measured "$1 $(kind_of "$2")" "$binary" backup -r "$folder/dozo" --guest "guest-$guest" --disk \
+                "disk=$live" ;;
         restic) measured "$1 $(kind_of "$2")" restic -q -r "$folder/restic" backup --force "$live" ;;
     esac
 }

@@ -13,9 +13,11 @@ ends_with 7 "already" "a second init is refused" "$dozo" init
 echo other >"$folder/other"
 ends_with 5 "opens none" "a wrong passphrase is status 5" "$dozo" points --passphrase-file "$folder/other"
 : >"$folder/nothing"
-ends_with 7 "empty" "an empty passphrase is refused" "$dozo" init -r "$folder/second" --passphrase-file "$folder/nothing"
+ends_with 7 "empty" "an empty passphrase is refused" "$dozo" init -r "$folder/second" --passphrase-file \
+    "$folder/nothing"
 printf 'correct horse' >"$folder/no newline"
-holds "a passphrase file without the newline is the same passphrase" "$dozo" points --passphrase-file "$folder/no newline"
+holds "a passphrase file without the newline is the same passphrase" "$dozo" points --passphrase-file \
+    "$folder/no newline"
 ends_with 2 "no passphrase" "no passphrase and no terminal is status 2" env -u DOZO_PASSPHRASE_FILE "$dozo" points
 "$dozo" --help >"$folder/output" 2>&1 && pass "help is status 0" || fail "help is status 0" "status $?"
 
@@ -37,7 +39,8 @@ if truncate -s 4T "$folder/huge" 2>/dev/null; then
     holds "restore: 4 TiB, nearly all a hole" "$dozo" restore huge@latest --to "$folder/huge restored"
     holds "same bytes: 4 TiB, nearly all a hole" sh -c '
         [ "$(stat -c %s "$1")" = "$(stat -c %s "$2")" ] &&
-        dd if="$2" bs=1M skip=3000000 count=2 status=none | cmp -n 2097152 - "$3"' sh "$folder/huge" "$folder/huge restored" "$folder/noise"
+        dd if="$2" bs=1M skip=3000000 count=2 status=none | cmp -n 2097152 - \
+            "$3"' sh "$folder/huge" "$folder/huge restored" "$folder/noise"
     rm -f "$folder/huge" "$folder/huge restored"
 else
     skip "4 TiB, nearly all a hole" "this file system holds no such file"
@@ -46,8 +49,10 @@ ends_with 1 "no such file" "an image that is not there is status 1" "$dozo" back
 ends_with 7 "exists already" "a restore never overwrites" "$dozo" restore "a@b@latest" --to "$folder/size 1"
 ends_with 1 "no restore point\|no guest" "an unknown point is status 1" "$dozo" restore nobody@latest --to "$folder/x"
 mkdir "$folder/out"
-holds "two disks to a folder" sh -c '"$1" backup --format raw --guest two --disk "../evil=$2" --disk "b/c=$3" && "$1" restore two@latest --to-directory "$4"' sh "$dozo" "$folder/size 1" "$folder/size 4097" "$folder/out"
-if [ "$(find "$folder/out" -type f | wc -l)" -eq 2 ] && [ ! -e "$folder/evil.raw" ]; then pass "disks' names lead nowhere else"
+holds "two disks to a folder" sh -c \
+    '"$1" backup --format raw --guest two --disk "../evil=$2" --disk "b/c=$3" && "$1" restore two@latest --to-directory "$4"' sh "$dozo" "$folder/size 1" "$folder/size 4097" "$folder/out"
+if [ "$(find "$folder/out" -type f | wc -l)" -eq 2 ] && [ ! -e "$folder/evil.raw" ]; then pass \
+    "disks' names lead nowhere else"
 else fail "disks' names lead nowhere else" "$(find "$folder/out" -type f | tr '\n' ' ')"; fi
 "$dozo" points --json >"$folder/points.json" 2>/dev/null
 if [ "$(json "$folder/points.json" 'sorted(set(d[0]) >= {"id","guest","taken_at","disks","memory","consistency","trust","verified_level"} for _ in [0])')" = "[True]" ]; then
@@ -61,17 +66,23 @@ for role in writer maintainer reader verifier; do
     holds "enroll a $role" "$dozo" key enroll --role "$role" --label "$role" --to "$folder/$role.key"
 done
 ends_with 5 "does not open" "a writer lists nothing" "$dozo" points --key-file "$folder/writer.key"
-ends_with 5 "does not open" "a writer restores nothing" "$dozo" restore "a@b@latest" --to "$folder/w" --key-file "$folder/writer.key"
+ends_with 5 "does not open" "a writer restores nothing" "$dozo" restore "a@b@latest" --to "$folder/w" --key-file \
+    "$folder/writer.key"
 before=$(repository_bytes)
-holds "a writer backs up" env XDG_STATE_HOME="$folder/state of another host" "$dozo" backup --format raw --guest w --disk "d=$folder/size odd" --key-file "$folder/writer.key"
+holds "a writer backs up" env XDG_STATE_HOME="$folder/state of another host" "$dozo" backup --format raw --guest w \
+    --disk "d=$folder/size odd" --key-file "$folder/writer.key"
 added=$(($(repository_bytes) - before))
-if [ "$added" -lt 16384 ]; then pass "and dedups against what it cannot open ($added bytes)"; else fail "a writer dedups" "$added bytes"; fi
+if [ "$added" -lt 16384 ]; then pass "and dedups against what it cannot open ($added bytes)"; else fail \
+    "a writer dedups" "$added bytes"; fi
 holds "a maintainer lists" "$dozo" points --key-file "$folder/maintainer.key"
-ends_with 5 "does not hold" "a maintainer opens no guest byte" "$dozo" restore "a@b@latest" --to "$folder/m" --key-file "$folder/maintainer.key"
-ends_with 5 "may not add" "a maintainer adds no point" "$dozo" backup --format raw --guest m --disk "d=$folder/size 1" --key-file "$folder/maintainer.key"
+ends_with 5 "does not hold" "a maintainer opens no guest byte" "$dozo" restore "a@b@latest" --to "$folder/m" \
+    --key-file "$folder/maintainer.key"
+ends_with 5 "may not add" "a maintainer adds no point" "$dozo" backup --format raw --guest m --disk \
+    "d=$folder/size 1" --key-file "$folder/maintainer.key"
 rm -f "$folder/restored"
 holds "a reader restores" "$dozo" restore "a@b@latest" --to "$folder/restored" --key-file "$folder/reader.key"
-ends_with 5 "may not add" "a reader adds no point" "$dozo" backup --format raw --guest m --disk "d=$folder/size 1" --key-file "$folder/reader.key"
+ends_with 5 "may not add" "a reader adds no point" "$dozo" backup --format raw --guest m --disk "d=$folder/size 1" \
+    --key-file "$folder/reader.key"
 holds "a verifier verifies" "$dozo" verify --key-file "$folder/verifier.key"
 holds "no key verifies" "$dozo" verify --no-key
 ends_with 7 "not 0000" "no key with another owner's fingerprint is refused" "$dozo" verify --no-key --owner 0000
@@ -82,10 +93,13 @@ holds "opens the repository" "$dozo" points --passphrase-file "$folder/other"
 "$dozo" key sheet --json >"$folder/sheet.json" 2>/dev/null
 json "$folder/sheet.json" 'd["recovery_key"]' >"$folder/recovery"
 rm -f "$folder/restored"
-holds "a recovery sheet restores" env -u DOZO_PASSPHRASE_FILE XDG_STATE_HOME="$folder/bare" "$dozo" restore "a@b@latest" --to "$folder/restored" --recovery-key-file "$folder/recovery"
+holds "a recovery sheet restores" env -u DOZO_PASSPHRASE_FILE XDG_STATE_HOME="$folder/bare" "$dozo" restore \
+    "a@b@latest" --to "$folder/restored" --recovery-key-file "$folder/recovery"
 sed 's/^./0/;s/^0\(.\)/1\1/' "$folder/recovery" | tr 'a-f' 'b-g' >"$folder/mistyped"
-ends_with 5 "recovery key" "a mistyped recovery key is status 5" env -u DOZO_PASSPHRASE_FILE "$dozo" points --recovery-key-file "$folder/mistyped"
-slot=$("$dozo" key list --json 2>/dev/null | python3 -c 'import json,sys; print([s["id"] for s in json.load(sys.stdin)["slots"] if s["label"] == "passphrase"][0])')
+ends_with 5 "recovery key" "a mistyped recovery key is status 5" env -u DOZO_PASSPHRASE_FILE "$dozo" points \
+    --recovery-key-file "$folder/mistyped"
+slot=$("$dozo" key list --json 2>/dev/null | python3 -c \
+    'import json,sys; print([s["id"] for s in json.load(sys.stdin)["slots"] if s["label"] == "passphrase"][0])')
 ends_with 7 "say --yes" "a slot is not removed without --yes" "$dozo" key remove "$slot"
 holds "a slot is removed" "$dozo" key remove "$slot" --yes
 ends_with 5 "opens none" "and opens nothing any more" "$dozo" points --passphrase-file "$folder/other"
@@ -94,12 +108,16 @@ ends_with 5 "opens none" "and opens nothing any more" "$dozo" points --passphras
 cp -a "$DOZO_REPOSITORY" "$folder/yesterday"
 cp -a "$XDG_STATE_HOME" "$folder/copied state"
 holds "another night" "$dozo" backup --format raw --guest "a@b" --disk "d=$folder/size odd"
-ends_with 7 "went back\|does not show\|not shown" "a store that went back is refused" "$dozo" points -r "$folder/yesterday"
-ends_with 7 "copied" "a copied host is noticed" env XDG_STATE_HOME="$folder/copied state" "$dozo" backup --format raw --guest "a@b" --disk "d=$folder/size 1"
-holds "and writes again with a key of its own" sh -c 'XDG_STATE_HOME=$1 "$2" key enroll --renew && XDG_STATE_HOME=$1 "$2" backup --format raw --guest "a@b" --disk "d=$3"' sh "$folder/copied state" "$dozo" "$folder/size 1"
+ends_with 7 "went back\|does not show\|not shown" "a store that went back is refused" "$dozo" points -r \
+    "$folder/yesterday"
+ends_with 7 "copied" "a copied host is noticed" env XDG_STATE_HOME="$folder/copied state" "$dozo" backup --format \
+    raw --guest "a@b" --disk "d=$folder/size 1"
+holds "and writes again with a key of its own" sh -c \
+    'XDG_STATE_HOME=$1 "$2" key enroll --renew && XDG_STATE_HOME=$1 "$2" backup --format raw --guest "a@b" --disk "d=$3"' sh "$folder/copied state" "$dozo" "$folder/size 1"
 DOZO_REPOSITORY=$folder/evil "$dozo" init >/dev/null 2>&1
 cp -a "$DOZO_REPOSITORY" "$folder/swapped"
 cp "$folder/evil/owner/00000000" "$folder/swapped/owner/00000000"
-ends_with 7 "another repository\|swapped\|other owner" "a store that shows another owner is refused" "$dozo" points -r "$folder/swapped" --key-file "$folder/reader.key"
+ends_with 7 "another repository\|swapped\|other owner" "a store that shows another owner is refused" "$dozo" points \
+    -r "$folder/swapped" --key-file "$folder/reader.key"
 cp "$folder/evil/owner/00000000" "$folder/swapped/owner/00000099"
 echo done

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Two programs, one format: the reader that was written from the page alone restores what dozo stored, and dozo restores
-# what the page's own example writer stored (design §4, §8). And canonical maps: one image in four shapes is stored once.
+# what the page's own example writer stored (design §4, §8). And canonical maps: one image in four shapes is stored
+# once.
 . "$(dirname -- "$0")/cases.sh"
 reader="$top/Tests/SecondReader"
 python=${DOZO_PYTHON:-/usr/bin/python3}
@@ -27,14 +28,18 @@ holds "init" "$dozo" init
 holds "backup of a sparse raw image" "$dozo" backup --guest g --format raw --disk "d=$folder/sparse.raw"
 before=$(repository_bytes)
 holds "backup of the same image without holes" "$dozo" backup --guest g --format raw --disk "d=$folder/full.raw"
-holds "backup of the same image from standard input" sh -c '"$1" backup --guest g --disk d=- <"$2"' sh "$dozo" "$folder/full.raw"
+holds "backup of the same image from standard input" sh -c '"$1" backup --guest g --disk d=- <"$2"' sh "$dozo" \
+    "$folder/full.raw"
 if command -v qemu-img >/dev/null 2>&1; then
-    # qcow2 holds whole sectors: the last one is filled up, so it is another image by its length and shares all chunks but one.
+    # qcow2 holds whole sectors: the last one is filled up, so it is another image by its length and shares all
+    # chunks but one.
     qemu-img convert -f raw -O qcow2 "$folder/sparse.raw" "$folder/base.qcow2" &&
-        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 "$folder/top.qcow2" || fail "qemu-img" "cannot make the chain"
+        qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 "$folder/top.qcow2" || fail "qemu-img" \
+            "cannot make the chain"
     ends_with 7 "state the format" "an image of another kind under the same disk name is refused" \
         "$dozo" backup --guest g --disk "d=$folder/top.qcow2"
-    holds "backup of the same image as a qcow2 chain" "$dozo" backup --guest g --format qcow2 --disk "d=$folder/top.qcow2"
+    holds "backup of the same image as a qcow2 chain" "$dozo" backup --guest g --format qcow2 --disk \
+        "d=$folder/top.qcow2"
 else
     skip "backup of the same image as a qcow2 chain" "needs qemu-utils"
 fi
@@ -51,13 +56,15 @@ done
 if [ "$(printf %s "$roots" | sort -u | wc -l)" -eq 1 ]; then pass "sparse, full and standard input have one image root"
 else fail "sparse, full and standard input have one image root" "$roots"; fi
 
-restore_with_reader() { "$python" "$reader/restore.py" --repository "$DOZO_REPOSITORY" --passphrase-file "$DOZO_PASSPHRASE_FILE" "$@"; }
+restore_with_reader() { "$python" "$reader/restore.py" --repository "$DOZO_REPOSITORY" --passphrase-file \
+    "$DOZO_PASSPHRASE_FILE" "$@"; }
 count=$(json "$folder/points.json" 'len(d)')
 number=0
 while [ "$number" -lt "$count" ]; do
     point=$(json "$folder/points.json" "d[$number]['id']")
     rm -f "$folder/read.raw" "$folder/restored.raw"
-    holds "the second reader restores point $number" restore_with_reader --point "$point" --disk d --to "$folder/read.raw"
+    holds "the second reader restores point $number" restore_with_reader --point "$point" --disk d --to \
+        "$folder/read.raw"
     holds "dozo restores point $number" "$dozo" restore "$point" --disk d --to "$folder/restored.raw"
     holds "both give the same bytes for point $number" cmp "$folder/read.raw" "$folder/restored.raw"
     size=$(wc -c <"$folder/sparse.raw")
@@ -65,10 +72,12 @@ while [ "$number" -lt "$count" ]; do
     number=$((number + 1))
 done
 
-holds "the page's example writer makes a repository" "$python" "$reader/make_example.py" --to "$folder/foreign" --images "$folder/images"
+holds "the page's example writer makes a repository" "$python" "$reader/make_example.py" --to "$folder/foreign" \
+    --images "$folder/images"
 DOZO_REPOSITORY=$folder/foreign
 holds "dozo verifies a repository that it did not write" "$dozo" verify --content
-"$dozo" points --json >"$folder/foreign.json" 2>"$folder/output" || fail "dozo lists the foreign points" "$(cat "$folder/output")"
+"$dozo" points --json >"$folder/foreign.json" 2>"$folder/output" || fail "dozo lists the foreign points" \
+    "$(cat "$folder/output")"
 point=$(json "$folder/foreign.json" "d[-1]['id']")
 for disk in $(json "$folder/foreign.json" "' '.join(x['name'] for x in d[-1]['disks'])"); do
     rm -f "$folder/foreign.raw"

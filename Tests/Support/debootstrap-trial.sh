@@ -3,7 +3,8 @@
 #
 #   Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests]
 #
-# By hand or in a long run, as root, with about 15 GB free in TMPDIR (or /tmp), debootstrap (apt-get install debootstrap)
+# By hand or in a long run, as root, with about 15 GB free in TMPDIR (or /tmp), debootstrap (apt-get install
+# debootstrap)
 # and a network for apt-get. It makes the system with debootstrap --variant=minbase, copies into it the Swift toolchain
 # that is first on PATH and this folder without .build (uncommitted changes included) under a path with a space, and
 # runs both there twice over: ./demo, ./demo again, ./run-tests. Nothing of the host is bound into the new system; /proc
@@ -28,7 +29,8 @@ case "$only" in both|demo|run-tests) ;; *) usage ;; esac
 stop() { echo "debootstrap-trial: $1" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || stop "this needs root, to make a system and change into it."
-command -v debootstrap >/dev/null 2>&1 || stop "debootstrap is missing: apt-get install -y --no-install-recommends debootstrap"
+command -v debootstrap >/dev/null 2>&1 || stop \
+    "debootstrap is missing: apt-get install -y --no-install-recommends debootstrap"
 unshare --mount --pid --fork true 2>/dev/null || stop "mount and process namespaces are not to be had here."
 check_swift || exit 1
 compiler=$(readlink -f "$(command -v swift)")
@@ -58,7 +60,8 @@ grep -lis 'proxy' /etc/apt/apt.conf.d/* | while read -r file; do cp "$file" "$ro
 
 echo "== the toolchain from $toolchain"
 mkdir -p "$root/opt/swift" "$root/root/dozo trial"
-tar -C "$toolchain" -cf - usr | tar -C "$root/opt/swift" -xf - --no-same-owner || stop "the toolchain could not be copied."
+tar -C "$toolchain" -cf - usr | tar -C "$root/opt/swift" -xf - --no-same-owner || stop \
+    "the toolchain could not be copied."
 tar -C "$top" --exclude=./.build -cf - . | tar -C "$root/root/dozo trial" -xf - --no-same-owner ||
     stop "this folder could not be copied."
 
@@ -70,8 +73,10 @@ inside() {
         mount --make-rprivate / && mount -t proc proc "$1/proc" || exit 1
         root=$1
         shift
-        exec chroot "$root" env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/opt/swift/usr/bin \
-            http_proxy="$http_proxy" https_proxy="$https_proxy" sh -c "cd \"/root/dozo trial\" && exec \"\$@\"" inside "$@"
+        exec chroot "$root" env -i HOME=/root TERM=dumb LANG=C.UTF-8 \
+            PATH=/usr/sbin:/usr/bin:/sbin:/bin:/opt/swift/usr/bin \
+            http_proxy="$http_proxy" https_proxy="$https_proxy" sh -c "cd \"/root/dozo trial\" && exec \"\$@\"" \
+                inside "$@"
     ' namespaces "$root" "$@"
     status=$?
     echo "== $* ended with status $status after $(($(seconds_now) - began)) s"
@@ -87,6 +92,7 @@ failures=0
 [ "$only" = run-tests ] || { inside ./demo; inside ./demo; }
 [ "$only" = demo ] || inside ./run-tests
 leftovers=$(find "$root/tmp" -mindepth 1 -maxdepth 1 | wc -l)
-[ "$leftovers" -eq 0 ] || { echo "FAIL: $leftovers things were left in /tmp"; failures=$((failures + 1)); runs=$((runs + 1)); }
+[ "$leftovers" -eq 0 ] || { echo "FAIL: $leftovers things were left in /tmp"; failures=$((failures + 1)); \
+    runs=$((runs + 1)); }
 echo "debootstrap-trial: $((runs - failures)) passed, $failures failed, 0 skipped"
 [ "$failures" -eq 0 ]

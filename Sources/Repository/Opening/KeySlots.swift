@@ -30,8 +30,8 @@ package enum KeySlots {
     /// Removes a slot. Copies of it that somebody kept still open what was sealed so far.
     ///
     /// - Parameter prefix: the slot's id or the beginning of it.
-    /// - Throws: ``RepositoryError``: `refused` when it is the last that can be read; `noSuchPoint` when none or several
-    ///   slots begin so.
+    /// - Throws: ``RepositoryError``: `refused` when it is the last that can be read; `noSuchPoint` when none or
+    ///   several slots begin so.
     package static func remove(_ prefix: String, from store: any SweepableStore) async throws -> String {
         let slots = try await OpenRepository.keySlots(ObjectAccess(store: store)).slots
         let found = slots.filter { $0.objectName.dropFirst("keys/".count).hasPrefix(prefix) }
