@@ -19,7 +19,7 @@ let package = Package(
     name: "dozo",
     products: [.executable(name: "dozo", targets: ["dozo"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
     ],
     targets: [
         // C libraries, each used by exactly one module.
@@ -43,6 +43,9 @@ let package = Package(
             dependencies: [
                 "BackupModel", "Effects", "ChunkCompression", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
             ], swiftSettings: hot),
+        .target(
+            name: "CatalogSchema", path: "catalog", exclude: ["README.md", "erd.md", "queries", "schema.sql"],
+            resources: [.embedInCode("migrations")], swiftSettings: strict),
         .target(
             name: "Capture",
             dependencies: [
