@@ -20,6 +20,7 @@ let package = Package(
     products: [.executable(name: "dozo", targets: ["dozo"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", exact: "7.10.0"),
     ],
     targets: [
         // C libraries, each used by exactly one module.
@@ -46,6 +47,12 @@ let package = Package(
         .target(
             name: "CatalogSchema", path: "catalog", exclude: ["README.md", "erd.md", "queries", "schema.sql"],
             resources: [.embedInCode("migrations")], swiftSettings: strict),
+        .target(
+            name: "Catalog",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "CatalogSchema",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict),
         .target(
             name: "Capture",
             dependencies: [
@@ -77,6 +84,13 @@ let package = Package(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CatalogTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
+                "CatalogSchema", "Catalog", "TestKit",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "ChunkingTests", dependencies: ["BackupModel", "Chunking", "ChunkEncryption", "TestKit"],
             swiftSettings: strict),
