@@ -19,7 +19,8 @@ let package = Package(
     name: "dozo",
     products: [.executable(name: "dozo", targets: ["dozo"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", exact: "7.10.0"),
     ],
     targets: [
         // C libraries, each used by exactly one module.
@@ -43,6 +44,15 @@ let package = Package(
             dependencies: [
                 "BackupModel", "Effects", "ChunkCompression", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
             ], swiftSettings: hot),
+        .target(
+            name: "CatalogSchema", path: "catalog", exclude: ["README.md", "erd.md", "queries", "schema.sql"],
+            resources: [.embedInCode("migrations")], swiftSettings: strict),
+        .target(
+            name: "Catalog",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "CatalogSchema",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict),
         .target(
             name: "Capture",
             dependencies: [
@@ -74,6 +84,13 @@ let package = Package(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CatalogTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
+                "CatalogSchema", "Catalog", "TestKit",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: strict),
         .testTarget(
             name: "ChunkingTests", dependencies: ["BackupModel", "Chunking", "ChunkEncryption", "TestKit"],
             swiftSettings: strict),
