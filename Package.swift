@@ -66,7 +66,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "Recovery",
+                "Repository", "Capture", "Recovery", "Catalog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),

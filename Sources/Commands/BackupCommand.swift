@@ -1,6 +1,7 @@
 import ArgumentParser
 import BackupModel
 import Capture
+import Catalog
 import Effects
 import GuestSource
 import ObjectStorage
@@ -75,6 +76,7 @@ struct BackupCommand: AsyncParsableCommand {
                 disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
             await close(disks)
             try show(document)
+            await updateCatalog(repository)
         } catch {
             await close(disks)
             throw error
@@ -138,6 +140,17 @@ struct BackupCommand: AsyncParsableCommand {
         return Document(
             point: PointDocument(point), read_bytes: record.volume.read, new_bytes: record.volume.new,
             stored_bytes: record.volume.stored, seconds: line.elapsed)
+    }
+
+    /// The catalog follows when the credential opens points; it can always be made anew, so failing is a note.
+    private func updateCatalog(_ repository: OpenRepository) async {
+        guard repository.credential.role == .owner else { return }
+        do {
+            let database = try CatalogDatabase(stateFolder: try HostContext.stateFolder())
+            try CatalogProjection(database).project(view: try await repository.view(), chain: repository.chain)
+        } catch {
+            options.note("note: the catalog was not brought up to date: \(CommandFailure(error).sentence)")
+        }
     }
 
     private func show(_ document: Document) throws {

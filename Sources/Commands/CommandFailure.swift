@@ -1,3 +1,4 @@
+import Catalog
 import ChunkEncryption
 import Effects
 import GuestSource
@@ -51,6 +52,8 @@ struct CommandFailure: Error {
             // EEXIST and EBUSY: something is in the way that is not ours to remove.
             self.init(error.number == 17 || error.number == 16 ? .refused : .failed, error.sentence)
         case let error as StorageError: self.init(.failed, error.sentence)
+        case let error as CatalogError:
+            self.init(ExitStatus(rawValue: error.exitStatus) ?? .failed, error.description)
         case let error as EncryptionError: self.init(.failed, error.description)
         case is CancellationError: self.init(.interrupted, "interrupted")
         default: self.init(.failed, "\(error)")

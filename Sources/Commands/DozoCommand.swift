@@ -14,6 +14,6 @@ struct DozoCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
-            VerifyCommand.self, KeyCommand.self, DoctorCommand.self,
+            VerifyCommand.self, KeyCommand.self, DoctorCommand.self, CatalogCommand.self,
         ])
 }

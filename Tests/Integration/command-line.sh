@@ -104,6 +104,23 @@ ends_with 7 "say --yes" "a slot is not removed without --yes" "$dozo" key remove
 holds "a slot is removed" "$dozo" key remove "$slot" --yes
 ends_with 5 "opens none" "and opens nothing any more" "$dozo" points --passphrase-file "$folder/other"
 
+# --- catalog
+"$dozo" catalog rebuild >"$folder/output" 2>&1
+"$dozo" catalog dump >"$folder/dump one"
+find "$XDG_STATE_HOME" -name 'catalog.sqlite*' -exec rm -f {} +
+holds "the catalog is rebuilt from the repository alone" "$dozo" catalog rebuild
+"$dozo" catalog dump >"$folder/dump two"
+if [ -s "$folder/dump one" ]; then holds "and is the same" cmp "$folder/dump one" "$folder/dump two"
+else fail "and is the same" "the dump is empty"; fi
+printf 'not a database, but long enough to look like a file that was damaged' >"$folder/garbage"
+catalog=$(find "$XDG_STATE_HOME" -name catalog.sqlite)
+cp "$folder/garbage" "$catalog"
+holds "a backup succeeds though the catalog is damaged" "$dozo" backup --format raw --guest "a@b" \
+    --disk "d=$folder/size 1"
+holds "a damaged catalog is set aside and made anew" "$dozo" catalog rebuild
+if [ "$(find "$XDG_STATE_HOME" -name 'catalog.sqlite*' | wc -l)" -ge 2 ]; then pass "and never deleted"
+else fail "and never deleted" "$(ls "$(dirname "$catalog")")"; fi
+
 # --- a store that goes back, a host that was copied, a store that shows another owner
 cp -a "$DOZO_REPOSITORY" "$folder/yesterday"
 cp -a "$XDG_STATE_HOME" "$folder/copied state"
