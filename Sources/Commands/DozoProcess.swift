@@ -51,6 +51,8 @@ public enum DozoProcess {
 }
 
 /// SIGINT and SIGTERM: the first cancels the command, which ends cleanly; the second ends the process at once.
+///
+/// A signal that was ignored when the process began stays ignored, as shells expect of what they run in the background.
 enum Interruption {
     private static let requested = Atomic(false)
 
@@ -59,17 +61,12 @@ enum Interruption {
 
     /// Runs `body` in a task that the signals cancel.
     static func cancelling(_ body: @escaping @Sendable () async -> ExitStatus) async -> ExitStatus {
-        var signals = sigset_t()
-        // Safety: `signals` lives through the calls. Blocked here, so in every thread made later; one thread waits.
-        unsafe sigemptyset(&signals)
-        unsafe sigaddset(&signals, SIGINT)
-        unsafe sigaddset(&signals, SIGTERM)
-        unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        SignalThread.start {
+            if requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
+            continuation.finish()
+        }
         return await withTaskGroup(of: ExitStatus.self) { group in
-            let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
-            SignalThread.start(signals) {
-                if !requested.exchange(true, ordering: .relaxed) { continuation.finish() } else { _exit(130) }
-            }
             group.addTask { await body() }
             group.addTask {
                 for await _ in stream {}
@@ -83,32 +80,58 @@ enum Interruption {
     }
 }
 
-/// The thread that waits for signals.
+/// Signals reach some thread, in the middle of anything: the handler only writes a byte, and a thread of its own reads it.
 private enum SignalThread {
+    /// The writing end of the pipe; set once, before the handler can run.
+    private static let writingEnd = Atomic<Int32>(-1)
+
     private final class Context {
-        let signals: sigset_t
+        let readingEnd: Int32
         let action: @Sendable () -> Void
-        init(_ signals: sigset_t, _ action: @escaping @Sendable () -> Void) {
-            self.signals = signals
+        init(readingEnd: Int32, action: @escaping @Sendable () -> Void) {
+            self.readingEnd = readingEnd
             self.action = action
         }
     }
 
-    static func start(_ signals: sigset_t, _ action: @escaping @Sendable () -> Void) {
-        let context = unsafe Unmanaged.passRetained(Context(signals, action)).toOpaque()
-        var thread = pthread_t()
+    static func start(_ action: @escaping @Sendable () -> Void) {
+        var ends: [Int32] = [-1, -1]
+        // Safety: the array has the two places that the call fills.
+        guard unsafe pipe(&ends) == 0 else { return }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        writingEnd.store(ends[1], ordering: .releasing)
         // Safety: the context is retained for the thread, which never ends.
-        _ = unsafe pthread_create(
+        let context = unsafe Unmanaged.passRetained(Context(readingEnd: ends[0], action: action)).toOpaque()
+        var thread = pthread_t()
+        let status = unsafe pthread_create(
             &thread, nil,
             { pointer in
                 guard let pointer = unsafe pointer else { return nil }
                 let context = unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue()
-                var signals = context.signals
-                while true {
-                    var number: Int32 = 0
-                    if unsafe sigwait(&signals, &number) == 0 { context.action() }
-                }
+                var byte: UInt8 = 0
+                // Safety: one byte of the stack is filled.
+                while unsafe read(context.readingEnd, &byte, 1) != 0 { context.action() }
+                return nil
             }, context)
+        guard status == 0 else { return }
         pthread_detach(thread)
+        for number in [SIGINT, SIGTERM] { install(number) }
+    }
+
+    private static func install(_ number: Int32) {
+        var old = sigaction()
+        // Safety: both structures live through the calls; the handler does nothing but write one byte.
+        unsafe sigaction(number, nil, &old)
+        // SIG_IGN is the address 1, which is no function: it can only be compared as a number.
+        if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 { return }
+        var new = sigaction()
+        unsafe new.__sigaction_handler.sa_handler = { _ in
+            var byte: UInt8 = 1
+            let kept = errno
+            _ = unsafe write(SignalThread.writingEnd.load(ordering: .acquiring), &byte, 1)
+            errno = kept
+        }
+        new.sa_flags = SA_RESTART
+        unsafe sigaction(number, &new, nil)
     }
 }

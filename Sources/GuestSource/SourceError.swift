@@ -19,6 +19,7 @@ package struct SourceError: Error, Sendable, CustomStringConvertible {
         case serverFailed = 15
         case inputIsTerminal = 16
         case closed = 17
+        case interrupted = 18
     }
 
     /// What the caller can do; callers branch on this, never on text.

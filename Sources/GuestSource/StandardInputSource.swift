@@ -27,21 +27,32 @@ package struct StandardInputSource: ~Copyable {
     package mutating func next(into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) -> Int {
         var done = 0
         while done < buffer.count {
+            try await waitForBytes()
             // Safety: the range starts inside the caller's buffer and ends at its end.
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
             let count = unsafe Glibc.read(descriptor, rest.baseAddress, rest.count)
             if count == 0 { break }
             if count > 0 {
                 done += count
-            } else if errno == EAGAIN {
-                var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-                // Safety: one entry, as the count says.
-                unsafe poll(&wait, 1, -1)
-            } else if errno != EINTR {
+            } else if errno != EINTR && errno != EAGAIN {
                 throw .system("reading", "standard input", errno)
             }
         }
         byteCount += UInt64(done)
         return done
+    }
+
+    /// Waits for bytes or the end, and looks now and then whether the task was cancelled meanwhile: a writer may be
+    /// silent for hours.
+    private func waitForBytes() async throws(SourceError) {
+        while true {
+            if Task.isCancelled {
+                throw SourceError(.interrupted, "interrupted while waiting for standard input", .retry)
+            }
+            var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            // Safety: one entry, as the count says.
+            let ready = unsafe poll(&wait, 1, 200)
+            if ready > 0 || (ready < 0 && errno != EINTR) { return }
+        }
     }
 }

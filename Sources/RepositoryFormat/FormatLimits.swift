@@ -16,6 +16,8 @@ package enum FormatLimits {
     package static let recordByteCount = 16 << 20
     /// Bytes of a control-log slot, header and signature included.
     package static let slotByteCount = 4_096
+    /// Key slots that are tried with one secret; each costs a second of work.
+    package static let keySlotCount = 64
     /// Heads of sessions that one object carries.
     package static let headCount = 1_024
     /// Largest number of a statement, slot or entry: its name has eight decimal digits for it.

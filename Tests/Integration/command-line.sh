@@ -121,6 +121,54 @@ holds "a damaged catalog is set aside and made anew" "$dozo" catalog rebuild
 if [ "$(find "$XDG_STATE_HOME" -name 'catalog.sqlite*' | wc -l)" -ge 2 ]; then pass "and never deleted"
 else fail "and never deleted" "$(ls "$(dirname "$catalog")")"; fi
 
+# --- two at once, and interruptions
+noise "$folder/left" 40 11
+noise "$folder/right" 40 12
+cat "$folder/noise" >>"$folder/left"
+cat "$folder/noise" >>"$folder/right"
+XDG_STATE_HOME="$folder/state left" "$dozo" backup --format raw --guest left --disk "d=$folder/left" \
+    >"$folder/left.log" 2>&1 &
+left=$!
+XDG_STATE_HOME="$folder/state right" "$dozo" backup --format raw --guest right --disk "d=$folder/right" \
+    >"$folder/right.log" 2>&1 &
+right=$!
+holds "the first of two hosts at once commits" wait "$left"
+holds "the second of two hosts at once commits" wait "$right"
+for side in left right; do
+    rm -f "$folder/restored"
+    holds "restore what $side wrote" "$dozo" restore "$side@latest" --to "$folder/restored"
+    holds "same bytes: $side" cmp "$folder/$side" "$folder/restored"
+done
+for signal in INT TERM; do
+    mkfifo "$folder/pipe"
+    (cat "$folder/left"; exec sleep 20) >"$folder/pipe" &
+    writer=$!
+    # A shell starts what runs in the background with SIGINT ignored; a person's terminal does not.
+    python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$dozo" backup --guest pipe --disk d=- <"$folder/pipe" >"$folder/output" 2>&1 &
+    backup=$!
+    waited=0
+    # Once its slot is claimed it reads all there is and waits for more; then it is interrupted.
+    slots=$(find "$DOZO_REPOSITORY/log" -type f | wc -l)
+    while [ "$(find "$DOZO_REPOSITORY/log" -type f | wc -l)" -le "$slots" ] && [ "$waited" -lt 100 ]; do
+        sleep 0.1; waited=$((waited + 1))
+    done
+    sleep 0.5
+    kill -s "$signal" "$backup"
+    wait "$backup"
+    status=$?
+    kill "$writer" 2>/dev/null
+    if [ "$status" -eq 130 ]; then pass "SIG$signal ends a backup with status 130"
+    else fail "SIG$signal ends a backup with status 130" "status $status: $(cat "$folder/output")"; fi
+    rm -f "$folder/pipe"
+done
+"$dozo" points --json >"$folder/points.json" 2>/dev/null
+if [ "$(json "$folder/points.json" 'sum(p["guest"] == "pipe" for p in d)')" -eq 0 ]; then
+    pass "an interrupted backup makes no point"
+else fail "an interrupted backup makes no point" "there is one"; fi
+holds "all is sound after it" "$dozo" verify --content
+
 # --- a store that goes back, a host that was copied, a store that shows another owner
 cp -a "$DOZO_REPOSITORY" "$folder/yesterday"
 cp -a "$XDG_STATE_HOME" "$folder/copied state"

@@ -241,7 +241,8 @@ extension HostState {
         guard let memory = try memory() else { return }
         if let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
         let advice =
-            "nothing was changed; if the store was put back on purpose, state so with `dozo doctor --new-incarnation`"
+            "nothing was changed; look for the newer state first; to go on with the older one for good, move the "
+            + "files heads.* of this repository in the state folder away"
         let identity = view.log.identity
         guard identity.incarnation >= memory.incarnation else {
             throw RepositoryError(

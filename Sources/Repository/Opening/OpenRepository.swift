@@ -18,6 +18,9 @@ package enum RepositoryAccessKey: Sendable {
 
 /// A repository whose owner chain and store identity were read and believed.
 package struct OpenRepository: Sendable {
+    /// Statements of others that an enrolment lets pass before it gives up.
+    static let enrolmentAttempts = 16
+
     /// Reads and puts its objects.
     package let access: ObjectAccess
     /// Who the owner is and whom it enrolled.
@@ -106,7 +109,7 @@ package struct OpenRepository: Sendable {
     ) async throws -> Credential {
         let (slots, notes) = try await keySlots(access)
         var reasons = notes
-        for slot in slots {
+        for slot in slots.prefix(FormatLimits.keySlotCount) {
             do throws(FormatError) {
                 let credential = try slot.open(secret)
                 // A slot of an `init` that was interrupted opens too, and belongs to nothing.
@@ -144,6 +147,12 @@ package struct OpenRepository: Sendable {
             }
             found = (identity, object.hash)
             number += 1
+        }
+        guard number <= 1 else {
+            throw RepositoryError(
+                .unsupported,
+                "the store is in incarnation \(number - 1), which this program does not read; use a newer one",
+                .useOtherVersion)
         }
         guard let found else {
             throw RepositoryError(
@@ -198,21 +207,32 @@ package struct OpenRepository: Sendable {
     /// Enrols a key for a role and puts the statement.
     ///
     /// - Parameter createdAt: seconds since 1970, for people.
-    /// - Throws: ``RepositoryError``: `roleLacksKey` unless this is the owner; `refused` when somebody else put a
-    ///   statement at the same time: open again and try again.
+    /// - Throws: ``RepositoryError``: `roleLacksKey` unless this is the owner; `refused` when others keep adding
+    ///   statements at the same time.
     package mutating func enrol(_ enrolment: Enrolment, createdAt: UInt64) async throws {
         guard credential.role == .owner, let owner = credential.signingKey else {
             throw RepositoryError(.roleLacksKey, "only the owner enrols; open the repository with the passphrase")
         }
-        let object = try await RepositoryError.translating { [chain] in
-            try chain.enrolling(enrolment, createdAt: createdAt, signedBy: owner)
+        for _ in 0..<OpenRepository.enrolmentAttempts {
+            let object = try await RepositoryError.translating { [chain] in
+                try chain.enrolling(enrolment, createdAt: createdAt, signedBy: owner)
+            }
+            let name = chain.nextName
+            let answer = try await access.put(name, object.bytes)
+            let statement: SignedObject
+            switch answer {
+            case .mine: statement = object
+            case .theirs(let winner):
+                statement = try await RepositoryError.translating { [chain] in
+                    try SignedObject(
+                        parsing: winner, name: name, kind: .ownerStatement, repository: chain.repository)
+                }
+            case .unknown: preconditionFailure("a put is asked about until it is decided")
+            }
+            try await RepositoryError.translating { try chain.append(statement, name: name) }
+            if case .mine = answer { return }
         }
-        let name = chain.nextName
-        guard case .mine = try await access.put(name, object.bytes) else {
-            throw RepositoryError(
-                .refused, "\(name) was put by somebody else at the same time; run the command again", .retry)
-        }
-        try chain.append(object, name: name)
+        throw RepositoryError(.refused, "others kept adding to the owner chain; run the command again", .retry)
     }
 
     /// The number and hash of the last owner statement, log slot and sessions seen.

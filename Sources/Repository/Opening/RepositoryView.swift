@@ -69,10 +69,12 @@ package struct RepositoryView: Sendable {
             notes += session.notes
             let isTakenOver = horizon.contains(session.session)
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
-                // Of a session behind the horizon only what the ledger names counts; its packs are found through the
-                // runs of the generation, and are listed here for whoever checks that all is there.
-                packs += entry.inventory.packs.filter {
-                    !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
+                // Of a session behind the horizon only what the ledger names counts: its packs may have been condemned
+                // and deleted long ago, and those that live are named by the runs of the generation.
+                if !isTakenOver {
+                    packs += entry.inventory.packs.filter {
+                        !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
+                    }
                 }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 if entry.action == .commit, let keys, keys.opensStructure {

@@ -173,12 +173,17 @@ package enum PackDirectory {
         var entries: [PackEntry] = []
         entries.reserveCapacity(Int(count))
         var usedKeys = Set<UInt16>()
+        // A nonce stands once under a key. Blob keys differ by content anyway; a writer that forgot is found here.
+        var usedCounters = Set<UInt64>()
         var position = footer.blobs.lowerBound
         for _ in 0..<count {
             let entry = try PackEntry(parsing: &fields, of: name)
             try check(entry, at: position, header: header, keyCount: keyCount, name: name)
             position += Int(entry.storedByteCount)
             usedKeys.insert(entry.keyNumber)
+            guard usedCounters.insert(UInt64(entry.keyNumber) << 32 | UInt64(entry.counter)).inserted else {
+                throw .damaged("the directory of \(name) uses the counter \(entry.counter) twice under one key")
+            }
             entries.append(entry)
         }
         try fields.finish()
