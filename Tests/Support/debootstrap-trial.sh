@@ -3,14 +3,14 @@
 #
 #   Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests]
 #
-# By hand or in a long run, as root, with about 15 GB free in TMPDIR (or /tmp), debootstrap (apt-get install
-# debootstrap)
-# and a network for apt-get. It makes the system with debootstrap --variant=minbase, copies into it the Swift toolchain
-# that is first on PATH and this folder without .build (uncommitted changes included) under a path with a space, and
-# runs both there twice over: ./demo, ./demo again, ./run-tests. Nothing of the host is bound into the new system; /proc
-# is mounted for it in a mount and process namespace of its own, so that nothing stays mounted and nothing stays running
-# whatever happens. DEBIAN_MIRROR names another mirror. The new system is removed at the end, unless --keep is given.
-# Expect about an hour on two cores. The status is 0 when everything ended well.
+# By hand or in a long run, as root, with about 15 GB free in TMPDIR (or /tmp; debootstrap takes no space in that path),
+# with debootstrap (apt-get install debootstrap) and a network for apt-get. It makes the system with debootstrap
+# --variant=minbase, copies into it the Swift toolchain that is first on PATH and this folder without .build (uncommitted
+# changes included) under a path with a space, and runs there, one after the other: ./demo, ./demo again, ./run-tests.
+# Nothing of the host is bound into the new system; /proc is mounted for it in a mount and process namespace of its own,
+# so that nothing stays mounted and nothing stays running whatever happens. DEBIAN_MIRROR names another mirror. The new
+# system is removed at the end, unless --keep is given. Expect about an hour on two cores. The status is 0 when
+# everything ended well.
 set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
 . "$top/scripts/environment.sh"
@@ -41,6 +41,9 @@ if [ -z "$toolchain" ] || [ "$toolchain" = "$compiler" ]; then
 fi
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/dozo-trial.XXXXXX") || exit 1
+case "$root" in
+    *' '*) rmdir "$root"; stop "debootstrap fails in a path with a space; set TMPDIR to one without." ;;
+esac
 # shellcheck disable=SC2317  # called by the trap
 clean_up() { if [ "$keep" = yes ]; then echo "Kept: $root"; else rm -rf --one-file-system "$root"; fi; }
 trap clean_up EXIT
