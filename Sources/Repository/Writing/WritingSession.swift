@@ -17,6 +17,8 @@ import Synchronization
 package final class WritingSession: Sendable {
     /// Ends of earlier sessions that one slot states; the rest waits for the next slot.
     static let statedEndLimit = 16
+    /// Session ids drawn before a random generator is said to repeat itself.
+    static let drawLimit = 64
 
     struct Pending {
         var packs: [Inventory.Pack] = []
@@ -108,7 +110,7 @@ package final class WritingSession: Sendable {
                     + "(`dozo key enroll --renew`) before it writes again"
             )
         }
-        guard let session = SessionID(bytes: randomness.bytes(16)) else { preconditionFailure("16 bytes make an id") }
+        let session = try drawSession(before, state: state, randomness: randomness)
         try state.begin(session)
         let settled = try await settle(
             before, repository: repository, keys: keys, signer: signer, randomness: randomness)
@@ -123,6 +125,26 @@ package final class WritingSession: Sendable {
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness, adopted: adoption.sessions, pending: adoption.pending)
+    }
+
+    /// An id that no session has, as far as the repository and this host know.
+    ///
+    /// A machine that was resumed twice draws twice the same; entries under an id that has some would lose against
+    /// them.
+    private static func drawSession(
+        _ view: RepositoryView, state: HostState, randomness: Randomness
+    ) throws -> SessionID {
+        let taken = Set(view.sessions.map(\.session)).union(try state.begunSessions())
+        for _ in 0..<drawLimit {
+            guard let session = SessionID(bytes: randomness.bytes(16)) else {
+                preconditionFailure("16 bytes make an id")
+            }
+            if !taken.contains(session) { return session }
+        }
+        throw RepositoryError(
+            .refused,
+            "the random generator of this machine repeats itself: \(drawLimit) session ids that it gave are taken; "
+                + "nothing was written")
     }
 
     /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states
