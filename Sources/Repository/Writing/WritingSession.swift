@@ -101,15 +101,7 @@ package final class WritingSession: Sendable {
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)
         try state.check(before, chain: repository.chain)
-        let foreign = try state.foreignSessions(in: before, writer: signer.publicKey.fingerprint)
-        if let first = foreign.first {
-            throw RepositoryError(
-                .refused,
-                "session \(first) was written with this host's key and was never begun here: the state folder was "
-                    + "copied to another machine or put back to an earlier state; enrol this host anew "
-                    + "(`dozo key enroll --renew`) before it writes again"
-            )
-        }
+        try refuseCopies(before, state: state, signer: signer)
         let session = try drawSession(before, state: state, randomness: randomness)
         try state.begin(session)
         let settled = try await settle(
@@ -119,12 +111,24 @@ package final class WritingSession: Sendable {
             session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
         // Only now: what is read before the claim may be swept away by somebody who has not seen it.
         let view = try await repository.view(of: log)
+        // Again: of a host and its copy that begin at the same time, the later slot sees the earlier one.
+        try refuseCopies(view, state: state, signer: signer)
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
         let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions, pending: adoption.pending)
+    }
+
+    private static func refuseCopies(_ view: RepositoryView, state: HostState, signer: SigningKey) throws {
+        let foreign = try state.foreignSessions(in: view, writer: signer.publicKey.fingerprint)
+        guard let first = foreign.first else { return }
+        throw RepositoryError(
+            .refused,
+            "session \(first) was written with this host's key and was never begun here: the state folder was "
+                + "copied to another machine or put back to an earlier state; enrol this host anew "
+                + "(`dozo key enroll --renew`) before it writes again")
     }
 
     /// An id that no session has, as far as the repository and this host know.
