@@ -118,7 +118,8 @@ package final class WritingSession: Sendable {
         let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
-            state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions, pending: adoption.pending)
+            state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
+            pending: adoption.pending)
     }
 
     private static func refuseCopies(_ view: RepositoryView, state: HostState, signer: SigningKey) throws {
