@@ -79,6 +79,14 @@ let package = Package(
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
             exclude: ["Golden"], swiftSettings: strict),
         .target(name: "TestKit", dependencies: ["Effects"], path: "Tests/TestKit", swiftSettings: hot),
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
+                "Repository", "Capture", "TestKit",
+            ], path: "Tests/Simulation", swiftSettings: hot),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "TestKit"], swiftSettings: strict),
+        .testTarget(name: "SoakTests", dependencies: ["Simulation"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

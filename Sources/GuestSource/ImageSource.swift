@@ -60,6 +60,22 @@ package struct ImageSummary: Sendable {
     /// Sentences an operator should see once: a followed link, a rounded size.
     package let notes: [String]
 
+    /// A summary from its fields.
+    package init(
+        format: ImageFormat, formatOrigin: FormatOrigin, path: String, resolvedPath: String, isBlockDevice: Bool,
+        allocatedBytes: UInt64?, chain: [Link], hasAllocationMap: Bool, notes: [String]
+    ) {
+        self.format = format
+        self.formatOrigin = formatOrigin
+        self.path = path
+        self.resolvedPath = resolvedPath
+        self.isBlockDevice = isBlockDevice
+        self.allocatedBytes = allocatedBytes
+        self.chain = chain
+        self.hasAllocationMap = hasAllocationMap
+        self.notes = notes
+    }
+
     /// Last component of `path`.
     package var fileName: String { path.split(separator: "/").last.map(String.init) ?? path }
 }

@@ -39,7 +39,8 @@ package struct SourceError: Error, Sendable, CustomStringConvertible {
     /// The system's error number when a system call failed.
     package let cause: CInt?
 
-    init(_ code: Code, _ sentence: String, _ remedy: Remedy, cause: CInt? = nil) {
+    /// An error with its code and a sentence that names the object.
+    package init(_ code: Code, _ sentence: String, _ remedy: Remedy, cause: CInt? = nil) {
         self.code = code
         self.sentence = sentence
         self.remedy = remedy

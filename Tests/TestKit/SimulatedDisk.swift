@@ -38,6 +38,28 @@ package final class SimulatedDisk: DurableFiles {
     /// An empty disk.
     package init(leftOut: LeftOut = .nothing) { self.leftOut = leftOut }
 
+    /// Whether the power is gone.
+    package var isDown: Bool { state.withLock { $0.isDown } }
+
+    /// A disk with the same content, of which nothing is lost any more: an image of this one, restored elsewhere.
+    package func copy() -> SimulatedDisk {
+        let copy = SimulatedDisk(leftOut: leftOut)
+        let now = state.withLock { $0 }
+        copy.state.withLock { $0 = now }
+        copy.makeDurable()
+        return copy
+    }
+
+    /// Whatever is on the disk now survives from now on.
+    package func makeDurable() {
+        state.withLock { state in
+            state.durableNames = state.names
+            state.files = state.files.mapValues { File(bytes: $0.bytes, isDurable: true) }
+            state.callsUntilPowerLoss = .max
+            state.isDown = false
+        }
+    }
+
     /// The power goes at the `calls`-th call from now; that call and all later ones fail.
     package func losePower(after calls: Int) { state.withLock { $0.callsUntilPowerLoss = calls } }
 

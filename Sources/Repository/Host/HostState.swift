@@ -261,7 +261,7 @@ extension HostState {
             )
         }
         for head in memory.sessions {
-            let session = view.sessions.first { $0.session == head.session }
+            let session = view.sessions.first { $0.session == head.session && $0.writer == head.writer }
             let entry = session?.entries.first { $0.number == head.number }
             guard entry?.hash == head.hash else {
                 throw RepositoryError(

@@ -57,7 +57,8 @@ package struct RepositoryView: Sendable {
         self.sessions = sessions
         structureKeyHeld = keys?.opensStructure ?? false
         notes = log.slots.compactMap(\.voidReason)
-        let horizon = Set(log.ledger?.horizon.map(\.session) ?? [])
+        let horizon = Set(
+            log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         var live = Set<PointID>()
         if let ledger = log.ledger {
             condemned = Set(ledger.condemnedFresh + ledger.condemnedCarried)
@@ -67,7 +68,8 @@ package struct RepositoryView: Sendable {
         let named = Set(generation)
         for session in sessions {
             notes += session.notes
-            let isTakenOver = horizon.contains(session.session)
+            let isTakenOver = horizon.contains(
+                SessionName(writer: session.writer, session: session.session))
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
                 // Of a session behind the horizon only what the ledger names counts: its packs may have been condemned
                 // and deleted long ago, and those that live are named by the runs of the generation.

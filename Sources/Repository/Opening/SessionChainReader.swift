@@ -26,6 +26,12 @@ package struct ReadSession: Sendable {
     }
 }
 
+/// What names a session. Its id alone does not: machines whose random generators repeat draw the same one.
+struct SessionName: Hashable {
+    let writer: WriterID
+    let session: SessionID
+}
+
 /// Reads the entries of sessions.
 enum SessionChainReader {
     /// Entries that one session may have.
@@ -35,12 +41,14 @@ enum SessionChainReader {
     static func sessions(_ log: ControlLog, _ access: ObjectAccess, chain: OwnerChain) async throws -> [ReadSession] {
         let ends = statedEnds(log)
         var sessions: [ReadSession] = []
-        var seen = Set<SessionID>()
+        var seen = Set<SessionName>()
         for slot in log.slots {
             guard let content = slot.content, let signer = slot.signer, case .open(let session, _) = content.claim
             else { continue }
             // Two slots that open one session come from one identity used twice; the first counts.
-            guard seen.insert(session).inserted else { continue }
+            guard seen.insert(SessionName(writer: WriterID(fingerprint: signer), session: session)).inserted else {
+                continue
+            }
             let opened = ReadSession(
                 writer: WriterID(fingerprint: signer), signer: signer, session: session, slot: slot)
             sessions.append(

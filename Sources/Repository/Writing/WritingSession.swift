@@ -17,6 +17,8 @@ import Synchronization
 package final class WritingSession: Sendable {
     /// Ends of earlier sessions that one slot states; the rest waits for the next slot.
     static let statedEndLimit = 16
+    /// Session ids drawn before a random generator is said to repeat itself.
+    static let drawLimit = 64
 
     struct Pending {
         var packs: [Inventory.Pack] = []
@@ -99,16 +101,8 @@ package final class WritingSession: Sendable {
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)
         try state.check(before, chain: repository.chain)
-        let foreign = try state.foreignSessions(in: before, writer: signer.publicKey.fingerprint)
-        if let first = foreign.first {
-            throw RepositoryError(
-                .refused,
-                "session \(first) was written with this host's key and was never begun here: the state folder was "
-                    + "copied to another machine or put back to an earlier state; enrol this host anew "
-                    + "(`dozo key enroll --renew`) before it writes again"
-            )
-        }
-        guard let session = SessionID(bytes: randomness.bytes(16)) else { preconditionFailure("16 bytes make an id") }
+        try refuseCopies(before, state: state, signer: signer)
+        let session = try drawSession(before, state: state, randomness: randomness)
         try state.begin(session)
         let settled = try await settle(
             before, repository: repository, keys: keys, signer: signer, randomness: randomness)
@@ -117,12 +111,45 @@ package final class WritingSession: Sendable {
             session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
         // Only now: what is read before the claim may be swept away by somebody who has not seen it.
         let view = try await repository.view(of: log)
+        // Again: of a host and its copy that begin at the same time, the later slot sees the earlier one.
+        try refuseCopies(view, state: state, signer: signer)
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
         let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
-            state: state, signer: signer, randomness: randomness, adopted: adoption.sessions, pending: adoption.pending)
+            state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
+            pending: adoption.pending)
+    }
+
+    private static func refuseCopies(_ view: RepositoryView, state: HostState, signer: SigningKey) throws {
+        let foreign = try state.foreignSessions(in: view, writer: signer.publicKey.fingerprint)
+        guard let first = foreign.first else { return }
+        throw RepositoryError(
+            .refused,
+            "session \(first) was written with this host's key and was never begun here: the state folder was "
+                + "copied to another machine or put back to an earlier state; enrol this host anew "
+                + "(`dozo key enroll --renew`) before it writes again")
+    }
+
+    /// An id that no session has, as far as the repository and this host know.
+    ///
+    /// A machine that was resumed twice draws twice the same; entries under an id that has some would lose against
+    /// them.
+    private static func drawSession(
+        _ view: RepositoryView, state: HostState, randomness: Randomness
+    ) throws -> SessionID {
+        let taken = Set(view.sessions.map(\.session)).union(try state.begunSessions())
+        for _ in 0..<drawLimit {
+            guard let session = SessionID(bytes: randomness.bytes(16)) else {
+                preconditionFailure("16 bytes make an id")
+            }
+            if !taken.contains(session) { return session }
+        }
+        throw RepositoryError(
+            .refused,
+            "the random generator of this machine repeats itself: \(drawLimit) session ids that it gave are taken; "
+                + "nothing was written")
     }
 
     /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states

@@ -1,0 +1,122 @@
+import BackupModel
+import GuestSource
+import Synchronization
+import TestKit
+
+/// A guest whose disks change from one backup to the next.
+struct SimulatedGuest: Sendable {
+    let identifier: GuestID
+    let label: String
+    /// The bytes of its disks.
+    private(set) var disks: [[UInt8]] = []
+
+    init(label: String, dice: inout Dice) {
+        guard let identifier = GuestID(bytes: dice.bytes(16)) else { preconditionFailure("16 bytes make an id") }
+        self.identifier = identifier
+        self.label = label
+        for _ in 0...dice.roll(below: 4) / 3 {
+            disks.append([])
+            resize(disks.count - 1, &dice)
+        }
+    }
+
+    /// Some pages get other content; now and then a disk grows or shrinks.
+    mutating func change(_ dice: inout Dice) {
+        for number in disks.indices {
+            if dice.roll(below: 6) == 0 { resize(number, &dice) }
+            let pages = disks[number].count / 4096
+            guard pages > 0 else { continue }
+            for _ in 0..<dice.roll(below: 4) {
+                SimulatedGuest.fill(&disks[number], page: Int(dice.roll(below: UInt64(pages))), &dice)
+            }
+        }
+    }
+
+    private mutating func resize(_ number: Int, _ dice: inout Dice) {
+        let old = disks[number].count
+        var size = Int(dice.roll(below: 36)) * 4096
+        if dice.roll(below: 3) == 0 { size += Int(dice.roll(below: 4096)) }
+        if size < old {
+            disks[number].removeLast(old - size)
+            return
+        }
+        disks[number] += [UInt8](repeating: 0, count: size - old)
+        for page in (old + 4095) / 4096..<max((old + 4095) / 4096, size / 4096) {
+            SimulatedGuest.fill(&disks[number], page: page, &dice)
+        }
+    }
+
+    /// A page of zeros, of noise, or of one of a few texts that guests share.
+    private static func fill(_ disk: inout [UInt8], page: Int, _ dice: inout Dice) {
+        let kind = dice.roll(below: 8)
+        var words = Dice(seed: kind < 5 ? dice.roll(below: 12) : dice.next())
+        for offset in stride(from: page * 4096, to: page * 4096 + 4096, by: 8) {
+            var word = words.next()
+            if kind < 2 { word = 0 } else if kind < 5 { word &= 0x0303_0303_0303_0303 }
+            for byte in 0..<8 { disk[offset + byte] = UInt8(truncatingIfNeeded: word >> (8 * UInt64(byte))) }
+        }
+    }
+}
+
+/// A disk image in memory, strict about what may be asked of it.
+final class SimulatedImage: ImageSource {
+    private let content: [UInt8]
+    private let executor: SeededExecutor
+    private let changes: Bool
+    private let isClosed = Mutex(false)
+
+    /// - Parameter changes: whether it turns out in the end that the image changed while it was read.
+    init(_ content: [UInt8], executor: SeededExecutor, changes: Bool) {
+        self.content = content
+        self.executor = executor
+        self.changes = changes
+    }
+
+    var byteCount: UInt64 { UInt64(content.count) }
+
+    var summary: ImageSummary {
+        ImageSummary(
+            format: .raw, formatOrigin: .stated, path: "disk", resolvedPath: "disk", isBlockDevice: false,
+            allocatedBytes: nil, chain: [], hasAllocationMap: true, notes: [])
+    }
+
+    /// Pages of zeros are holes, the others data.
+    func extents(in range: Extent) async throws(SourceError) -> [SourceExtent] {
+        precondition(!isClosed.withLock { $0 }, "a closed image is asked for nothing")
+        guard range.end <= byteCount else { throw SourceError(.outOfRange, "extents behind the end", .none) }
+        var found: [SourceExtent] = []
+        var position = range.start
+        while position < range.end {
+            let end = min(range.end, (position / 4096 + 1) * 4096)
+            let isZero = content[Int(position)..<Int(end)].allSatisfy { $0 == 0 }
+            let kind: SourceExtent.Kind = isZero ? .hole : .data
+            if let last = found.last, last.kind == kind {
+                found[found.count - 1] = SourceExtent(
+                    extent: Extent(start: last.extent.start, length: end - last.extent.start), kind: kind)
+            } else {
+                found.append(SourceExtent(extent: Extent(start: position, length: end - position), kind: kind))
+            }
+            position = end
+        }
+        return found
+    }
+
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) {
+        precondition(!isClosed.withLock { $0 }, "a closed image is not read")
+        await executor.pause()
+        guard offset + UInt64(buffer.count) <= byteCount else {
+            throw SourceError(.outOfRange, "a read behind the end", .none)
+        }
+        unsafe content.withUnsafeBytes { bytes in
+            // Safety: the range was checked, and the caller's buffer has the count.
+            unsafe buffer.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes[Int(offset)..<Int(offset) + buffer.count]))
+        }
+    }
+
+    func confirmUnchanged() async throws(SourceError) {
+        if changes { throw SourceError(.changed, "the image changed while it was read", .retry) }
+    }
+
+    func close() async { isClosed.withLock { $0 = true } }
+}
