@@ -17,7 +17,7 @@ struct CatalogRebuildCommand: AsyncParsableCommand {
         discussion: """
             Example: dozo catalog rebuild -r /backup/dozo
 
-            A catalog that cannot be read is moved aside and never deleted. Others of its repositories come back when they
+            A catalog that cannot be read is moved aside and never deleted. Other repositories in it come back when they
             are rebuilt too.
             """)
 

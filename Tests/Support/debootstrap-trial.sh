@@ -5,7 +5,7 @@
 #
 # By hand or in a long run, as root, with about 15 GB free in TMPDIR (or /tmp; debootstrap takes no space in that path),
 # with debootstrap (apt-get install debootstrap) and a network for apt-get. It makes the system with debootstrap
-# --variant=minbase, copies into it the Swift toolchain that is first on PATH and this folder without .build (uncommitted
+# --variant=minbase, copies into it the Swift toolchain first on PATH and this folder without .build (uncommitted
 # changes included) under a path with a space, and runs there, one after the other: ./demo, ./demo again, ./run-tests.
 # Nothing of the host is bound into the new system; /proc is mounted for it in a mount and process namespace of its own,
 # so that nothing stays mounted and nothing stays running whatever happens. DEBIAN_MIRROR names another mirror. The new

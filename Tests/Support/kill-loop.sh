@@ -181,7 +181,7 @@ play_round() {
     [ "$new_points" -eq 1 ] || failed "the backup after the kill left $new_points new points"
     added=$(($(packed "$repository") - before))
     [ "$added" -le $((uninterrupted + workers * pack_limit)) ] ||
-        failed "both runs added $added bytes of packs; one alone adds $uninterrupted, and $workers packs may be repeated"
+        failed "both runs added $added bytes of packs; one alone $uninterrupted, and $workers packs may be repeated"
     extra=$((added - uninterrupted))
     [ "$extra" -le "$most_extra" ] || most_extra=$extra
     awk -v round="$round" -v delay="$delay" -v duration="$duration" -v outcome="$outcome" -v left="$left" \
