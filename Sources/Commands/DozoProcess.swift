@@ -80,7 +80,7 @@ enum Interruption {
     }
 }
 
-/// Signals reach some thread, in the middle of anything: the handler only writes a byte, which a thread of its own reads.
+/// Signals reach some thread, in the middle of anything: the handler writes a byte, which a thread of its own reads.
 private enum SignalThread {
     /// The writing end of the pipe; set once, before the handler can run.
     private static let writingEnd = Atomic<Int32>(-1)
