@@ -181,8 +181,8 @@ ends_with 7 "copied" "a copied host is noticed" env XDG_STATE_HOME="$folder/copi
     raw --guest "a@b" --disk "d=$folder/size 1"
 holds "and writes again with a key of its own" sh -c \
     'export XDG_STATE_HOME="$1"
-        "$2" key enroll --renew && "$2" backup --format raw --guest "a@b" --disk "d=$3"' sh "$folder/copied \
-    state" "$dozo" "$folder/size 1"
+        "$2" key enroll --renew && "$2" backup --format raw --guest "a@b" --disk "d=$3"' \
+    sh "$folder/copied state" "$dozo" "$folder/size 1"
 DOZO_REPOSITORY=$folder/evil "$dozo" init >/dev/null 2>&1
 cp -a "$DOZO_REPOSITORY" "$folder/swapped"
 cp "$folder/evil/owner/00000000" "$folder/swapped/owner/00000000"
