@@ -101,7 +101,7 @@ let package = Package(
             ], swiftSettings: strict),
         .testTarget(
             name: "ChunkingTests", dependencies: ["BackupModel", "Chunking", "ChunkEncryption", "TestKit"],
-            swiftSettings: strict),
+            swiftSettings: hot),
         .testTarget(
             name: "ChunkCompressionTests", dependencies: ["ChunkCompression", "TestKit"], swiftSettings: strict),
         .testTarget(

@@ -20,14 +20,24 @@ import Glibc
     /// How regions are cut; checked, and fixed for the life of the chunker.
     package let parameters: ChunkerParameters
 
-    private let hash: PageHash
+    let hash: PageHash
     /// One per page of a region: what is known of it.
-    private let marks: UnsafeMutablePointer<Mark>
+    let marks: UnsafeMutablePointer<Mark>
     /// One per hashed page, in page order: 16 bytes, first the hash, then its encryption.
-    private let blocks: UnsafeMutableRawPointer
+    let blocks: UnsafeMutableRawPointer
 
-    private enum Mark: UInt8 {
-        case data, zero, knownZero, hole
+    /// What is known of a page.
+    enum Mark: UInt8 {
+        /// Read (or, for a whole cut, to be looked at), and not known to be zero.
+        case data
+        /// Read, and all zero.
+        case zero
+        /// All zero, without having been read.
+        case knownZero
+        /// Part of a hole of the new cut.
+        case hole
+        /// Unchanged bytes of an earlier chunk, not read.
+        case unread
     }
 
     /// - Parameter pageHashKey: 4096 secret bytes (copied, and wiped on release).
