@@ -11,14 +11,14 @@ package import RepositoryFormat
 
 /// A disk to be backed up.
 package enum BackupDisk {
-    /// An image that was opened; closed by whoever opened it.
-    case image(name: String, source: any ImageSource)
+    /// An image that was opened; closed by whoever opened it. With an earlier image only what changed since is read.
+    case image(name: String, source: any ImageSource, since: EarlierImage? = nil)
     /// A disk that arrives on standard input.
     case standardInput(name: String)
 
     var name: String {
         switch self {
-        case .image(let name, _): name
+        case .image(let name, _, _): name
         case .standardInput(let name): name
         }
     }
@@ -87,6 +87,8 @@ package struct BackupRun: ~Copyable {
     private let benches: [RegionWorkbench]
     private var chain: SessionChain
     private var progress = BackupProgress()
+    /// Bytes that may differ from the earlier images; all that was read where there is none.
+    private var changed: UInt64 = 0
     private var roots: [Hash256] = []
     private let report: (BackupProgress) -> Void
 
@@ -131,7 +133,7 @@ package struct BackupRun: ~Copyable {
             progress.total = BackupRun.total(disks)
             var images: [RestorePointRecord.Image] = []
             for disk in disks { images.append(try await capture(disk)) }
-            for case .image(_, let source) in disks { try await source.confirmUnchanged() }
+            for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
             try await flush()
             guard let identifier = PointID(bytes: session.randomBytes(16)) else {
                 preconditionFailure("16 bytes make an id")
@@ -141,7 +143,7 @@ package struct BackupRun: ~Copyable {
                 consistency: "crash", trust: "scanned", host: plan.host, tool: plan.tool, images: images,
                 base: plan.base, startedAt: started, endedAt: plan.now(), volume: RestorePointRecord.Volume())
             point.volume.read = progress.read
-            point.volume.changed = progress.read
+            point.volume.changed = changed
             point.volume.new = progress.new
             point.volume.stored = session.stored
             try await chain.commit(point)
@@ -156,7 +158,7 @@ package struct BackupRun: ~Copyable {
     private static func total(_ disks: [BackupDisk]) -> UInt64? {
         var total: UInt64 = 0
         for disk in disks {
-            guard case .image(_, let source) = disk else { return nil }
+            guard case .image(_, let source, _) = disk else { return nil }
             total += source.byteCount
         }
         return total
@@ -177,28 +179,35 @@ package struct BackupRun: ~Copyable {
 
     private mutating func capture(_ disk: BackupDisk) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
+        let readBefore = progress.read
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
         switch disk {
-        case .image(_, let source):
-            var feed = ImageFeed(source, regionByteCount: UInt64(parameters.regionByteCount))
-            try await captureRegions(into: &assembler, source: source) { _ in try await feed.next() }
+        case .image(_, let source, let earlier):
+            var feed = ImageFeed(source, since: earlier, parameters: parameters)
+            try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput:
             var input = try StandardInputSource()
             var number = 0
             let region = UInt64(parameters.regionByteCount)
-            try await captureRegions(into: &assembler, source: nil) { bench in
+            try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
                 let count = try await bench.fill(from: &input)
                 guard count > 0 else { return nil }
                 defer { number += 1 }
                 return RegionJob(
-                    number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [])
+                    number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
+                    changed: nil)
             }
             byteCount = input.byteCount
             format = ImageFormat.raw.name
+        }
+        if case .image(_, _, let earlier?) = disk {
+            changed += earlier.changed.reduce(0) { $0 + $1.length }
+        } else {
+            changed += progress.read - readBefore
         }
         let root = try await assembler.finish(byteCount: byteCount)
         return RestorePointRecord.Image(
@@ -206,16 +215,24 @@ package struct BackupRun: ~Copyable {
             domain: session.keys.domain.id)
     }
 
+    /// What became of a region that was given out.
+    private enum Outcome {
+        /// All of it is zero; its length in bytes.
+        case hole(UInt64)
+        /// It is what it was; its length in bytes.
+        case inherited(Extent, any EarlierMap)
+        case captured(RegionResult)
+    }
+
     /// Runs the workbenches over the regions that `next` gives out, and puts leaves into the map in order.
     private mutating func captureRegions(
-        into assembler: inout MapAssembler, source: (any ImageSource)?,
+        into assembler: inout MapAssembler, source: (any ImageSource)?, since earlier: EarlierImage?,
         next: (RegionWorkbench) async throws -> RegionJob?
     ) async throws {
         try await withThrowingTaskGroup(of: RegionResult.self) { group in
             var idle = benches
             var isAtEnd = false
-            var waiting: [Int: RegionResult] = [:]
-            var holes: [Int: UInt64] = [:]
+            var waiting: [Int: Outcome] = [:]
             var expected = 0
             while true {
                 while !isAtEnd, let bench = idle.last {
@@ -225,31 +242,38 @@ package struct BackupRun: ~Copyable {
                         break
                     }
                     if job.isHole {
-                        holes[job.number] = job.extent.length
+                        waiting[job.number] = .hole(job.extent.length)
+                    } else if job.isInherited, let map = earlier?.map {
+                        waiting[job.number] = .inherited(job.extent, map)
                     } else {
                         idle.removeLast()
-                        group.addTask { try await bench.capture(job, from: source) }
+                        group.addTask { try await bench.capture(job, from: source, since: earlier) }
                     }
-                    try await drain(&expected, results: &waiting, holes: &holes, into: &assembler)
+                    try await drain(&expected, outcomes: &waiting, into: &assembler)
                 }
                 guard let result = try await group.next() else { break }
                 idle.append(result.bench)
-                waiting[result.number] = result
-                try await drain(&expected, results: &waiting, holes: &holes, into: &assembler)
+                waiting[result.number] = .captured(result)
+                try await drain(&expected, outcomes: &waiting, into: &assembler)
             }
         }
     }
 
     private mutating func drain(
-        _ expected: inout Int, results: inout [Int: RegionResult], holes: inout [Int: UInt64],
-        into assembler: inout MapAssembler
+        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler
     ) async throws {
-        while true {
-            if let length = holes.removeValue(forKey: expected) {
-                let leaf = UInt64(parameters.leafByteCount)
-                for _ in 0..<((length + leaf - 1) / leaf) { try await assembler.append(leaf: nil) }
+        while let outcome = outcomes.removeValue(forKey: expected) {
+            switch outcome {
+            case .hole(let length):
+                for _ in 0..<leafCount(of: length) { try await assembler.append(leaf: nil) }
                 progress.passed += length
-            } else if let result = results.removeValue(forKey: expected) {
+            case .inherited(let region, let map):
+                let first = region.start / UInt64(parameters.leafByteCount)
+                for number in first..<first + leafCount(of: region.length) {
+                    try await assembler.append(leaf: try await map.identifier(ofLeaf: number))
+                }
+                progress.passed += region.length
+            case .captured(let result):
                 for leaf in result.leaves {
                     guard let leaf else {
                         try await assembler.append(leaf: nil)
@@ -262,8 +286,6 @@ package struct BackupRun: ~Copyable {
                 progress.read += result.readByteCount
                 progress.new += result.newByteCount
                 progress.passed += UInt64(parameters.regionByteCount)
-            } else {
-                return
             }
             expected += 1
             if let total = progress.total { progress.passed = min(progress.passed, total) }
@@ -274,5 +296,9 @@ package struct BackupRun: ~Copyable {
                 roots = []
             }
         }
+    }
+
+    private func leafCount(of byteCount: UInt64) -> UInt64 {
+        (byteCount + UInt64(parameters.leafByteCount) - 1) / UInt64(parameters.leafByteCount)
     }
 }

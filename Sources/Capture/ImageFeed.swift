@@ -1,5 +1,6 @@
 import BackupModel
 import GuestSource
+import RepositoryFormat
 
 /// Gives out the regions of an image in order, with what is known about holes.
 struct ImageFeed {
@@ -7,14 +8,20 @@ struct ImageFeed {
     static let windowByteCount: UInt64 = 4 << 30
 
     private let source: any ImageSource
+    private let earlier: EarlierImage?
+    private let parameters: ImageParameters
     private let regionByteCount: UInt64
     private var position: UInt64 = 0
     private var windowEnd: UInt64 = 0
     private var extents: ArraySlice<SourceExtent> = []
+    private var changed: ArraySlice<Extent>
 
-    init(_ source: any ImageSource, regionByteCount: UInt64) {
+    init(_ source: any ImageSource, since earlier: EarlierImage?, parameters: ImageParameters) {
         self.source = source
-        self.regionByteCount = regionByteCount
+        self.earlier = earlier
+        self.parameters = parameters
+        regionByteCount = UInt64(parameters.regionByteCount)
+        changed = earlier?.changed[...] ?? []
     }
 
     /// The next region, or `nil` behind the last. A region that is one hole has no data extent.
@@ -35,13 +42,28 @@ struct ImageFeed {
             if first.extent.end > region.end { break }
             extents.removeFirst()
         }
-        let job = RegionJob(number: Int(position / regionByteCount), extent: region, extents: parts)
+        let job = RegionJob(
+            number: Int(position / regionByteCount), extent: region, extents: parts, changed: changes(in: region))
         position += length
         return job
+    }
+
+    /// What may have changed in the next region; `nil` when it has to be read whole.
+    private mutating func changes(in region: Extent) -> [Extent]? {
+        guard let earlier, earlier.covers(region, parameters: parameters) else { return nil }
+        var parts: [Extent] = []
+        while let first = changed.first, first.start < region.end {
+            if let part = first.intersection(region) { parts.append(part) }
+            if first.end > region.end { break }
+            changed.removeFirst()
+        }
+        return parts
     }
 }
 
 extension RegionJob {
-    /// Whether nothing of the region has to be read.
+    /// Whether nothing of the region has to be read, because all of it is zero.
     var isHole: Bool { !extents.isEmpty && extents.allSatisfy { $0.kind == .hole } }
+    /// Whether the region is what it was in the earlier image.
+    var isInherited: Bool { changed?.isEmpty ?? false }
 }

@@ -14,6 +14,8 @@ struct RegionJob: Sendable {
     let extent: Extent
     /// What is known about it; empty when the bytes are already in the workbench.
     let extents: [SourceExtent]
+    /// What may have changed in it since the earlier image; `nil` when there is none to build on.
+    let changed: [Extent]?
 }
 
 /// A region that was captured: its leaves, not yet stored, and the workbench it comes back with.
@@ -44,6 +46,7 @@ struct RegionResult: Sendable {
     private let region: UnsafeMutableRawBufferPointer
     private let packed: UnsafeMutableRawBufferPointer
     private var pieces: [RegionPiece] = []
+    private var recut: [RecutPiece] = []
 
     /// - Throws: ``RepositoryError`` when the credential cannot write; ``ChunkingError`` for sizes that cannot be
     ///   written.
@@ -84,23 +87,28 @@ struct RegionResult: Sendable {
 
     /// Reads, cuts, and stores what the repository lacks.
     ///
-    /// - Parameter source: where to read from; `nil` when the buffer is filled already.
+    /// - Parameters:
+    ///   - source: where to read from; `nil` when the buffer is filled already.
+    ///   - earlier: what the image was; only what changed since and what lies around it is then read.
     /// - Throws: what reading and storing throw; `CancellationError` between two chunks.
-    func capture(_ job: RegionJob, from source: (any ImageSource)?) async throws -> RegionResult {
+    func capture(
+        _ job: RegionJob, from source: (any ImageSource)?, since earlier: EarlierImage?
+    ) async throws -> RegionResult {
+        if let source, let earlier, let changed = job.changed,
+            let cut = try await EarlierCut.of(job.extent, map: earlier.map)
+        {
+            return try await recapture(job, from: source, earlier: cut, changed: changed)
+        }
         let count = Int(job.extent.length)
         var holes: [Extent] = []
         var readByteCount = UInt64(source == nil ? count : 0)
         for extent in job.extents {
-            let start = extent.extent.start - job.extent.start
             if extent.kind == .hole {
-                holes.append(Extent(start: start, length: extent.extent.length))
-                continue
+                holes.append(
+                    Extent(start: extent.extent.start - job.extent.start, length: extent.extent.length))
+            } else if let source {
+                readByteCount += try await fill(extent.extent, of: job, from: source)
             }
-            // Safety: the source was asked for this region alone, so the extent lies inside the buffer.
-            let target = unsafe UnsafeMutableRawBufferPointer(
-                rebasing: region[Int(start)..<Int(start + extent.extent.length)])
-            try await unsafe source?.read(at: extent.extent.start, into: target)
-            readByteCount += extent.extent.length
         }
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
@@ -113,17 +121,76 @@ struct RegionResult: Sendable {
                 leaves.appendHole(piece.length)
                 continue
             }
-            try Task.checkCancellation()
-            let identifier = hash(piece)
-            if try await session.claim(identifier) {
-                newByteCount += UInt64(piece.length)
-                try await store(piece, identifier: identifier)
-            }
+            let (identifier, isNew) = try await keep(piece)
+            if isNew { newByteCount += UInt64(piece.length) }
             leaves.append(identifier, length: piece.length)
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
             bench: self)
+    }
+
+    /// As ``capture``, from what the region was and what changed in it.
+    private func recapture(
+        _ job: RegionJob, from source: any ImageSource, earlier: EarlierCut, changed: [Extent]
+    ) async throws -> RegionResult {
+        let count = Int(job.extent.length)
+        var readByteCount: UInt64 = 0
+        recut.removeAll(keepingCapacity: true)
+        // Safety: a region is never longer than the buffer, and the chunker asks for ranges inside the region only.
+        try unsafe await chunker.recut(
+            UnsafeMutableRawBufferPointer(rebasing: region[..<count]), earlier: earlier.pieces,
+            changed: changed.map { Extent(start: $0.start - job.extent.start, length: $0.length) }, into: &recut,
+            read: { range in
+                let wanted = Extent(start: job.extent.start + UInt64(range.lowerBound), length: UInt64(range.count))
+                readByteCount += try await self.fill(wanted, of: job, from: source)
+            }, encryptBlocks: { unsafe boundary.encrypt(inPlace: $0) })
+        var newByteCount: UInt64 = 0
+        var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
+        for entry in recut {
+            if entry.piece.isHole {
+                leaves.appendHole(entry.piece.length)
+            } else if let kept = entry.kept {
+                guard let identifier = earlier.identifiers[kept] else {
+                    preconditionFailure("a chunk that is kept has an id")
+                }
+                leaves.append(identifier, length: entry.piece.length)
+            } else {
+                let (identifier, isNew) = try await keep(entry.piece)
+                if isNew { newByteCount += UInt64(entry.piece.length) }
+                leaves.append(identifier, length: entry.piece.length)
+            }
+        }
+        return RegionResult(
+            number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
+            bench: self)
+    }
+
+    /// Brings bytes of the region into the buffer, zeros where the source has a hole. - Returns: bytes read.
+    private func fill(_ wanted: Extent, of job: RegionJob, from source: any ImageSource) async throws -> UInt64 {
+        var readByteCount: UInt64 = 0
+        for extent in job.extents {
+            guard let part = extent.extent.intersection(wanted) else { continue }
+            let start = Int(part.start - job.extent.start)
+            // Safety: the part lies in the region, which is never longer than the buffer.
+            let target = unsafe UnsafeMutableRawBufferPointer(rebasing: region[start..<start + Int(part.length)])
+            if extent.kind == .hole {
+                unsafe target.initializeMemory(as: UInt8.self, repeating: 0)
+            } else {
+                try await unsafe source.read(at: part.start, into: target)
+                readByteCount += part.length
+            }
+        }
+        return readByteCount
+    }
+
+    /// Stores the chunk unless the repository has it. - Returns: its id, and whether it was new.
+    private func keep(_ piece: RegionPiece) async throws -> (identifier: Hash256, isNew: Bool) {
+        try Task.checkCancellation()
+        let identifier = hash(piece)
+        guard try await session.claim(identifier) else { return (identifier, false) }
+        try await store(piece, identifier: identifier)
+        return (identifier, true)
     }
 
     private func hash(_ piece: RegionPiece) -> Hash256 {
@@ -150,45 +217,5 @@ struct RegionResult: Sendable {
     func flush() async throws {
         guard !builder.isEmpty else { return }
         try await session.put(builder.finish(), objectClass: .content)
-    }
-}
-
-/// Lays pieces of a region into leaves; a piece that straddles two leaves becomes two slices.
-private struct LeafSplitter {
-    let leafByteCount: UInt32
-    private var builder = MapLeafBuilder()
-    private var leaves: [[UInt8]?] = []
-
-    init(leafByteCount: UInt32) { self.leafByteCount = leafByteCount }
-
-    private var room: UInt32 { leafByteCount - UInt32(builder.byteCount) }
-
-    private mutating func closeFullLeaf() {
-        if room == 0 { leaves.append(builder.finish()) }
-    }
-
-    mutating func appendHole(_ length: UInt32) {
-        var rest = length
-        while rest > 0 {
-            let part = min(rest, room)
-            builder.appendHole(part)
-            rest -= part
-            closeFullLeaf()
-        }
-    }
-
-    mutating func append(_ chunk: Hash256, length: UInt32) {
-        var skip: UInt32 = 0
-        while skip < length {
-            let part = min(length - skip, room)
-            builder.append(chunk, skip: skip, length: part)
-            skip += part
-            closeFullLeaf()
-        }
-    }
-
-    mutating func finish() -> [[UInt8]?] {
-        if builder.byteCount > 0 { leaves.append(builder.finish()) }
-        return leaves
     }
 }

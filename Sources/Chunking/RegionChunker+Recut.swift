@@ -55,6 +55,7 @@ extension RegionChunker {
             end = piece.end
         }
         precondition(Int(end) == region.count, "a region is as long as when it was cut before")
+        // Safety: the caller's buffer and closures live for the call.
         var recut = unsafe Recut(chunker: self, region: region, earlier: earlier, changed: changed)
         try await recut.readChanges(read)
         try await recut.followZeroRuns(read)
@@ -86,6 +87,7 @@ extension RegionChunker {
     ) {
         self.chunker = chunker
         guard let base = region.baseAddress else { preconditionFailure("a region with bytes has an address") }
+        // Safety: see the type.
         unsafe self.base = unsafe base
         byteCount = region.count
         let pageCount = ChunkerParameters.pageCount(ofBytes: region.count)
@@ -143,6 +145,7 @@ extension RegionChunker {
         try await read(byteRange(pages))
         for page in pages {
             let range = byteRange(page..<page + 1)
+            // Safety: the page lies in the region, which has the bytes of its range.
             let isZero = unsafe ZeroTest.isZero(base + range.lowerBound, count: range.count)
             unsafe chunker.marks[page] = isZero ? .zero : .data
         }
@@ -205,6 +208,7 @@ extension RegionChunker {
             var end = page + 1
             while end < pageCount, mark(end) == .zero || mark(end) == .knownZero { end += 1 }
             if byteRange(page..<end).count >= chunker.parameters.zeroRunMinimum {
+                // Safety: both page numbers are at most the page count.
                 unsafe (chunker.marks + page).update(repeating: .hole, count: end - page)
             }
             page = end
@@ -233,6 +237,7 @@ extension RegionChunker {
                     append(pages, isHole: false, kept: next, to: &pieces)
                     page = pages.upperBound
                 } else {
+                    // Safety: the closure is the caller's.
                     let stop = try unsafe await boundary(
                         from: page, segmentEnd: end, read: read, encryptBlocks: encryptBlocks)
                     append(page..<stop, isHole: false, kept: nil, to: &pieces)
@@ -274,6 +279,7 @@ extension RegionChunker {
                 page += 1
             }
             guard end < forced else { return end }
+            // Safety: the closure is the caller's.
             let value = try unsafe value(of: end - 1, limit: forced, encryptBlocks: encryptBlocks)
             if value < sizes.threshold { return end }
             end += 1
@@ -286,6 +292,7 @@ extension RegionChunker {
         case .unread: try await settle(page, read)
         case .knownZero:
             let range = byteRange(page..<page + 1)
+            // Safety: the page lies in the region, which has the bytes of its range.
             unsafe _ = memset(base + range.lowerBound, 0, range.count)
             unsafe chunker.marks[page] = .zero
         case .data, .zero: return
@@ -297,6 +304,7 @@ extension RegionChunker {
     private mutating func value(
         of page: Int, limit: Int, encryptBlocks: (UnsafeMutableRawBufferPointer) throws -> Void
     ) throws -> UInt64 {
+        // Safety: there is a block for every page.
         let place = unsafe chunker.blocks + page * PageHash.outputSize
         if !valued.contains(page) {
             let wholePages = byteCount / Recut.pageSize

@@ -102,7 +102,7 @@ struct BackupCommand: AsyncParsableCommand {
     }
 
     private func close(_ disks: [BackupDisk]) async {
-        for case .image(_, let source) in disks { await source.close() }
+        for case .image(_, let source, _) in disks { await source.close() }
     }
 
     private func run(

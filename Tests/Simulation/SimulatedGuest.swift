@@ -8,7 +8,7 @@ struct SimulatedGuest: Sendable {
     let identifier: GuestID
     let label: String
     /// The bytes of its disks.
-    private(set) var disks: [[UInt8]] = []
+    var disks: [[UInt8]] = []
 
     init(label: String, dice: inout Dice) {
         guard let identifier = GuestID(bytes: dice.bytes(16)) else { preconditionFailure("16 bytes make an id") }

@@ -36,6 +36,8 @@ struct BackupAttempt: Sendable {
     let ownRandomness: Randomness
     let imageChanges: Bool
     let owner: Credential
+    /// What the first disk was, when only what changed since is to be read.
+    var earlier: EarlierImage?
 
     func run(_ store: any ObjectStore, executor: SeededExecutor) async -> Outcome {
         do {
@@ -73,7 +75,8 @@ struct BackupAttempt: Sendable {
             base: known?.base, workers: workers, level: level, now: { [number] in number })
         let disks = host.guest.disks.enumerated().map { index, bytes in
             BackupDisk.image(
-                name: "disk\(index)", source: SimulatedImage(bytes, executor: executor, changes: imageChanges))
+                name: "disk\(index)", source: SimulatedImage(bytes, executor: executor, changes: imageChanges),
+                since: index == 0 ? earlier : nil)
         }
         let record = try await BackupRun(session, plan: plan).run(disks)
         guard let head = try state.memory()?.sessions.last, head.session == session.session else {

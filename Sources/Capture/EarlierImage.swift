@@ -1,0 +1,111 @@
+package import BackupModel
+import Chunking
+package import RepositoryFormat
+
+/// A disk as an earlier point has it, and what may have changed since.
+///
+/// Who gives it vouches for two things. The earlier point was found among the points that count after this session's
+/// slot was claimed (format page §11, "Inheriting"); else its chunks may be swept away while the new point leans on
+/// them. And every byte outside `changed` is what it was; else the new point is silently wrong.
+package struct EarlierImage: Sendable {
+    let map: any EarlierMap
+    /// Ascending and apart from each other.
+    let changed: [Extent]
+
+    /// - Parameter changed: bytes of the disk that may differ from the map, in any order; may overlap.
+    package init(map: any EarlierMap, changed: [Extent]) {
+        self.map = map
+        var joined: [Extent] = []
+        for extent in changed.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
+            if let last = joined.last, extent.start <= last.end {
+                joined[joined.count - 1] = Extent(start: last.start, length: max(last.end, extent.end) - last.start)
+            } else {
+                joined.append(extent)
+            }
+        }
+        self.changed = joined
+    }
+
+    /// Whether a region of an image cut by `parameters` may be built on the earlier map at all: it was cut by the same
+    /// rule, and this region was as long.
+    func covers(_ region: Extent, parameters: ImageParameters) -> Bool {
+        guard map.root.parameters == parameters, !map.root.hasSlices, region.start < map.root.byteCount else {
+            return false
+        }
+        return min(UInt64(parameters.regionByteCount), map.root.byteCount - region.start) == region.length
+    }
+}
+
+/// An image's map, leaf by leaf. May be asked from several tasks at once.
+package protocol EarlierMap: Sendable {
+    /// The top of the image.
+    var root: ImageRoot { get }
+
+    /// The id of a leaf by its number; `nil` when all of it is a hole.
+    ///
+    /// - Throws: ``RepositoryError``.
+    func identifier(ofLeaf number: UInt64) async throws -> Hash256?
+
+    /// What a leaf says; `nil` when all of it is a hole.
+    ///
+    /// - Throws: ``RepositoryError``.
+    func leaf(_ number: UInt64) async throws -> MapLeaf?
+}
+
+/// What a region was cut into, put together from the slices of its leaves.
+struct EarlierCut {
+    private(set) var pieces: [RegionPiece] = []
+    /// Ids of the pieces; `nil` for holes.
+    private(set) var identifiers: [Hash256?] = []
+
+    /// Reads the leaves of a region.
+    ///
+    /// - Returns: `nil` when an entry uses part of a chunk, which a cut never gives: the region is then read whole.
+    static func of(_ region: Extent, map: any EarlierMap) async throws -> EarlierCut? {
+        let size = UInt64(map.root.parameters.leafByteCount)
+        var cut = EarlierCut()
+        var position: UInt64 = 0
+        while position < region.length {
+            let length = UInt32(min(size, region.length - position))
+            if let leaf = try await map.leaf((region.start + position) / size) {
+                guard leaf.byteCount == length, cut.append(leaf) else { return nil }
+            } else {
+                cut.appendHole(length)
+            }
+            position += UInt64(length)
+        }
+        return cut
+    }
+
+    private mutating func appendHole(_ length: UInt32) {
+        if let last = pieces.last, last.isHole {
+            pieces[pieces.count - 1].length = last.length + length
+        } else {
+            pieces.append(RegionPiece(offset: pieces.last?.end ?? 0, length: length, isHole: true))
+            identifiers.append(nil)
+        }
+    }
+
+    /// Takes the slices of the next leaf. - Returns: false when they are not whole chunks.
+    private mutating func append(_ leaf: MapLeaf) -> Bool {
+        for (position, slice) in leaf.slices.enumerated() {
+            guard let chunk = slice.chunk else {
+                appendHole(slice.length)
+                continue
+            }
+            if slice.skip > 0 {
+                // The rest of a chunk that began in the leaf before.
+                guard position == 0, slice.repeats == 1, let last = pieces.last, last.length == slice.skip,
+                    identifiers.last == .some(chunk)
+                else { return false }
+                pieces[pieces.count - 1].length = last.length + slice.length
+                continue
+            }
+            for _ in 0..<slice.repeats {
+                pieces.append(RegionPiece(offset: pieces.last?.end ?? 0, length: slice.length, isHole: false))
+                identifiers.append(chunk)
+            }
+        }
+        return true
+    }
+}
