@@ -70,6 +70,12 @@ package struct VerifyingKey: Hashable, Sendable {
     /// a signature of another size.
     package func isValid(signature: [UInt8], for message: [UInt8]) -> Bool {
         guard signature.count == Self.signatureByteCount else { return false }
+        return SignatureMemo.isValid(key: bytes, signature: signature, message: message) {
+            check(signature, of: message)
+        }
+    }
+
+    private func check(_ signature: [UInt8], of message: [UInt8]) -> Bool {
         guard let key = LibraryKey(algorithm: "ED25519", publicKey: bytes) else { return false }
         let context = unsafe CryptographicLibrary.require(EVP_MD_CTX_new(), "a verifying context can be allocated")
         defer { unsafe EVP_MD_CTX_free(context) }

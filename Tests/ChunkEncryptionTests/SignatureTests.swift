@@ -41,6 +41,9 @@ struct SignatureTests {
         let key = SigningKey(seed: secret(32))
         let message = Array("slot 4".utf8)
         let signature = key.sign(message)
+        // First the true one: that it is remembered as valid must help no other.
+        #expect(key.publicKey.isValid(signature: signature, for: message))
+        #expect(key.publicKey.isValid(signature: signature, for: message))
         for changed in singleBitFlips(of: signature) {
             #expect(!key.publicKey.isValid(signature: changed, for: message))
         }
