@@ -73,7 +73,8 @@ let package = Package(
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
-        .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
+        .testTarget(
+            name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
