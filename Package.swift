@@ -94,6 +94,10 @@ let package = Package(
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "CommandTests",
+            dependencies: ["BackupModel", "RepositoryFormat", "Repository", "Commands", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
             name: "CatalogTests",
             dependencies: [
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
