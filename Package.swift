@@ -98,6 +98,11 @@ let package = Package(
             dependencies: ["BackupModel", "RepositoryFormat", "Repository", "Commands", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "RepositoryTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "TestKit",
+            ], swiftSettings: strict),
+        .testTarget(
             name: "CatalogTests",
             dependencies: [
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
