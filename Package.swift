@@ -103,6 +103,12 @@ let package = Package(
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "TestKit",
             ], swiftSettings: strict),
         .testTarget(
+            name: "RecoveryTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
+                "Recovery",
+            ], exclude: ["Golden"], swiftSettings: strict),
+        .testTarget(
             name: "CatalogTests",
             dependencies: [
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
