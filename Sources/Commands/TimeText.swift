@@ -26,6 +26,8 @@ package enum TimeText {
     /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; the largest
     ///   number for times that nanoseconds cannot count, from 2554 on; `nil` for anything else.
     package static func parse(_ text: String) -> UInt64? {
+        // Other characters end in a trap of Foundation's formatter, some accents for example.
+        guard text.utf8.allSatisfy({ "0123456789-+:. TZ".utf8.contains($0) }) else { return nil }
         var body = text.replacingOccurrences(of: "T", with: " ")
         var zone = TimeZone.current
         if body.hasSuffix("Z") {
@@ -41,12 +43,12 @@ package enum TimeText {
             zone = given
             body.removeSubrange(match)
         }
-        var extra: UInt64 = 0
+        var extra: UInt64?
         if let dot = body.firstIndex(of: ".") {
             let digits = body[body.index(after: dot)...]
             guard (1...9).contains(digits.count), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
             let padded = digits + String(repeating: "9", count: 9 - digits.count)
-            extra = UInt64(padded) ?? 0
+            extra = UInt64(padded)
             body = String(body[..<dot])
         }
         for (format, covered): (String, UInt64) in [
@@ -65,7 +67,7 @@ package enum TimeText {
                 calendar.timeZone = zone
                 end = calendar.date(byAdding: .day, value: 1, to: date) ?? end
             }
-            guard extra == 0 else { return nanoseconds(date, plus: extra) }
+            if let extra { return nanoseconds(date, plus: extra) }
             let next = nanoseconds(end, plus: 0)
             return next == .max ? next : next - 1
         }
