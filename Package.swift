@@ -73,7 +73,8 @@ let package = Package(
 
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
-        .testTarget(name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel"], swiftSettings: strict),
+        .testTarget(
+            name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel", "TestKit"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
@@ -92,6 +93,21 @@ let package = Package(
             name: "ObjectStorageTests",
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["BackupModel", "RepositoryFormat", "Repository", "Commands", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RepositoryTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "TestKit",
+            ], swiftSettings: strict),
+        .testTarget(
+            name: "RecoveryTests",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
+                "Recovery",
+            ], exclude: ["Golden"], swiftSettings: strict),
         .testTarget(
             name: "CatalogTests",
             dependencies: [

@@ -29,9 +29,11 @@ package enum ExitStatus: Int32, Sendable {
 }
 
 /// An error of a command itself: the sentence to print and the status to exit with.
-struct CommandFailure: Error {
-    let status: ExitStatus
-    let sentence: String
+package struct CommandFailure: Error {
+    /// What the process ends with.
+    package let status: ExitStatus
+    /// What is printed.
+    package let sentence: String
 
     init(_ status: ExitStatus, _ sentence: String) {
         self.status = status

@@ -1,9 +1,9 @@
 import BackupModel
-import Repository
+package import Repository
 import RepositoryFormat
 
 /// Finds the point that a person means: an id, a unique prefix of one, `GUEST@latest` or `GUEST@TIME` (design §7).
-enum PointArgument {
+package enum PointArgument {
     /// Fewest digits of a prefix.
     static let shortestPrefix = 4
 
@@ -13,13 +13,18 @@ enum PointArgument {
             throw CommandFailure(
                 .wrongKey, "this credential does not open restore points; use the passphrase or a reader's credential")
         }
+        return try find(text, among: view.points)
+    }
+
+    /// As ``find(_:in:)``, among points that were opened.
+    package static func find(_ text: String, among points: [RestorePoint]) throws -> RestorePoint {
         // Guests are called what people like, also with @ in it: the last one splits.
         if let at = text.lastIndex(of: "@") {
             return try find(
-                guest: String(text[..<at]), time: String(text[text.index(after: at)...]), in: view.points)
+                guest: String(text[..<at]), time: String(text[text.index(after: at)...]), in: points)
         }
         let digits = text.lowercased()
-        let found = view.points.filter { $0.record.identifier.hexadecimal.hasPrefix(digits) }
+        let found = points.filter { $0.record.identifier.hexadecimal.hasPrefix(digits) }
         guard digits.count >= shortestPrefix || found.isEmpty else {
             throw CommandFailure(
                 .usage, "\(text) is too short; give at least \(shortestPrefix) digits of the point's id")

@@ -1,7 +1,7 @@
 import Foundation
 
 /// Times as people and programs write them: RFC 3339.
-enum TimeText {
+package enum TimeText {
     /// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond.
     static func utc(_ nanoseconds: UInt64) -> String {
         let formatter = DateFormatter()
@@ -23,9 +23,11 @@ enum TimeText {
 
     /// Reads `2026-11-24`, `2026-11-24 23:59`, `2026-11-24T23:59:30`, each also with `Z` or `+09:00`; else local.
     ///
-    /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; `nil` for
-    ///   anything else.
-    static func parse(_ text: String) -> UInt64? {
+    /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; the largest
+    ///   number for times that nanoseconds cannot count, from 2554 on; `nil` for anything else.
+    package static func parse(_ text: String) -> UInt64? {
+        // Other characters end in a trap of Foundation's formatter, some accents for example.
+        guard text.utf8.allSatisfy({ "0123456789-+:. TZ".utf8.contains($0) }) else { return nil }
         var body = text.replacingOccurrences(of: "T", with: " ")
         var zone = TimeZone.current
         if body.hasSuffix("Z") {
@@ -41,12 +43,12 @@ enum TimeText {
             zone = given
             body.removeSubrange(match)
         }
-        var extra: UInt64 = 0
+        var extra: UInt64?
         if let dot = body.firstIndex(of: ".") {
             let digits = body[body.index(after: dot)...]
             guard (1...9).contains(digits.count), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
             let padded = digits + String(repeating: "9", count: 9 - digits.count)
-            extra = UInt64(padded) ?? 0
+            extra = UInt64(padded)
             body = String(body[..<dot])
         }
         for (format, covered): (String, UInt64) in [
@@ -65,9 +67,17 @@ enum TimeText {
                 calendar.timeZone = zone
                 end = calendar.date(byAdding: .day, value: 1, to: date) ?? end
             }
-            let start = UInt64(date.timeIntervalSince1970) * 1_000_000_000
-            return extra > 0 ? start + extra : UInt64(end.timeIntervalSince1970) * 1_000_000_000 - 1
+            if let extra { return nanoseconds(date, plus: extra) }
+            let next = nanoseconds(end, plus: 0)
+            return next == .max ? next : next - 1
         }
         return nil
+    }
+
+    private static func nanoseconds(_ date: Date, plus extra: UInt64) -> UInt64 {
+        guard let seconds = UInt64(exactly: date.timeIntervalSince1970.rounded(.down)) else { return .max }
+        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, exceeds) = whole.addingReportingOverflow(extra)
+        return overflows || exceeds ? .max : sum
     }
 }

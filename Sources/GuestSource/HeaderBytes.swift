@@ -55,6 +55,30 @@ package struct HeaderBytes {
         try exactly(count, at: offset).reduce(0) { value, byte in value << 8 | UInt64(byte) }
     }
 
+    /// Calls `body` with each of `count` numbers in a table, in order.
+    func numbers<Number: FixedWidthInteger & UnsignedInteger>(
+        _ kind: Number.Type, _ order: ByteOrder, at offset: UInt64, count: UInt64,
+        _ body: (_ index: UInt64, _ number: UInt64) throws(SourceError) -> Void
+    ) throws(SourceError) {
+        let width = UInt64(MemoryLayout<Number>.size)
+        let most = UInt64(HeaderBytes.largestRead) / width
+        var index: UInt64 = 0
+        while index < count {
+            let part = min(most, count - index)
+            let bytes = try exactly(Int(part * width), at: try sum(offset, index * width))
+            for place in 0..<part {
+                // Safety: `exactly` gave `part * width` bytes.
+                let number = unsafe bytes.withUnsafeBytes { buffer in
+                    unsafe buffer.loadUnaligned(fromByteOffset: Int(place * width), as: Number.self)
+                }
+                try body(index + place, UInt64(order == .big ? number.bigEndian : number.littleEndian))
+            }
+            index += part
+        }
+    }
+
+    enum ByteOrder { case big, little }
+
     /// `base + offset`, or `damagedHeader` past 2^64.
     func sum(_ base: UInt64, _ offset: UInt64) throws(SourceError) -> UInt64 {
         let (sum, overflow) = base.addingReportingOverflow(offset)

@@ -61,6 +61,7 @@ struct ImageChain: Sendable {
     ) throws(SourceError) -> Level {
         try file.refuseWriter()
         let header = try ImageHeader(parsing: HeaderBytes(file), as: format)
+        try TruncationCheck.check(HeaderBytes(file), as: format)
         var extents: [HostFile] = []
         for reference in header.extents {
             let extent = try gate.open(reference.name, namedBy: file)
@@ -69,6 +70,11 @@ struct ImageChain: Sendable {
             if try bytes.some(at: 0, count: 4) == Array("KDMV".utf8), reference.format == "SPARSE" {
                 try ImageHeader.requireCapacity(try bytes.little64(12), bytes)
             }
+            guard extent.size >= reference.leastByteCount else {
+                throw .cutShort(extent.path, endsAt: extent.size, needs: reference.leastByteCount)
+            }
+            // A flat extent is the guest's own bytes: what they look like means nothing.
+            if reference.leastByteCount == 0 { try TruncationCheck.check(bytes, as: .vmdk) }
             extents.append(extent)
         }
         return Level(file: file, format: format, header: header, extents: extents)

@@ -24,35 +24,6 @@ extension ImageHeader {
                 bytes.path, "it keeps its data in another file, which its header names; convert it to one file")
         }
         try readBacking(bytes, format: extensions.backingFormat)
-        try refuseCutOff(bytes)
-    }
-
-    /// QEMU reads tables that lie behind the end of a file cut short as zeros, and so the disk they describe. The two
-    /// upper levels of tables are checked here: one pass over the first level, 8 bytes for each 512 MiB at the usual
-    /// cluster size.
-    private func refuseCutOff(_ bytes: HeaderBytes) throws(SourceError) {
-        let clusterBits = try bytes.big32(20)
-        guard (9...21).contains(clusterBits) else { throw .damaged(bytes.path, "clusters of 2^\(clusterBits) bytes") }
-        let cluster = UInt64(1) << UInt64(clusterBits)
-        let entries = UInt64(try bytes.big32(36))
-        let table = try bytes.big64(40)
-        // 32 MiB of table is what QEMU allows as well.
-        guard entries <= 4 << 20, try bytes.sum(table, entries * 8) <= bytes.size else {
-            throw .damaged(bytes.path, "it was cut short: its first table ends behind the file's \(bytes.size) bytes")
-        }
-        var done: UInt64 = 0
-        while done < entries * 8 {
-            let count = min(UInt64(HeaderBytes.largestRead), entries * 8 - done)
-            let piece = HeaderBytes(try bytes.exactly(Int(count), at: table + done), path: bytes.path)
-            for offset in stride(from: 0, to: count, by: 8) {
-                let place = try piece.big64(offset) & 0x00ff_ffff_ffff_fe00
-                guard place == 0 || place + cluster <= bytes.size else {
-                    throw .damaged(
-                        bytes.path, "it was cut short: a table at \(place) lies behind its \(bytes.size) bytes")
-                }
-            }
-            done += count
-        }
     }
 
     private func refuseFeatures(_ incompatible: UInt64, _ bytes: HeaderBytes) throws(SourceError) {

@@ -84,6 +84,24 @@ extension ImageHeader {
         }
         guard extents.count < ImageHeader.mostExtents else { throw .damaged(bytes.path, "too many extents") }
         let name = line[quote...].dropFirst().prefix { $0 != UInt8(ascii: "\"") }
-        extents.append(Reference(name: try ImageHeader.text(Array(name), bytes), format: words[2]))
+        let rest = line[name.endIndex...].dropFirst().split { blank.contains($0) }
+        extents.append(
+            Reference(
+                name: try ImageHeader.text(Array(name), bytes), format: words[2],
+                leastByteCount: try ImageHeader.leastByteCount(
+                    kind: words[2], sectors: words[1], offset: rest.first ?? [], bytes)))
+    }
+
+    /// Bytes a flat extent's file must have; 0 for the others, whose own tables say it.
+    private static func leastByteCount(
+        kind: String, sectors: String, offset: ArraySlice<UInt8>, _ bytes: HeaderBytes
+    ) throws(SourceError) -> UInt64 {
+        guard kind == "FLAT" || kind == "VMFS" else { return 0 }
+        let start = kind == "FLAT" ? UInt64(String(decoding: offset, as: UTF8.self)) ?? 0 : 0
+        let (end, overflows) = start.addingReportingOverflow(UInt64(sectors) ?? 0)
+        guard !overflows, end <= UInt64.max / 512 else {
+            throw .damaged(bytes.path, "an extent that ends at sector \(start) + \(sectors)")
+        }
+        return end * 512
     }
 }

@@ -7,6 +7,8 @@ package struct ImageHeader: Equatable, Sendable {
         package let name: String
         /// As written in the header; `nil` when it does not say.
         package let format: String?
+        /// Bytes the file must have at least; 0 when the header does not say.
+        package var leastByteCount: UInt64 = 0
     }
 
     /// In bytes, as the header has it; `nil` when this program leaves that to QEMU.

@@ -13,7 +13,7 @@ import Glibc
 
     // Safety: valid from the initialiser's end to the deinitialiser.
     private let handle: OpaquePointer
-    private let path: String
+    let path: String
 
     /// An unconnected handle. - Parameter path: the image, for messages.
     init(path: String) throws(SourceError) {
@@ -28,19 +28,30 @@ import Glibc
 
     deinit { unsafe nbd_close(handle) }
 
-    /// Starts `command` (its first word an absolute path) with a listening socket in a private folder, and connects to
-    /// it.
+    /// Starts `command` (its first word an absolute path) with a listening socket in a private folder, and begins to
+    /// connect to it: the socket has taken the connection, the server may not have come to it yet.
     func start(_ command: [String]) throws(SourceError) {
         // Safety: the words are copied for the call and freed after it; libnbd copies them as well.
         var words: [UnsafeMutablePointer<CChar>?] = unsafe command.map { word in unsafe strdup(word) }
         unsafe words.append(nil)
         defer { unsafe words.forEach { word in unsafe free(word) } }
-        let status = unsafe nbd_connect_systemd_socket_activation(handle, &words)
+        let status = unsafe nbd_aio_connect_systemd_socket_activation(handle, &words)
         if status != 0 { throw .server(path, NBDConnection.lastMessage()) }
     }
 
+    /// Begins to connect, as ``start(_:)`` does.
     func connect(socket: String) throws(SourceError) {
-        guard unsafe nbd_connect_unix(handle, socket) == 0 else { throw .server(path, NBDConnection.lastMessage()) }
+        guard unsafe nbd_aio_connect_unix(handle, socket) == 0 else { throw .server(path, NBDConnection.lastMessage()) }
+    }
+
+    /// Waits until the server has answered, or is gone.
+    func finishConnecting() throws(SourceError) {
+        // Safety: the handle lives as long as this object, here and below.
+        while unsafe nbd_aio_is_connecting(handle) == 1 {
+            // -1: as long as it takes; the end of the server ends the waiting.
+            guard unsafe nbd_poll(handle, -1) >= 0 else { throw .server(path, NBDConnection.lastMessage()) }
+        }
+        guard unsafe nbd_aio_is_ready(handle) == 1 else { throw .server(path, NBDConnection.lastMessage()) }
     }
 
     /// Ends the server this connection started, at once; it only reads.

@@ -28,32 +28,42 @@ final class NBDServer: Sendable {
         }
         let node = "json:" + chain.blockNode
         let first = try NBDConnection(path: path)
+        let command = [program, "--read-only", "--shared=\(connections)", node]
+        let all: [NBDConnection]
         do throws(SourceError) {
-            try first.start([program, "--read-only", "--shared=\(connections)", node])
-        } catch {
-            throw .server(path, NBDServer.reason(node) ?? error.sentence)
-        }
-        guard let socket = first.socketPath, let byteCount = first.byteCount else {
-            first.killServer()
-            throw .server(path, "its size or its socket could not be asked for")
-        }
-        var all = [first]
-        do throws(SourceError) {
-            for _ in 1..<connections {
-                let next = try NBDConnection(path: path)
-                try next.connect(socket: socket)
-                all.append(next)
-            }
+            all = try NBDServer.start(command, first, connections: connections)
+            for connection in all { try connection.finishConnecting() }
         } catch {
             first.killServer()
-            throw error
+            throw NBDServer.reason(node).map { .server(path, $0) } ?? error
         }
-        // Everyone is connected: without a name nobody else can be, and nothing stays behind after a kill.
-        NBDServer.removeSocket(socket)
+        guard let byteCount = first.byteCount else {
+            first.killServer()
+            throw .server(path, "its size could not be asked for")
+        }
         self.path = path
         self.byteCount = byteCount
         hasAllocationMap = first.hasAllocationMap
         state = Mutex(State(starter: first, free: all))
+    }
+
+    /// Starts the server and begins all connections to it.
+    ///
+    /// The socket takes them before the server comes to them, and then loses its name: nobody else can connect, and a
+    /// kill from then on leaves nothing behind. Before that lies the moment in which libnbd makes the socket and forks.
+    private static func start(
+        _ command: [String], _ first: NBDConnection, connections: Int
+    ) throws(SourceError) -> [NBDConnection] {
+        try first.start(command)
+        guard let socket = first.socketPath else { throw .server(first.path, "its socket could not be asked for") }
+        defer { removeSocket(socket) }
+        var all = [first]
+        for _ in 1..<connections {
+            let next = try NBDConnection(path: first.path)
+            try next.connect(socket: socket)
+            all.append(next)
+        }
+        return all
     }
 
     /// A connection nobody else uses; waits for one. Every one is given back.

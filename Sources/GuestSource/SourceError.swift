@@ -127,6 +127,13 @@ extension SourceError {
         SourceError(.damagedHeader, "\(path) has a damaged header: \(what)", .repair)
     }
 
+    static func cutShort(_ path: String, endsAt size: UInt64, needs end: UInt64) -> SourceError {
+        let sentence =
+            "\(path) was cut short: it ends at \(size) bytes and its tables name bytes up to \(end), which would be "
+            + "read as zeros; copy it again from where it came"
+        return SourceError(.damagedHeader, sentence, .repair)
+    }
+
     static func referenceRefused(_ path: String, names target: String, because reason: String) -> SourceError {
         let sentence = "\(path) names the file \(target), which is refused: \(reason)"
         return SourceError(.referenceRefused, sentence, .askOperator)

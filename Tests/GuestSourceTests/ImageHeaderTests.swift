@@ -3,7 +3,7 @@ import Testing
 
 @Suite("headers written by strangers")
 struct ImageHeaderTests {
-    private static func samples() -> [(ImageFormat, [UInt8])] {
+    static func samples() -> [(ImageFormat, [UInt8])] {
         var vhd = Array("conectix".utf8) + [UInt8](repeating: 0, count: 504)
         vhd[63] = 3
         var vdi = [UInt8](repeating: 0, count: 512)

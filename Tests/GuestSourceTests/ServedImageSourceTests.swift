@@ -220,4 +220,32 @@ struct ServedImageSourceTests {
         for _ in 0..<4000 where Tool.servers(naming: path).contains(server) { poll(nil, 0, 5) }
         #expect(Tool.servers(naming: path).isEmpty)
     }
+
+    @Test("kill -9 before the server answers leaves no name of a socket behind")
+    func killedWhileStarting() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("image.qcow2")
+        try Tool.image("create", "-q", "-f", "qcow2", path, "1M")
+        // A server that never answers: it waits until its socket has no name, up to 20 s, says what the name was, and
+        // kills whoever started it.
+        let server = """
+            #!/bin/sh
+            PATH=/usr/bin:/bin
+            inode=$(readlink /proc/$$/fd/3 | tr -dc 0-9)
+            socket=$(awk -v inode="$inode" '$7 == inode { print $8; exit }' /proc/net/unix)
+            tries=0
+            while [ -e "$socket" ] && [ "$tries" -lt 2000 ]; do sleep 0.01; tries=$((tries + 1)); done
+            echo "$socket" >'\(folder.file("witness"))'
+            kill -9 "$PPID"
+            """
+        #expect(unsafe chmod(try folder.write(Array(server.utf8), to: "qemu-nbd"), 0o700) == 0)
+        await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, tools = folder.path as String] in
+            #expect(unsafe setenv("PATH", tools, 1) == 0)
+            _ = try await ImageOpener.open(path: path, options: OpenOptions(connections: 3))
+        }
+        let socket = String(decoding: try TestFile.read(folder.file("witness")).dropLast(), as: UTF8.self)
+        let slash = try #require(socket.lastIndex(of: "/"))
+        #expect(unsafe access(socket, F_OK) != 0, "\(socket)")
+        #expect(unsafe access(String(socket[..<slash]), F_OK) != 0, "\(socket)")
+    }
 }

@@ -85,4 +85,26 @@ for disk in $(json "$folder/foreign.json" "' '.join(x['name'] for x in d[-1]['di
     expected=$(find "$folder/images" -name "$disk*" | head -n 1)
     holds "foreign disk $disk is the image" cmp "$folder/foreign.raw" "$expected"
 done
+
+# A repository that was stored once and is never made anew: both readers still give back every byte of it.
+golden="$top/Tests/RecoveryTests/Golden/first"
+DOZO_REPOSITORY=$golden/repository
+DOZO_PASSPHRASE_FILE=$golden/passphrase
+for program in dozo reader; do
+    mkdir "$folder/$program"
+    while read -r _ file; do
+        point=${file%/*} disk=${file##*/}
+        disk=${disk%.raw}
+        mkdir -p "$folder/$program/$point"
+        if [ "$program" = dozo ]; then
+            "$dozo" restore "$point" --disk "$disk" --to "$folder/$program/$file" >>"$folder/golden.log" 2>&1
+        else
+            restore_with_reader --point "$point" --disk "$disk" --to "$folder/$program/$file" \
+                >>"$folder/golden.log" 2>&1
+        fi || fail "$program restores $file of the golden repository" "$(tail -n 2 "$folder/golden.log")"
+    done <"$golden/expected"
+    holds "$program gives back the golden repository byte for byte" sh -c 'cd "$1" && sha256sum --strict -c "$2"' sh \
+        "$folder/$program" "$golden/expected"
+done
+holds "dozo verifies the golden repository" "$dozo" verify --content
 echo done

@@ -101,7 +101,8 @@ struct GoldenTests {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Golden/" + name
     }
 
-    private static func stored(_ name: String, orWrite bytes: [UInt8]) throws -> [UInt8] {
+    /// What lies under the name; `bytes`, when the environment asks for golden files to be written.
+    static func stored(_ name: String, orWrite bytes: [UInt8]) throws -> [UInt8] {
         let path = path(name)
         if ProcessInfo.processInfo.environment["GOLDEN_WRITE"] == "1" {
             try Data(bytes).write(to: URL(fileURLWithPath: path))

@@ -1,13 +1,12 @@
 import Glibc
-import RepositoryFormat
-import TestKit
 import Testing
 
 /// Changes well-formed bytes a little, again and again, from a seed.
-struct Mutator {
+package struct Mutator {
     private var dice: Dice
 
-    init(seed: UInt64) { dice = Dice(seed: seed) }
+    /// The same seed gives the same changes.
+    package init(seed: UInt64) { dice = Dice(seed: seed) }
 
     private static let numbers: [UInt64] = [
         0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0xFFFF, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF, 64 << 20,
@@ -16,7 +15,8 @@ struct Mutator {
 
     private mutating func roll(_ bound: Int) -> Int { Int(dice.roll(below: UInt64(bound))) }
 
-    mutating func mutated(_ original: [UInt8]) -> [UInt8] {
+    /// `original` with one to four changes.
+    package mutating func mutated(_ original: [UInt8]) -> [UInt8] {
         var bytes = original
         for _ in 0...roll(4) {
             guard !bytes.isEmpty else { return dice.bytes(roll(20)) }
@@ -26,7 +26,8 @@ struct Mutator {
             case 1: bytes[place] = UInt8(truncatingIfNeeded: dice.next())
             case 2, 3:
                 let width = min([1, 2, 4, 8][roll(4)], bytes.count - place)
-                var number = [UInt8].little(Mutator.numbers[roll(Mutator.numbers.count)], width)
+                let value = Mutator.numbers[roll(Mutator.numbers.count)]
+                var number = (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
                 if roll(2) == 0 { number.reverse() }
                 bytes.replaceSubrange(place..<(place + width), with: number)
             case 4: bytes.removeSubrange(place..<min(place + 1 + roll(8), bytes.count))
@@ -44,8 +45,11 @@ struct Mutator {
     /// Feeds mutations to a parser: a few thousand from seed 1 and at most a second, or from `DOZO_FUZZ_SEED` on for
     /// `DOZO_FUZZ_SECONDS`. A parser may accept or refuse; a trap ends the process after the seed was said.
     ///
-    /// - Parameter check: throws ``FormatError`` to refuse, and returns a sentence about what is wrong, or `nil`.
-    static func run(_ name: String, _ originals: [[UInt8]], check: ([UInt8]) throws -> String?) {
+    /// - Parameter refusedBy: the errors by which the parser refuses; any other is a fault.
+    /// - Parameter check: throws to refuse, and returns a sentence about what is wrong, or `nil`.
+    package static func run<Refusal: Error>(
+        _ name: String, _ originals: [[UInt8]], refusedBy: Refusal.Type, check: ([UInt8]) throws -> String?
+    ) {
         let seconds = environment("DOZO_FUZZ_SECONDS").map { Double($0) }
         let first = environment("DOZO_FUZZ_SEED") ?? 1
         if seconds != nil { print("fuzz: \(name) from DOZO_FUZZ_SEED=\(first)") }
@@ -58,7 +62,7 @@ struct Mutator {
             var sentence: String?
             do {
                 sentence = try check(bytes)
-            } catch is FormatError {
+            } catch is Refusal {
                 // Refused, and said why.
             } catch {
                 sentence = "an error of another module came out: \(error)"

@@ -1,0 +1,164 @@
+#!/bin/sh
+# Sources that are not what they seem, on the real binary: devices, images cut short, and files that change, shrink or
+# are replaced while they are read. A backup that could not trust what it read ends with a sentence and makes no point.
+. "$(dirname -- "$0")/cases.sh"
+python=${DOZO_PYTHON:-python3}
+holds "init" "$dozo" init
+cp -a "$DOZO_REPOSITORY" "$folder/empty repository"
+cp -a "$XDG_STATE_HOME" "$folder/empty state"
+
+# in_the_middle EVENT CHANGE ARGUMENT…: runs a backup, stops it with SIGSTOP as soon as another file appears in the
+# folder EVENT of the repository, runs the shell text CHANGE and lets the backup go on. Ends with its status; 99 when it
+# had ended or stored more than half of what it reads before it could be stopped: then nothing was changed.
+in_the_middle() {
+    "$python" - "$DOZO_REPOSITORY" "$folder/image.raw" "$dozo" "$@" <<'PY'
+import os, signal, subprocess, sys, time
+repository, image, dozo, event, change = sys.argv[1:6]
+def count():
+    return sum(len(files) for _, _, files in os.walk(os.path.join(repository, event)))
+before = count()
+backup = subprocess.Popen([dozo, "backup", "--jobs", "1"] + sys.argv[6:], stdin=subprocess.DEVNULL)
+while count() == before:
+    if backup.poll() is not None:
+        sys.exit(99)
+    time.sleep(0.001)
+os.kill(backup.pid, signal.SIGSTOP)
+_, status = os.waitpid(backup.pid, os.WUNTRACED)
+if not os.WIFSTOPPED(status):
+    sys.exit(99)
+with open(f"/proc/{backup.pid}/io") as lines:
+    written = int(dict(line.split(": ") for line in lines)["wchar"])
+if written > os.path.getsize(image) // 2:
+    backup.kill()
+    backup.wait()
+    sys.exit(99)
+# What the shell text may need: the process and its children.
+children = [name for name in os.listdir("/proc") if name.isdigit() and os.path.exists(f"/proc/{name}/stat")
+            and open(f"/proc/{name}/stat").read().rsplit(")", 1)[1].split()[1] == str(backup.pid)]
+environment = dict(os.environ, CHILDREN=" ".join(children))
+changed = subprocess.call(["sh", "-c", change], env=environment)
+os.kill(backup.pid, signal.SIGCONT)
+status = backup.wait()
+sys.exit(98 if changed != 0 else status if status >= 0 else 128 - status)
+PY
+}
+
+no_point() { # NAME
+    "$dozo" points --json >"$folder/points.json" 2>/dev/null
+    if [ "$(json "$folder/points.json" 'len(d)')" -eq 0 ]; then pass "no point: $1"
+    else fail "no point: $1" "$(head -c 200 "$folder/points.json")"; fi
+}
+
+# empty_repository: as made by init. What a failed run has stored would let the next one store nothing.
+empty_repository() {
+    rm -rf "$DOZO_REPOSITORY" "$XDG_STATE_HOME"
+    cp -a "$folder/empty repository" "$DOZO_REPOSITORY"
+    cp -a "$folder/empty state" "$XDG_STATE_HOME"
+}
+
+# changed STATUS PATTERN NAME EVENT CHANGE ARGUMENT…: a backup in whose middle something changes.
+changed() {
+    wanted=$1; pattern=$2; case_name=$3
+    shift 3
+    # On a machine that is busy elsewhere a stop may come too late; then the same is tried again.
+    for _ in 1 2 3 4 5; do
+        empty_repository
+        in_the_middle "$@" >"$folder/middle" 2>&1
+        status=$?
+        [ "$status" -eq 99 ] || break
+    done
+    ends_with "$wanted" "$pattern" "$case_name" sh -c 'cat "$1"; exit "$2"' sh "$folder/middle" "$status"
+    no_point "$case_name"
+}
+
+# --- raw files
+fresh() { rm -f "$folder/image.raw"; cp "$folder/noise" "$folder/image.raw"; }
+export folder
+noise "$folder/noise" 128 21
+raw="--guest g --format raw --disk"
+for event in log packs; do
+    # log: opened and not yet read; packs: the first 32 MiB are stored.
+    fresh
+    # shellcheck disable=SC2086  # words
+    changed 7 "shrank from 134217728" "a raw file cut to half ($event)" "$event" \
+        'truncate -s 64M "$folder/image.raw"' $raw "d=$folder/image.raw"
+    fresh
+    # shellcheck disable=SC2086
+    changed 7 "changed while it was read" "a raw file overwritten at its end ($event)" "$event" \
+        'printf x | dd of="$folder/image.raw" bs=1 seek=134217727 conv=notrunc status=none' $raw "d=$folder/image.raw"
+done
+fresh
+# shellcheck disable=SC2086
+changed 7 "changed while it was read" "a raw file overwritten where it was read already" packs \
+    'printf x | dd of="$folder/image.raw" bs=1 conv=notrunc status=none' $raw "d=$folder/image.raw"
+fresh
+# shellcheck disable=SC2086
+changed 7 "it grew from 134217728" "a raw file that grows" packs 'printf x >>"$folder/image.raw"' $raw \
+    "d=$folder/image.raw"
+fresh
+# shellcheck disable=SC2086
+changed 7 "replaced" "a raw file replaced by another" packs \
+    'cp "$folder/image.raw" "$folder/other" && mv "$folder/other" "$folder/image.raw"' $raw "d=$folder/image.raw"
+fresh
+cp "$folder/image.raw" "$folder/second.raw"
+# shellcheck disable=SC2086
+changed 7 "second.raw changed" "the second of two disks, while the first is read" packs \
+    'printf x | dd of="$folder/second.raw" bs=1 conv=notrunc status=none' $raw "d=$folder/image.raw" --disk \
+    "e=$folder/second.raw"
+
+# --- a container
+if command -v qemu-img >/dev/null 2>&1 && command -v qemu-nbd >/dev/null 2>&1; then
+    fresh
+    container() { rm -f "$folder/image.qcow2"; qemu-img convert -f raw -O qcow2 "$folder/image.raw" "$1"; }
+    container "$folder/image.qcow2"
+    changed 7 "changed while it was read" "a qcow2 overwritten" packs \
+        'printf x | dd of="$folder/image.qcow2" bs=1 seek=100000000 conv=notrunc status=none' --guest q --disk \
+        "d=$folder/image.qcow2"
+    container "$folder/image.qcow2"
+    changed 7 "shrank" "a qcow2 cut to half" packs 'truncate -s 64M "$folder/image.qcow2"' --guest q --disk \
+        "d=$folder/image.qcow2"
+    container "$folder/image.qcow2"
+    changed 7 "image.qcow2 " "a qcow2 made anew under the same name" packs \
+        'qemu-img create -q -f qcow2 "$folder/image.qcow2" 1M' --guest q --disk "d=$folder/image.qcow2"
+    container "$folder/base.qcow2"
+    qemu-img create -q -f qcow2 -F qcow2 -b base.qcow2 "$folder/top.qcow2"
+    changed 7 "base.qcow2 changed" "the base of a chain overwritten" packs \
+        'printf x | dd of="$folder/base.qcow2" bs=1 seek=100000000 conv=notrunc status=none' --guest q --disk \
+        "d=$folder/top.qcow2"
+    container "$folder/image.qcow2"
+    changed 1 "could not be read through qemu-nbd" "qemu-nbd killed" packs 'kill -9 $CHILDREN' --guest q --disk \
+        "d=$folder/image.qcow2"
+    container "$folder/image.qcow2"
+    truncate -s 64M "$folder/image.qcow2"
+    empty_repository
+    ends_with 6 "was cut short: it ends at 67108864 bytes" "half a qcow2 is status 6" "$dozo" backup --guest q --disk \
+        "d=$folder/image.qcow2"
+    no_point "half a qcow2"
+    rm -f "$folder"/*.qcow2
+else
+    skip "containers that change while they are read" "needs qemu-utils"
+fi
+
+# --- and when it is quiet again
+fresh
+holds "the next backup succeeds when the source is quiet" "$dozo" backup --guest g --format raw --disk \
+    "d=$folder/image.raw"
+holds "and restores" "$dozo" restore g@latest --to "$folder/restored"
+holds "the same bytes" cmp "$folder/noise" "$folder/restored"
+holds "what the failed runs left is sound" "$dozo" verify --content
+
+# --- a device, whose sectors are 4,096 bytes
+PATH=$PATH:/usr/sbin:/sbin
+if [ "$(id -u)" -ne 0 ]; then skip "a block device" "loop devices need root"
+elif ! device=$(losetup --find --show --sector-size 4096 "$folder/image.raw" 2>/dev/null); then
+    skip "a block device" "losetup gives no loop device here"
+else
+    # Held open, it is given back when this script ends, however it does.
+    exec 9<"$device"
+    losetup --detach "$device"
+    holds "backup of a block device" "$dozo" backup --guest device --disk "d=$device"
+    rm -f "$folder/restored"
+    holds "restore of a block device" "$dozo" restore device@latest --to "$folder/restored"
+    holds "same bytes: a block device" cmp "$folder/noise" "$folder/restored"
+fi
+echo done
