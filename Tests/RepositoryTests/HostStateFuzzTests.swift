@@ -66,6 +66,17 @@ struct HostStateFuzzTests {
         }
     }
 
+    @Test("a file with the last number there is stands in nobody's way")
+    func lastNumber() throws {
+        let disk = SimulatedDisk()
+        let state = try Self.state(disk)
+        try disk.writeNew("\(Self.folder)/guests.\(Int.max)", [1, 2, 3])
+        let guest = HostState.Guest(
+            identifier: GuestID(bytes: [UInt8](repeating: 4, count: 16))!, base: nil, formats: [:])
+        try state.keep(guest: guest, named: "a")
+        #expect(try state.guests() == ["a": guest])
+    }
+
     @Test("the guests")
     func guests() throws {
         let guest = HostState.Guest(

@@ -15,7 +15,8 @@ struct StateFile {
     private func versions() throws(FileError) -> [Int] {
         try files.names(in: folder).compactMap { file in
             guard file.hasPrefix(name + ".") else { return nil }
-            return Int(file.dropFirst(name.count + 1))
+            // A number that has no next one was never written here.
+            return Int(file.dropFirst(name.count + 1)).flatMap { $0 < Int.max ? $0 : nil }
         }.sorted()
     }
 
