@@ -93,6 +93,12 @@ let package = Package(
             dependencies: ["BackupModel", "Effects", "ObjectStorage", "RepositoryFormat", "TestKit"],
             swiftSettings: strict),
         .testTarget(
+            name: "RepositoryTests",
+            dependencies: [
+                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
+                "Repository", "Capture", "Simulation", "TestKit",
+            ], swiftSettings: strict),
+        .testTarget(
             name: "CatalogTests",
             dependencies: [
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
