@@ -1,3 +1,4 @@
+import Effects
 import ObjectStorage
 import TestKit
 
@@ -9,9 +10,12 @@ struct Damage {
 
     /// A store with this damage.
     func store(_ sample: SampleRepository) async throws -> MemoryStore {
-        var objects = sample.objects
-        for (name, bytes) in changes { objects[name] = bytes }
-        return try await SampleRepository.store(objects)
+        let store = MemoryStore(sample.snapshot, randomness: .seeded(0))
+        for (name, bytes) in changes {
+            try await store.delete(name)
+            if let bytes { _ = try await store.putIfAbsent(name, bytes) }
+        }
+        return store
     }
 
     /// The objects that are not what they were.

@@ -19,6 +19,8 @@ struct SampleRepository: Sendable {
     let recovery: RecoveryKey
     /// What the store holds in the end.
     let objects: [ObjectName: [UInt8]]
+    /// The same, to make a store of.
+    let snapshot: MemoryStore.Snapshot
     /// What it held before the last backup.
     let earlier: [ObjectName: [UInt8]]
     /// The disks of each point.
@@ -106,6 +108,7 @@ struct SampleRepository: Sendable {
         second[0].replaceSubrange(4096..<8192, with: dice.bytes(4096))
         try await backUp(1, second, at: 5)
         objects = try await Self.objects(store)
+        snapshot = store.snapshot()
         self.disks = disks
         self.points = points
     }

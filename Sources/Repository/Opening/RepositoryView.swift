@@ -134,16 +134,14 @@ package struct RepositoryView: Sendable {
 
     /// What is wrong with a session, with the points that its spoiled entries named.
     ///
-    /// A spoiled entry is believed in nothing; but that a record opens under the repository's own keys for this very
-    /// place says well enough which point to look for elsewhere.
     private func told(of session: ReadSession, keys: RepositoryKeys?) throws -> [RepositoryFinding] {
         var findings = session.findings
         for spoiled in session.spoiled {
             let object = session.name.entry(spoiled.number)
             guard let index = findings.firstIndex(where: { $0.object == object }) else { continue }
-            if let claimed = spoiled.claimed, claimed.action == .commit, let keys, keys.opensStructure {
-                findings[index].points = try RepositoryView.points(of: claimed, keys: keys).points
-                    .map(\.record.identifier)
+            if let bytes = spoiled.bytes, let keys, keys.opensStructure {
+                findings[index].points = try SpoiledRecord.points(
+                    in: bytes, of: session.name, number: spoiled.number, keys: keys)
             }
             let stated = log.ledger?.points.filter {
                 $0.writer == session.writer && $0.session == session.session && $0.number == spoiled.number

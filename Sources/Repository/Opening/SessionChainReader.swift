@@ -11,11 +11,11 @@ package import RepositoryFormat
 
 /// A session as it was read (format page §11).
 package struct ReadSession: Sendable {
-    /// An entry that does not count although something of it could be read: only to say which points it named.
+    /// A place where nothing counts: kept only to say which points it named.
     struct Spoiled: Sendable {
         let number: UInt32
-        /// What the bytes say, believed by nobody; `nil` when they do not parse.
-        let claimed: SessionEntry?
+        /// What lies there; `nil` when nothing does.
+        let bytes: [UInt8]?
     }
 
     /// Whose session.
@@ -38,7 +38,7 @@ package struct ReadSession: Sendable {
     package private(set) var findings: [RepositoryFinding] = []
     /// Names of entries that are known to exist and are not shown.
     package private(set) var hidden: [String] = []
-    /// Places where nothing counts.
+    /// See ``Spoiled``.
     private(set) var spoiled: [Spoiled] = []
     private var isBehindSpoiled = false
 
@@ -86,11 +86,11 @@ extension ReadSession {
         case .void(let why):
             note(object, why)
             isBehindSpoiled = false
-        case .spoiled(let why, let claimed):
+        case .spoiled(let why):
             // Somebody without the right may have put it there; it is never waited for and never believed. Damage to a
             // true entry looks the same from here, so it is always told.
             note(object, why)
-            spoiled.append(Spoiled(number: next, claimed: claimed))
+            spoiled.append(Spoiled(number: next, bytes: bytes))
             isBehindSpoiled = true
         }
         lastHash = SecureHash.sha256(bytes)
@@ -101,7 +101,7 @@ extension ReadSession {
     /// Passes over a place where something is known to have stood and nothing is.
     mutating func miss(end: LogSlot.Ended?) {
         hide(name.entry(next))
-        spoiled.append(Spoiled(number: next, claimed: nil))
+        spoiled.append(Spoiled(number: next, bytes: nil))
         isBehindSpoiled = true
         if end?.number == next { hasEnded = true }
         next += 1
@@ -132,16 +132,14 @@ private enum EntryVerdict {
     case counts(SessionEntry)
     /// Signed by a key that may, but it does not fit what stands before it.
     case void(String)
-    case spoiled(String, claimed: SessionEntry?)
+    case spoiled(String)
 
     /// - Parameter previous: what the entry must name as the one before it; `nil` behind a spoiled one.
     init(_ bytes: [UInt8], of session: ReadSession, number: UInt32, previous: Hash256?, chain: OwnerChain) {
         let name = session.name.entry(number)
-        var claimed: SessionEntry?
         do throws(FormatError) {
             let object = try SignedObject(parsing: bytes, name: name, kind: .sessionEntry, repository: chain.repository)
             let entry = try SessionEntry(object, writer: session.writer, session: session.session, number: number)
-            claimed = entry
             let signer = object.header.signer
             guard let enrolment = chain.signer(signer), object.isSigned(by: enrolment.key),
                 entry.action == .fenced ? enrolment.role.closesEpochs : signer == session.signer
@@ -155,7 +153,7 @@ private enum EntryVerdict {
                 return
             }
             self = .counts(entry)
-        } catch { self = .spoiled(error.sentence, claimed: claimed) }
+        } catch { self = .spoiled(error.sentence) }
     }
 }
 
@@ -198,7 +196,7 @@ enum SessionChainReader {
         }
         guard log.slots.contains(where: \.isSpoiled) else { return sessions }
         let found = try await SessionSearch(log: log, access: access, chain: chain, ends: ends).found(beside: sessions)
-        return (sessions + found).sorted { $0.slot.slot < $1.slot.slot }
+        return (sessions + found).sorted { ($0.slot.slot, $0.session) < ($1.slot.slot, $1.session) }
     }
 
     /// Reads entries until the store shows no more or the session has ended.
