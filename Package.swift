@@ -100,7 +100,8 @@ let package = Package(
         .testTarget(
             name: "RepositoryTests",
             dependencies: [
-                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Repository", "TestKit",
+                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
+                "Repository", "Capture", "Simulation", "TestKit",
             ], swiftSettings: strict),
         .testTarget(
             name: "RecoveryTests",

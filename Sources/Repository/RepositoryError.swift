@@ -49,6 +49,10 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
 
     package var description: String { sentence }
 
+    /// Whether the bytes of an object are to blame: another copy may be whole. A flipped bit can also make an object
+    /// say that it is of a newer version.
+    package var isAboutBytes: Bool { code == .damaged || code == .unsupported }
+
     /// The process exit status that fits when this error ends a command (design §7).
     package var exitStatus: Int32 {
         switch code {

@@ -13,6 +13,11 @@ OUTCOMES = ("checkpoint", "commit")
 ENDS = ("abandon", "fenced")
 RESTORE_POINT = 1
 KNOWN_RECORDS = range(1, 9)
+EPOCH_PROBES = 16  # spoiled slots passed over when looking whether a close was lost
+
+
+class NotFollowing(Void):
+    """Signed for its place by a key that may, but it names something else before it than what stands there."""
 
 
 @dataclass
@@ -45,7 +50,11 @@ class History:
         self.store, self.chain, self.report = store, chain, report
         self.repository = chain.credential.repository
         self.slots, self.slot_hashes = [], {}
+        self.spoiled_slots = {}  # (incarnation, epoch, n) -> hash of the bytes there, None when they are missing
+        self.lost_slots = set()  # those of them that no enrolled key has signed
+        self.spoiled_entries = set()  # (writer, session, k)
         self.sessions = {}  # (writer, session) -> [Entry]
+        self.places = {}  # (writer, session) -> place of its slot
         self.entry_hashes = {}  # (writer, session, k) -> hash, void ones too
         self.heads = []  # (who said so, Body)
         self.ledger = None
@@ -54,7 +63,8 @@ class History:
             self._walk_log(incarnation)
         for slot in self.slots:
             if slot.body.text("type") == "open":
-                self._read_session(slot)
+                self._read_session(slot.signer, slot.body.octets("session", 16), slot.place, slot.hash)
+        self._find_sessions()
         self._read_ledger()
         self._compare_heads()
 
@@ -90,21 +100,54 @@ class History:
         last_of_writer = {}
         end = self._end_of_incarnation(incarnation)
         while end is None or (epoch, n) <= end:
-            name = f"log/{incarnation:08d}/{epoch:08d}/{n:08d}"
-            data = self.store.get(name)
+            place = (incarnation, epoch, n)
+            data = self.store.get(slot_name(*place))
             if data is None:
-                return
-            slot_hash = sha256(data)
-            self.slot_hashes[incarnation, epoch, n] = slot_hash
-            closes = False
+                if not self._is_readable_slot((incarnation, epoch, n + 1)):
+                    self._refuse_lost_close(place)
+                    return
+                self.report(Damaged(f"{slot_name(*place)} is missing, and another was claimed behind it"))
+                self.spoiled_slots[place], previous, n = None, None, n + 1
+                self.lost_slots.add(place)
+                continue
+            slot_hash = self.slot_hashes[place] = sha256(data)
+            closes, spoiled = False, False
             try:
-                slot = self._read_slot(name, data, (incarnation, epoch, n), previous, last_of_writer)
+                slot = self._read_slot(slot_name(*place), data, place, previous, last_of_writer)
                 self.slots.append(slot)
                 closes = slot.body.text("type") == "close"
+            except NotFollowing as refusal:
+                self.report(refusal)
             except Refusal as refusal:
                 self.report(refusal)
-            previous = slot_hash
+                self.spoiled_slots[place], spoiled = slot_hash, True
+                if not isinstance(refusal, Void) or refusal.is_stranger:
+                    self.lost_slots.add(place)
+            # Behind a spoiled slot nothing is compared: what it names is the signed word about what stood there.
+            previous = None if spoiled else slot_hash
             epoch, n = (epoch + 1, 0) if closes else (epoch, n + 1)
+
+    def _is_readable_slot(self, place):
+        data = self.store.get(slot_name(*place))
+        if data is None:
+            return False
+        try:
+            self._signed_slot(slot_name(*place), data, place)
+            return True
+        except Refusal:
+            return False
+
+    def _refuse_lost_close(self, place):
+        """Raises `Damaged` when a slot of the next epoch is there, which only a close makes possible."""
+        incarnation, epoch, n = place
+        for number in range(EPOCH_PROBES):
+            later = (incarnation, epoch + 1, number)
+            if self.store.get(slot_name(*later)) is None:
+                return
+            if self._is_readable_slot(later):
+                spoiled = [slot for slot in self.spoiled_slots if slot[:2] == (incarnation, epoch)]
+                name = slot_name(*max(spoiled, default=place))
+                raise Damaged(f"{name} must have closed epoch {epoch}, because {slot_name(*later)} stands behind it")
 
     def _end_of_incarnation(self, incarnation):
         """(epoch, n) of the last slot that the next incarnation knows of this one; None: no such bound."""
@@ -114,7 +157,8 @@ class History:
         log = heads.tuple("log", "nnnh", optional=True) if heads else None
         return log[1:3] if log and log[0] == incarnation else None
 
-    def _read_slot(self, name, data, place, previous, last_of_writer):
+    def _signed_slot(self, name, data, place):
+        """A slot that an allowed key has signed for its place: (object, type). Everything else is spoiled."""
         small = parse_small_object(data, name, LOG_SLOT, self.repository)
         body = small.body
         said = (body.number("incarnation"), body.number("epoch"), body.number("n"))
@@ -130,11 +174,20 @@ class History:
         if kind not in shapes:
             raise Unsupported(f"{name}: slots of type {kind!r} are not known")
         shapes[kind]()
+        body.octets("previous", 32)
         body.tuples("ended", "inh", optional=True)
-        if body.octets("previous", 32) != previous:
-            self.report(Damaged(f"{name} does not follow the slot before it, which was changed or put later"))
+        body.tuple("writer_previous", "nnh", optional=True)
+        return small
+
+    def _read_slot(self, name, data, place, previous, last_of_writer):
+        """`previous`: the hash that it must name, None behind a spoiled slot."""
+        small = self._signed_slot(name, data, place)
+        body = small.body
+        if previous is not None and body.octets("previous", 32) != previous:
+            raise NotFollowing(f"{name} does not follow the slot before it, which was changed or put later")
         own = body.tuple("writer_previous", "nnh", optional=True)
-        if own != last_of_writer.get(small.header.signer):
+        is_spoiled = own is not None and (place[0],) + own[:2] in self.spoiled_slots
+        if own != last_of_writer.get(small.header.signer) and not is_spoiled:
             self.report(Damaged(f"{name}: its writer knows another slot as its last; the identity is used twice, or a "
                                 "slot is gone"))
         last_of_writer[small.header.signer] = place[1:] + (small.hash,)
@@ -148,47 +201,143 @@ class History:
 
     # Sessions
 
-    def _read_session(self, slot):
-        writer, session = slot.signer[:16], slot.body.octets("session", 16)
+    def _read_session(self, signer, session, place, slot_hash):
+        """Reads the session that the slot at `place`, whose hash is `slot_hash`, opened."""
+        writer = signer[:16]
         if (writer, session) in self.sessions:
             return  # a second slot of the same session adds nothing
         entries = self.sessions[writer, session] = []
-        k, previous = 0, slot.hash
-        while True:
-            name = f"s/{writer.hex()}/{session.hex()}/{k:08d}"
+        self.places[writer, session] = place
+        k, previous = 0, slot_hash
+        end, end_hash = self._stated_end(writer, session)
+        while end is None or k <= end:
+            name = entry_name(writer, session, k)
             data = self.store.get(name)
             if data is None:
-                return
+                behind = self.store.get(entry_name(writer, session, k + 1))
+                if k != end and (behind is None or not self._is_readable_entry(behind, signer, session, place,
+                                                                               slot_hash, k + 1)):
+                    return  # what was known to exist, the heads and ends tell
+                if k != end:
+                    self.report(Damaged(f"{name} is missing, and another stands behind it"))
+                    self.spoiled_entries.add((writer, session, k))
+                k, previous = k + 1, None
+                continue
             entry_hash = self.entry_hashes[writer, session, k] = sha256(data)
+            spoiled = False
             try:
-                entry = self._read_entry(name, data, slot, k, previous)
+                entry = self._read_entry(name, data, signer, session, place, slot_hash, k, previous)
+                if k == end and entry_hash != end_hash:
+                    return  # not the entry that its writer stated: the ends tell
                 entries.append(entry)
                 if entry.kind in ENDS:
                     return
+            except NotFollowing as refusal:
+                self.report(refusal)
             except Refusal as refusal:
                 self.report(refusal)
-            k, previous = k + 1, entry_hash
+                self.spoiled_entries.add((writer, session, k))
+                spoiled = True
+            k, previous = k + 1, None if spoiled else entry_hash
 
-    def _read_entry(self, name, data, slot, k, previous):
+    def _stated_end(self, writer, session):
+        """(number, hash) of the last entry, when the writer stated it; else (None, None)."""
+        ends = [(k, entry_hash) for slot in self.slots if slot.signer[:16] == writer
+                for ended, k, entry_hash in slot.body.tuples("ended", "inh", optional=True) if ended == session]
+        return ends[-1] if ends else (None, None)
+
+    def _is_readable_entry(self, data, signer, session, place, slot_hash, k):
+        try:
+            self._signed_entry(entry_name(signer[:16], session, k), data, signer, session, place, slot_hash, k)
+            return True
+        except Refusal:
+            return False
+
+    def _signed_entry(self, name, data, opener, session, place, slot_hash, k):
+        """An entry that an allowed key has signed for its place: (object, signer). Everything else is spoiled."""
         small = parse_small_object(data, name, SESSION_ENTRY, self.repository)
-        body, writer = small.body, slot.signer[:16]
-        session, kind = slot.body.octets("session", 16), body.text("type")
+        body, writer = small.body, opener[:16]
+        kind = body.text("type")
         said = (body.octets("writer", 16), body.octets("session", 16), body.number("k"))
         require(said == (writer, session, k), f"{name} is misplaced")
         if kind not in OUTCOMES + ENDS:
             raise Unsupported(f"{name}: entries of type {kind!r} are not known")
         signer = self.chain.check(small, CLOSING_ROLES if kind == "fenced" else SIGNING_ROLES)
         if kind != "fenced":
-            if small.header.signer != slot.signer:
+            if small.header.signer != opener:
                 raise Void(f"{name} is void: somebody else signed it")
+            self.chain.accept_slot(signer, name, place, slot_hash)
             self.chain.accept_entry(signer, name, session, k, small.hash)
         elif signer.revoked and signer.last_slot is None:
             raise Void(f"{name} is void: its signer was revoked")
-        require(body.tuple("slot", "nnn") == slot.place, f"{name} names another slot than its session's")
-        if body.octets("previous", 32) != previous:
-            self.report(Damaged(f"{name} does not follow the entry before it, which was changed or put later"))
+        for record, sealed in _sealed_records(small):
+            require(sha256(sealed) == record.octets("body", 32), f"{name}: a sealed body was changed")
+        body.octets("previous", 32)
+        body.tuple("slot", "nnn")
+        return small, signer
+
+    def _read_entry(self, name, data, opener, session, place, slot_hash, k, previous):
+        """`previous`: the hash that it must name, None behind a spoiled entry."""
+        small, signer = self._signed_entry(name, data, opener, session, place, slot_hash, k)
+        body = small.body
+        if body.tuple("slot", "nnn") != place:
+            raise NotFollowing(f"{name} names another slot than its session's")
+        if previous is not None and body.octets("previous", 32) != previous:
+            raise NotFollowing(f"{name} does not follow the entry before it, which was changed or put later")
         self._note_heads(name, body)
-        return Entry(name, writer, session, k, small.hash, kind, signer, body, _sealed_records(small))
+        return Entry(name, opener[:16], session, k, small.hash, body.text("type"), signer, body,
+                     _sealed_records(small))
+
+    # Sessions whose slot is spoiled
+
+    def _find_sessions(self):
+        """Finds again what spoiled slots opened: named by others, or shown by a listing, and proven by entry 0."""
+        if not self.spoiled_slots:
+            return
+        tried = set(self.sessions)
+        named = {(slot.signer[:16], session) for slot in self.slots
+                 for session, *_ in slot.body.tuples("ended", "inh", optional=True)}
+        while True:
+            named |= {head[:2] for _, heads in self.heads for head in heads.tuples("sessions", "iinh", optional=True)}
+            candidates = sorted(named - tried)
+            if not candidates:
+                break
+            tried.update(candidates)
+            for writer, session in candidates:
+                self._try_session(writer, session, is_named=True)
+        for writer, session in sorted(self.store.session_names() if self.lost_slots else ()):
+            if (writer, session) not in tried:
+                self._try_session(writer, session, is_named=False)
+
+    def _try_session(self, writer, session, is_named):
+        openers = [key for key in self.chain.signers if key[:16] == writer]
+        name = entry_name(writer, session, 0)
+        data = self.store.get(name)
+        if data is None or not openers:
+            return
+        try:
+            body = parse_small_object(data, name, SESSION_ENTRY, self.repository).body
+            place, slot_hash = body.tuple("slot", "nnn"), body.octets("previous", 32)
+            small, signer = self._signed_entry(name, data, openers[0], session, place, slot_hash, 0)
+        except Refusal:
+            return
+        if small.header.signer != openers[0] or place not in self.spoiled_slots or signer.revoked and not is_named:
+            return
+        if self._stated_hash(place) in (None, slot_hash):
+            self._read_session(openers[0], session, place, slot_hash)
+
+    def _stated_hash(self, place):
+        """The hash that signed slots say a spoiled slot had."""
+        incarnation, epoch, n = place
+        for slot in self.slots:
+            if slot.place == (incarnation, epoch, n + 1) and slot.body.octets("previous", 32) != \
+                    self.spoiled_slots[place]:
+                return slot.body.octets("previous", 32)
+        for slot in self.slots:
+            own = slot.body.tuple("writer_previous", "nnh", optional=True)
+            if own is not None and (slot.place[0],) + own[:2] == place:
+                return own[2]
+        return None
 
     # Ledger
 
@@ -222,9 +371,9 @@ class History:
     def outcomes(self):
         """The outcomes that count, in the order of their slots."""
         named = {(writer, session, k) for _, writer, session, k in self.points_of_ledger}
-        for place, entries in self.sessions.items():
+        for name, entries in sorted(self.sessions.items(), key=lambda item: self.places[item[0]]):
             for entry in entries:
-                if entry.kind in OUTCOMES and (place not in self.horizon or place + (entry.k,) in named):
+                if entry.kind in OUTCOMES and (name not in self.horizon or name + (entry.k,) in named):
                     yield entry
 
     def point_is_live(self, entry, point):
@@ -285,7 +434,7 @@ class History:
             owner, log = heads.tuple("owner", "nh", optional=True), heads.tuple("log", "nnnh", optional=True)
             if owner and (owner[0] >= len(self.chain.hashes) or self.chain.hashes[owner[0]] != owner[1]):
                 self._missing(name, f"owner/{owner[0]:08d}")
-            if log and self.slot_hashes.get(log[:3]) != log[3]:
+            if log and log[:3] not in self.spoiled_slots and self.slot_hashes.get(log[:3]) != log[3]:
                 self._missing(name, "log/" + "/".join(f"{number:08d}" for number in log[:3]))
             for writer, session, k, entry_hash in heads.tuples("sessions", "iinh", optional=True):
                 self._compare_session(name, writer, session, k, entry_hash)
@@ -295,11 +444,22 @@ class History:
                 self._compare_session(name, slot.signer[:16], session, k, entry_hash)
 
     def _compare_session(self, name, writer, session, k, entry_hash):
-        if (writer, session) not in self.horizon and self.entry_hashes.get((writer, session, k)) != entry_hash:
+        if (writer, session) not in self.horizon and (writer, session, k) not in self.spoiled_entries \
+                and self.entry_hashes.get((writer, session, k)) != entry_hash:
             self._missing(name, f"s/{writer.hex()}/{session.hex()}/{k:08d}")
 
     def _missing(self, name, missing):
         self.report(Damaged(f"known to exist, not shown: {missing}, which {name} has seen"))
+
+
+def slot_name(incarnation, epoch, n):
+    """Name of a slot of the control log."""
+    return f"log/{incarnation:08d}/{epoch:08d}/{n:08d}"
+
+
+def entry_name(writer, session, k):
+    """Name of a session entry."""
+    return f"s/{writer.hex()}/{session.hex()}/{k:08d}"
 
 
 def _sealed_records(small):

@@ -20,7 +20,7 @@ PUBLIC, STRUCTURE, CONTENT = range(3)
 
 
 class Store:
-    """Reads objects by name from a directory. Only the key slots are ever listed."""
+    """Reads objects by name from a directory. Listed are the key slots, and only behind damage sessions and packs."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -45,6 +45,30 @@ class Store:
         except OSError as error:
             raise Refusal(f"{self.directory} is not a repository: {error.strerror}: keys") from None
         return [f"keys/{name}" for name in found if len(name) == 32 and not set(name) - set("0123456789abcdef")]
+
+    def session_names(self):
+        """(writer, session) of what lies under `s/`: says where to look, and nothing more."""
+        names = set()
+        for writer in self._names("s", 32):
+            names.update((bytes.fromhex(writer), bytes.fromhex(name)) for name in self._names(f"s/{writer}", 32))
+        return names
+
+    def pack_keys(self):
+        """(hash, generation) of what lies under `packs/`: says where to look, and nothing more."""
+        keys = set()
+        for folder in self._names("packs", 2):
+            for name in os.listdir(os.path.join(self.directory, "packs", folder)):
+                digits, _, generation = name.partition(".")
+                if len(digits) == 64 and not set(digits) - set("0123456789abcdef") and generation.isdecimal():
+                    keys.add((bytes.fromhex(digits), int(generation)))
+        return keys
+
+    def _names(self, folder, digits):
+        try:
+            found = sorted(os.listdir(os.path.join(self.directory, *folder.split("/"))))
+        except OSError:
+            return []
+        return [name for name in found if len(name) == digits and not set(name) - set("0123456789abcdef")]
 
 
 @dataclass

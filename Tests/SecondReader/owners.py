@@ -123,7 +123,9 @@ class OwnerChain:
         """The enrolled signer with this fingerprint. Raises `Void` when there is none, or of another role."""
         signer = self.signers.get(fingerprint)
         if signer is None:
-            raise Void(f"{name} is void: its signer {fingerprint.hex()[:16]} is not enrolled")
+            stranger = Void(f"{name} is void: its signer {fingerprint.hex()[:16]} is not enrolled")
+            stranger.is_stranger = True
+            raise stranger
         if signer.role not in roles:
             raise Void(f"{name} is void: a {signer.role} may not sign it")
         return signer

@@ -19,6 +19,7 @@ class Damaged(Refusal):
 class Void(Refusal):
     """Sound, but by somebody who may not say it: skipped and reported, never waited for."""
     status = 6
+    is_stranger = False  # whether nobody knows the key: then it may as well be damage
 
 
 class Unsupported(Refusal):

@@ -8,9 +8,11 @@ import shutil
 import tempfile
 import unittest
 
+import cbor
 import maps
-from make_example import PASSPHRASE, Example, fingerprint, make_example
-from objects import Store
+from crypto import sha256
+from make_example import PASSPHRASE, Example, fingerprint, make_example, sign
+from objects import LEDGER, Store
 from packs import BlobReader, pack_name
 from refusals import Damaged, Unsupported
 from restore import Repository, main
@@ -175,9 +177,14 @@ class RepositoryTests(unittest.TestCase):
                         file.seek(place)
                         file.write(bytes([old ^ 1 << dice.randrange(8)]))
                     status, data = self.restored(copy, "main")
-                    self.assertTrue(name.startswith("runs/") if status == 0 else status in (1, 5, 6, 7), status)
                     if status == 0:
+                        # What a run or a slot says, other objects say again.
+                        self.assertTrue(name.startswith(("runs/", "log/")), status)
                         self.assertEqual(data, self.images["main"])
+                        arguments = ["--point", self.point.hex(), "--disk", "main", "--to", os.path.join(copy, "again")]
+                        self.assertIn(name, self.run_program(copy, *arguments)[2])
+                    else:
+                        self.assertIn(status, (1, 5, 6, 7))
 
     def test_no_truncation_is_accepted(self):
         dice = random.Random(SEED)
@@ -187,7 +194,7 @@ class RepositoryTests(unittest.TestCase):
                 with self.subTest(name, length=length, seed=SEED), self.changed_copy() as copy:
                     os.truncate(os.path.join(copy, name), length)
                     status, _ = self.restored(copy, "one")
-                    self.assertTrue(status != 0 or name.startswith("runs/"), status)
+                    self.assertTrue(status != 0 or name.startswith(("runs/", "log/")), status)
 
     def test_another_copy_of_a_damaged_pack_is_used(self):
         with self.changed_copy() as copy:
@@ -284,6 +291,110 @@ class HistoryTests(unittest.TestCase):
         self.example.log_slot(self.example.writer, 0, 1, "open", session=bytes(16), bases=[])
         self.history()
         self.assertIn("used twice", self.reports[0])
+
+    def spoil(self, name, place=200):
+        path = os.path.join(self.example.directory, name)
+        with open(path, "r+b") as file:
+            file.seek(place)
+            old = file.read(1)[0]
+            file.seek(place)
+            file.write(bytes([old ^ 1]))
+
+    def entry_path(self, session, k):
+        return f"s/{fingerprint(self.example.writer)[:16].hex()}/{session.hex()}/{k:08d}"
+
+    def second_session(self, after):
+        session = self.example.random.octets(16)
+        slot = self.example.log_slot(self.example.writer, 0, 1, "open", session=session, bases=[],
+                                     writer_previous=[0, 0, after])
+        self.example.session_entry(session, 0, slot, [0, 0, 1], "commit")
+
+    def test_behind_a_spoiled_entry_the_next_counts(self):
+        session, *_ = self.two_entries()
+        self.spoil(self.entry_path(session, 0))
+        self.assertEqual(self.counting(), [1])
+        self.assertEqual(len(self.reports), 1)
+        self.assertIn(self.entry_path(session, 0), self.reports[0])
+
+    def test_behind_a_missing_entry_the_next_counts(self):
+        session, *_ = self.two_entries()
+        os.unlink(os.path.join(self.example.directory, self.entry_path(session, 0)))
+        self.assertEqual(self.counting(), [1])
+        self.assertIn("is missing", self.reports[0])
+
+    def test_an_entry_that_does_not_follow_a_sound_one_is_void(self):
+        session, *_ = self.two_entries()
+        self.example.session_entry(session, 2, bytes(32), [0, 0, 0], "commit")
+        self.assertEqual(self.counting(), [0, 1])
+
+    def test_garbage_at_the_end_of_a_session_takes_nothing(self):
+        session, *_ = self.two_entries()
+        self.example.put(self.entry_path(session, 2), b"garbage")
+        self.assertEqual(self.counting(), [0, 1])
+
+    def test_a_spoiled_slot_voids_neither_its_session_nor_the_next_slot(self):
+        _, slot, _ = self.two_entries()
+        self.second_session(slot)
+        for place in (200, 97, 50, 20):
+            self.spoil("log/00000000/00000000/00000000", place)
+            self.reports.clear()
+            self.assertEqual(self.counting(), [0, 1, 0])
+            self.assertEqual([report for report in self.reports if "log/00000000/00000000/00000000" not in report], [])
+            self.assertTrue(self.reports)
+            self.spoil("log/00000000/00000000/00000000", place)
+
+    def test_a_missing_slot_voids_neither_its_session_nor_the_next_slot(self):
+        _, slot, _ = self.two_entries()
+        self.second_session(slot)
+        os.unlink(os.path.join(self.example.directory, "log/00000000/00000000/00000000"))
+        self.assertEqual(self.counting(), [0, 1, 0])
+
+    def test_a_session_whose_slot_was_another_by_the_next_slot_s_word_does_not_count(self):
+        _, slot, _ = self.two_entries()
+        self.second_session(slot)
+        self.spoil("log/00000000/00000000/00000000")
+        session = self.example.random.octets(16)
+        self.example.session_entry(session, 0, bytes(32), [0, 0, 0], "commit")
+        self.assertEqual(self.counting(), [0, 1, 0])
+
+    def test_a_revoked_writer_s_session_under_a_spoiled_slot_must_be_named(self):
+        session, slot, _ = self.two_entries()
+        self.revoke(slot=[0, 0, 0, slot], sessions=[])
+        self.spoil("log/00000000/00000000/00000000")
+        self.assertEqual(self.counting(), [])
+
+    def test_a_stranger_s_session_under_a_spoiled_slot_does_not_count(self):
+        self.example.log_slot(self.example.random.octets(32), 0, 0, "open", session=bytes(16), bases=[])
+        true_writer, self.example.writer = self.example.writer, self.example.random.octets(32)
+        self.example.session_entry(bytes(16), 0, self.example.last_slot, [0, 0, 0], "commit")
+        self.example.writer = true_writer
+        self.assertEqual(self.counting(), [])
+
+    def test_a_lost_close_is_refused_and_never_an_old_state(self):
+        session, slot, entries = self.two_entries()
+        plain = cbor.encode({"points": [], "horizon": [], "generation": [], "condemned_fresh": [],
+                             "condemned_carried": []})
+        data = self.example.header(LEDGER, self.example.maintainer, len(plain)) + plain
+        data += sign(self.example.maintainer, b"dozo/1 object\0", data)
+        self.example.put(f"ledger/{sha256(data).hex()}", data)
+        self.example.log_slot(self.example.maintainer, 0, 1, "close", ledger=sha256(data))
+        self.example.put("log/00000000/00000001/00000000", b"garbage of somebody without a key")
+        self.example.log_slot(self.example.writer, 1, 1, "open", session=bytes(16), bases=[],
+                              writer_previous=[0, 0, slot])
+        self.assertEqual(self.counting(), [0, 1])
+        self.spoil("log/00000000/00000000/00000001")
+        with self.assertRaises(Damaged) as caught:
+            self.history()
+        self.assertIn("log/00000000/00000000/00000001", str(caught.exception))
+        os.unlink(os.path.join(self.example.directory, "log/00000000/00000000/00000001"))
+        with self.assertRaises(Damaged):
+            self.history()
+
+    def test_garbage_in_the_next_epoch_is_no_lost_close(self):
+        self.two_entries()
+        self.example.put("log/00000000/00000001/00000000", b"garbage of somebody without a key")
+        self.assertEqual(self.counting(), [0, 1])
+        self.assertEqual(self.reports, [])
 
     def test_a_writer_may_not_close(self):
         self.two_entries()

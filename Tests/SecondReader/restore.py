@@ -58,6 +58,10 @@ class Repository:
         for run in sound_runs:
             for pack_hash, generation in run.packs:
                 reader.name_pack(pack_hash, generation)
+        if self.history.spoiled_slots or self.history.spoiled_entries:
+            # What is spoiled may have named more: chunks are compared with their ids wherever they are found.
+            for pack_hash, generation in sorted(self.store.pack_keys()):
+                reader.name_pack(pack_hash, generation)
         reader.load()
         for pack, name in named:
             self._attempt(reader.check_inventory, *pack, name)

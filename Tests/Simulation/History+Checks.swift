@@ -2,8 +2,8 @@ import BackupModel
 import ChunkEncryption
 import Effects
 import ObjectStorage
-import Repository
-import RepositoryFormat
+package import Repository
+package import RepositoryFormat
 import TestKit
 
 extension History {
@@ -89,8 +89,11 @@ private struct SealUse: Hashable {
 }
 
 /// Restores into memory, through map and blobs as `restore` does.
-enum RestoredImage {
-    static func bytes(of image: RestorePointRecord.Image, reader: RepositoryReader) async throws -> [UInt8] {
+package enum RestoredImage {
+    /// The bytes of one image of a restore point.
+    ///
+    /// - Throws: ``RepositoryError``, `damaged`, before a wrong byte is given.
+    package static func bytes(of image: RestorePointRecord.Image, reader: RepositoryReader) async throws -> [UInt8] {
         let blobs = reader.blobs()
         let walker = MapWalker(blobs)
         let root = try await walker.root(of: image)

@@ -52,7 +52,13 @@ package final class SeededExecutor: TaskExecutor {
         }
         // The first job comes from outside, on a thread that has nothing else to do until the run is over; every
         // later one comes from inside of this loop.
-        if begins { runAll() }
+        guard begins else { return }
+        // Whoever waits for the run may drop this executor on another thread once the last job is done, and that is
+        // before the loop has looked for one more.
+        // Safety: released once, below.
+        let held = unsafe Unmanaged.passRetained(self)
+        runAll()
+        unsafe held.release()
     }
 
     private func runAll() {

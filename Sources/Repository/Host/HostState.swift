@@ -253,7 +253,11 @@ extension HostState {
         }
         // What was seen of an earlier incarnation may be gone; that is what a new one states.
         guard identity.incarnation == memory.incarnation else { return }
-        if let log = memory.log, !view.log.slots.contains(where: { $0.slot == log.slot && $0.hash == log.hash }) {
+        if let log = memory.log, !view.log.holds(log, sessions: view.sessions) {
+            if let spoiled = view.log.slots.first(where: { $0.slot == log.slot && $0.isLost }), spoiled.hash != nil {
+                throw RepositoryError(
+                    .damaged, "\(spoiled.complaint ?? ""), and this host has seen another there; \(advice)", .repair)
+            }
             throw RepositoryError(
                 .refused,
                 "the store does not show \(log.slot) of the control log, which this host has seen: it went back to "
@@ -264,6 +268,13 @@ extension HostState {
             let session = view.sessions.first { $0.session == head.session && $0.writer == head.writer }
             let entry = session?.entries.first { $0.number == head.number }
             guard entry?.hash == head.hash else {
+                let name = ObjectPaths.sessionEntry(writer: head.writer, session: head.session, number: head.number)
+                if let finding = session?.findings.first(where: { $0.object == name }),
+                    session?.hidden.contains(name) == false
+                {
+                    throw RepositoryError(
+                        .damaged, "\(finding.sentence), and this host has written another there; \(advice)", .repair)
+                }
                 throw RepositoryError(
                     .refused,
                     "the store does not show entry \(head.number) of session \(head.session), which this host has "

@@ -31,7 +31,7 @@ package final class BlobReader {
         var reasons: [String] = []
         for place in try await index.places(of: identifier) {
             do { return try await read(place, identifier: identifier, kind: kind) } catch let error as RepositoryError
-                where error.code == .damaged
+                where error.isAboutBytes
             {
                 reasons.append(error.sentence)
             }

@@ -32,21 +32,39 @@ package final class ChunkIndex: Sendable {
     private let livePacks: Set<ObjectKey>
     private let cache = Mutex(Cache())
     private let extra = Mutex<[Hash256: [BlobPlace]]>([:])
-    /// What could not be read, one sentence each: the index still works, from the packs' own directories.
-    package let notes: [String]
+    private let shelf: PackShelf
+    private let trouble: Mutex<Trouble>
+
+    private struct Trouble {
+        var findings: [RepositoryFinding]
+        /// Runs with a damaged block: their packs' own directories are listed instead.
+        var replacedRuns = Set<Int>()
+    }
+
+    /// What could not be read: the index still works, from the packs' own directories.
+    package var findings: [RepositoryFinding] { trouble.withLock { $0.findings } }
+    /// The sentences of ``findings``.
+    package var notes: [String] { findings.map(\.sentence) }
 
     /// Opens the runs of a view, and lists packs that no readable run covers from their own directories.
     ///
-    /// - Parameter shelf: reads directories.
-    /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a note, since packs say it all
+    /// - Parameters:
+    ///   - shelf: reads directories.
+    ///   - salvaged: packs besides those that count.
+    /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a finding, since packs say it all
     ///   again.
-    package init(_ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf) async throws {
+    package init(
+        _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf,
+        salvaged: [Inventory.Pack] = []
+    ) async throws {
         self.access = access
+        self.shelf = shelf
+        let packs = view.packs + salvaged
         let indexKey = try keys.indexKey()
-        var live = Set(view.packs.map(\.key))
+        var live = Set(packs.map(\.key))
         var covered = Set<ObjectKey>()
         var runs: [Run] = []
-        var notes: [String] = []
+        var findings: [RepositoryFinding] = []
         var seen = Set<ObjectKey>()
         for key in view.runs.map(\.key) + view.generation where seen.insert(key).inserted {
             guard !view.condemned.contains(Ledger.Condemned(kind: .indexRun, key: key)) else { continue }
@@ -54,7 +72,9 @@ package final class ChunkIndex: Sendable {
                 let fence = try await ChunkIndex.fence(key, access, repository: keys.repository, indexKey: indexKey)
                 runs.append(Run(name: key.runName, fence: fence))
                 covered.formUnion(fence.packs)
-            } catch let error as RepositoryError where error.code == .damaged { notes.append(error.sentence) }
+            } catch let error as RepositoryError where error.isAboutBytes {
+                findings.append(RepositoryFinding(object: key.runName, sentence: error.sentence))
+            }
         }
         let generation = Set(view.generation)
         for run in runs where generation.contains(where: { $0.runName == run.name }) {
@@ -64,14 +84,14 @@ package final class ChunkIndex: Sendable {
         self.runs = runs
         livePacks = live
         var uncovered: [(ObjectKey, [PackEntry])] = []
-        for pack in view.packs where !covered.contains(pack.key) {
+        for pack in packs where !covered.contains(pack.key) {
             do { uncovered.append((pack.key, try await shelf.contents(of: pack.key).entries)) } catch let error
-                as RepositoryError where error.code == .damaged
+                as RepositoryError where error.isAboutBytes
             {
-                notes.append(error.sentence)
+                findings.append(RepositoryFinding(object: pack.key.packName, sentence: error.sentence))
             }
         }
-        self.notes = notes
+        trouble = Mutex(Trouble(findings: findings))
         for (key, entries) in uncovered { add(key, entries: entries) }
     }
 
@@ -111,15 +131,63 @@ package final class ChunkIndex: Sendable {
     package func contains(_ identifier: Hash256) async throws -> Bool {
         if extra.withLock({ $0[identifier] != nil }) { return true }
         for index in runs.indices where try await !places(identifier, run: index).isEmpty { return true }
-        return false
+        return extra.withLock { $0[identifier] != nil }
     }
 
     /// Every place where a blob stands, in ascending generation; empty when it stands nowhere.
     package func places(of identifier: Hash256) async throws -> [BlobPlace] {
-        var places = extra.withLock { $0[identifier] ?? [] }
+        var places: [BlobPlace] = []
         for index in runs.indices { places += try await self.places(identifier, run: index) }
+        places += extra.withLock { $0[identifier] ?? [] }
         var seen = Set<BlobPlace>()
         return places.filter { seen.insert($0).inserted }.sorted { $0.pack.generation < $1.pack.generation }
+    }
+
+    /// The ids of all blobs that stand in some packs, by pack. Reads every block of the runs that name them.
+    package func identifiers(in packs: Set<ObjectKey>) async throws -> [ObjectKey: [Hash256]] {
+        var found: [ObjectKey: Set<Hash256>] = [:]
+        for index in runs.indices where !runs[index].fence.packs.allSatisfy({ !packs.contains($0) }) {
+            for block in runs[index].fence.firstIdentifiers.indices {
+                for entry in try await entries(BlockName(run: index, block: block)) {
+                    let pack = runs[index].fence.packs[Int(entry.pack)]
+                    if packs.contains(pack) { found[pack, default: []].insert(entry.identifier) }
+                }
+            }
+        }
+        extra.withLock { extra in
+            for (identifier, places) in extra {
+                for place in places where packs.contains(place.pack) {
+                    found[place.pack, default: []].insert(identifier)
+                }
+            }
+        }
+        return found.mapValues { $0.sorted() }
+    }
+
+    /// The entries of a block; none of a run that is damaged, once its packs have been listed by themselves.
+    private func entries(_ name: BlockName) async throws -> [IndexEntry] {
+        if trouble.withLock({ $0.replacedRuns.contains(name.run) }) { return [] }
+        do { return try await block(name) } catch let error as RepositoryError where error.isAboutBytes {
+            try await replace(name.run, because: error)
+            return []
+        }
+    }
+
+    /// Lists the packs of a damaged run from their own directories, for the rest of this index's life.
+    private func replace(_ run: Int, because error: RepositoryError) async throws {
+        var findings = [RepositoryFinding(object: runs[run].name, sentence: error.sentence)]
+        for pack in runs[run].fence.packs where livePacks.contains(pack) {
+            do { add(pack, entries: try await shelf.contents(of: pack).entries) } catch let error as RepositoryError
+                where error.isAboutBytes
+            {
+                findings.append(RepositoryFinding(object: pack.packName, sentence: error.sentence))
+            }
+        }
+        trouble.withLock { trouble in
+            // Two that met the damage at once both list the packs; a place counts once however often it is listed.
+            guard trouble.replacedRuns.insert(run).inserted else { return }
+            trouble.findings += findings
+        }
     }
 
     private func places(_ identifier: Hash256, run index: Int) async throws -> [BlobPlace] {
@@ -136,7 +204,7 @@ package final class ChunkIndex: Sendable {
         var places: [BlobPlace] = []
         var block = low - 1
         while block >= 0 {
-            let entries = try await self.block(BlockName(run: index, block: block))
+            let entries = try await entries(BlockName(run: index, block: block))
             for entry in entries where entry.identifier == identifier {
                 let pack = fence.packs[Int(entry.pack)]
                 if livePacks.contains(pack) { places.append(BlobPlace(pack: pack, ordinal: Int(entry.ordinal))) }

@@ -72,6 +72,12 @@ package final class PackShelf: Sendable {
         let recipient = try keys.recipient(objectClass)
         var opened: [SecretBytes] = []
         for sealed in contents.keys {
+            guard sealed.keyEpoch <= recipient.keyEpoch else {
+                throw RepositoryError(
+                    .damaged,
+                    "a key of the pack \(key.packName) names key epoch \(sealed.keyEpoch), which the owner never "
+                        + "began: the pack was damaged or exchanged", .repair)
+            }
             guard sealed.keyEpoch == recipient.keyEpoch, contents.header.domain == recipient.domain else {
                 throw RepositoryError(
                     .wrongKey,

@@ -4,22 +4,67 @@ package import RepositoryFormat
 
 /// A slot of the control log as it was read.
 package struct ReadSlot: Sendable {
+    /// What its place turned out to hold.
+    package enum State: Sendable {
+        /// A slot that counts, and the fingerprint of its signer.
+        case counts(LogSlot, signer: Hash256)
+        /// A slot that an allowed key signed and that names another slot before it than the one there.
+        case void(String)
+        /// A slot that a key signed which may not say this: role or revocation.
+        case forbidden(String)
+        /// Bytes that no enrolled key signed for this place.
+        case damaged(String)
+        /// Nothing, although a slot behind it counts.
+        case missing(String)
+    }
+
     /// Where it stands.
     package let slot: SlotNumber
-    /// Hash of its object.
-    package let hash: Hash256
-    /// What it says; `nil` when it is void: nobody enrolled signed it, or it does not fit the log.
-    package let content: LogSlot?
-    /// Fingerprint of its signer.
-    package let signer: Hash256?
-    /// Why it is void, for people.
-    package let voidReason: String?
+    /// Hash of the bytes at its place; `nil` when it is missing.
+    package let hash: Hash256?
+    /// What its place turned out to hold.
+    package let state: State
+
+    /// What it says; `nil` unless it counts.
+    package var content: LogSlot? {
+        guard case .counts(let content, _) = state else { return nil }
+        return content
+    }
+    /// Fingerprint of its signer; `nil` unless it counts.
+    package var signer: Hash256? {
+        guard case .counts(_, let signer) = state else { return nil }
+        return signer
+    }
+    /// Why it does not count, for people; `nil` when it does.
+    package var complaint: String? {
+        switch state {
+        case .counts: nil
+        case .void(let why), .forbidden(let why), .damaged(let why), .missing(let why): why
+        }
+    }
+    /// Whether nothing signed by an allowed key stands here (format page §10): then nobody can say from this place what
+    /// stood there.
+    package var isSpoiled: Bool {
+        switch state {
+        case .counts, .void: false
+        case .forbidden, .damaged, .missing: true
+        }
+    }
+    /// Whether what stood here was lost.
+    package var isLost: Bool {
+        switch state {
+        case .counts, .void, .forbidden: false
+        case .damaged, .missing: true
+        }
+    }
 }
 
 /// The control log of a store, read from its first slot to the first that is not there (format page §10).
 package struct ControlLog: Sendable {
     /// Slots that one epoch may have before reading is refused.
     static let slotLimit: UInt32 = 10_000_000
+    /// Spoiled slots passed over at the beginning of an epoch when looking whether a close was lost.
+    static let probeLimit: UInt32 = 16
 
     /// Which store, and its incarnation.
     package let identity: StoreIdentity
@@ -29,11 +74,16 @@ package struct ControlLog: Sendable {
     package private(set) var ledger: Ledger?
     /// Where the next claim is tried.
     package private(set) var next: SlotNumber
-    /// What the next slot names as the one before it.
+    /// Hash of the bytes at the last place, or of the store's identity.
     package private(set) var previous: Hash256
 
-    /// The newest slot, or `nil` when there is none.
-    package var head: LogHead? { slots.last.map { LogHead(slot: $0.slot, hash: $0.hash) } }
+    /// The newest slot that is not spoiled, or `nil` when there is none.
+    package var head: LogHead? {
+        for slot in slots.reversed() where !slot.isSpoiled {
+            if let hash = slot.hash { return LogHead(slot: slot.slot, hash: hash) }
+        }
+        return nil
+    }
 
     /// A log without slots.
     package init(identity: StoreIdentity, identityHash: Hash256) {
@@ -43,53 +93,124 @@ package struct ControlLog: Sendable {
     }
 
     /// Reads on from where the log ends here, until the store shows no more.
+    ///
+    /// - Throws: ``RepositoryError``: `storage`; `damaged` when a close was lost, or the ledger of one.
     package mutating func readOn(_ access: ObjectAccess, chain: OwnerChain) async throws {
-        while let bytes = try await access.bytes(ObjectPaths.slot(next)) {
-            try await take(bytes, access, chain: chain)
+        while true {
+            if let bytes = try await access.bytes(ObjectPaths.slot(next)) {
+                try await take(bytes, access, chain: chain)
+                continue
+            }
+            let isFollowed = try await isReadable(next.next, access, chain: chain)
+            let later = isFollowed ? nil : try await laterEpoch(access, chain: chain)
+            guard isFollowed || later != nil else { return }
+            // What is behind was claimed by somebody who had read this place; it may have come between the two looks.
+            if let bytes = try await access.bytes(ObjectPaths.slot(next)) {
+                try await take(bytes, access, chain: chain)
+            } else if let later {
+                throw lostClose(before: later)
+            } else {
+                skip()
+            }
         }
     }
 
     /// Takes the bytes that stand at ``next``.
     package mutating func take(_ bytes: [UInt8], _ access: ObjectAccess, chain: OwnerChain) async throws {
         let slot = next
-        guard slot.number < ControlLog.slotLimit else {
-            throw RepositoryError(.damaged, "epoch \(slot.epoch) of the control log has too many slots", .askOperator)
-        }
-        let read = ControlLog.read(bytes, at: slot, previous: previous, chain: chain)
+        try checkLimit()
+        let read = ControlLog.read(
+            bytes, at: slot, previous: slots.last?.isSpoiled == true ? nil : previous, chain: chain)
         slots.append(read)
-        previous = read.hash
+        previous = read.hash ?? previous
         next = slot.next
-        guard case .close(let ledgerHash)? = read.content?.claim, let signer = read.signer,
-            chain.signer(signer)?.role.closesEpochs == true
-        else { return }
+        guard case .close(let ledgerHash)? = read.content?.claim else { return }
         ledger = try await ControlLog.ledger(ledgerHash, access, chain: chain)
         next = slot.nextEpoch
     }
 
+    private func checkLimit() throws {
+        guard next.number < ControlLog.slotLimit else {
+            throw RepositoryError(
+                .damaged, "epoch \(next.epoch) of the control log has too many slots", .askOperator)
+        }
+    }
+
+    /// Passes over a slot that is missing.
+    private mutating func skip() {
+        slots.append(
+            ReadSlot(
+                slot: next, hash: nil,
+                state: .missing("\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it")))
+        next = next.next
+    }
+
+    /// Whether an allowed key has signed what stands at a place, whether or not reading came there.
+    func isReadable(_ slot: SlotNumber, _ access: ObjectAccess, chain: OwnerChain) async throws -> Bool {
+        guard let bytes = try await access.bytes(ObjectPaths.slot(slot)) else { return false }
+        return !ControlLog.read(bytes, at: slot, previous: nil, chain: chain).isSpoiled
+    }
+
+    /// A slot of the next epoch that only a close could have made possible. Garbage there proves nothing: anybody who
+    /// may write into the store can put it.
+    private func laterEpoch(_ access: ObjectAccess, chain: OwnerChain) async throws -> SlotNumber? {
+        var slot = next.nextEpoch
+        for _ in 0..<ControlLog.probeLimit {
+            guard let bytes = try await access.bytes(ObjectPaths.slot(slot)) else { return nil }
+            if !ControlLog.read(bytes, at: slot, previous: nil, chain: chain).isSpoiled { return slot }
+            slot = slot.next
+        }
+        return nil
+    }
+
+    private func lostClose(before later: SlotNumber) -> RepositoryError {
+        let spoiled = slots.last { $0.slot.epoch == next.epoch && $0.isSpoiled }
+        let what =
+            spoiled?.complaint.map { "\($0); it" } ?? "\(ObjectPaths.slot(next)) is missing; it"
+        return RepositoryError(
+            .damaged,
+            "\(what) must have closed epoch \(next.epoch), because \(later) stands behind it: restore that object, an "
+                + "older state is not shown for the whole", .repair)
+    }
+
+    /// - Parameter previous: what the slot must name as the one before it; `nil` behind a spoiled one, where it is the
+    ///   signed word about what stood there.
     private static func read(
-        _ bytes: [UInt8], at slot: SlotNumber, previous: Hash256, chain: OwnerChain
+        _ bytes: [UInt8], at slot: SlotNumber, previous: Hash256?, chain: OwnerChain
     ) -> ReadSlot {
         let name = ObjectPaths.slot(slot)
-        var hash = SecureHash.sha256(bytes)
-        func void(_ reason: String) -> ReadSlot {
-            ReadSlot(slot: slot, hash: hash, content: nil, signer: nil, voidReason: "\(name): \(reason)")
+        var hash: Hash256?
+        var isSigned = false
+        func verdict(_ state: ReadSlot.State) -> ReadSlot {
+            ReadSlot(slot: slot, hash: hash ?? SecureHash.sha256(bytes), state: state)
         }
         do throws(FormatError) {
             let object = try SignedObject(parsing: bytes, name: name, kind: .logSlot, repository: chain.repository)
             hash = object.hash
-            guard let enrolment = chain.signer(object.header.signer), enrolment.role.signs else {
-                return void("signed by a key that the owner never enrolled")
+            let signer = object.header.signer
+            guard let enrolment = chain.signer(signer) else {
+                return verdict(.damaged("\(name) is signed by a key that the owner never enrolled"))
             }
-            guard object.isSigned(by: enrolment.key) else { return void("its signature is wrong") }
-            let reference = LogHead(slot: slot, hash: hash)
-            guard chain.accepts(reference, by: object.header.signer) else {
-                return void("signed by a key that the owner revoked before")
+            guard object.isSigned(by: enrolment.key) else {
+                return verdict(.damaged("\(name): the signature is wrong"))
             }
+            isSigned = true
             let content = try LogSlot(object, expected: slot)
-            guard content.previous == previous else { return void("claimed without having read the slot before it") }
-            return ReadSlot(
-                slot: slot, hash: hash, content: content, signer: object.header.signer, voidReason: nil)
-        } catch { return void(error.sentence) }
+            guard enrolment.role.signs, content.closesEpoch ? enrolment.role.closesEpochs : true else {
+                return verdict(.forbidden("\(name): a \(enrolment.role.rawValue) may not sign this"))
+            }
+            guard chain.accepts(LogHead(slot: slot, hash: object.hash), by: signer) else {
+                return verdict(.forbidden("\(name) is signed by a key that the owner revoked before"))
+            }
+            guard previous.map({ $0 == content.previous }) ?? true else {
+                return verdict(.void("\(name) was claimed without having read the slot before it"))
+            }
+            return verdict(.counts(content, signer: signer))
+        } catch {
+            // A type that a newer program knows is no damage.
+            let isNewer = isSigned && error.code == .unsupported
+            return verdict(isNewer ? .forbidden(error.sentence) : .damaged(error.sentence))
+        }
     }
 
     private static func ledger(_ hash: Hash256, _ access: ObjectAccess, chain: OwnerChain) async throws -> Ledger {
@@ -103,5 +224,44 @@ package struct ControlLog: Sendable {
             throw RepositoryError(.damaged, "\(name) is not the ledger that a maintainer signed", .repair)
         }
         return try await RepositoryError.translating { try Ledger(object, name: name) }
+    }
+}
+
+// MARK: - What stood at a spoiled place
+
+extension ControlLog {
+    /// The hash that signed slots say a spoiled slot had; `nil` when none says it.
+    ///
+    /// A slot behind it whose writer met the spoiled bytes already says nothing about what stood there before.
+    func statedHash(of spoiled: ReadSlot) -> Hash256? {
+        let successor = slots.first { $0.slot == spoiled.slot.next }?.content
+        if let stated = successor?.previous, stated != spoiled.hash { return stated }
+        for slot in slots {
+            if let own = slot.content?.writerPrevious, own.slot == spoiled.slot { return own.hash }
+        }
+        return nil
+    }
+
+    /// What the next slot names as the one before it: the hash of the bytes there or, when they are spoiled and it is
+    /// known, of what stood there, so that both count when the object comes back.
+    func previous(knowing sessions: [ReadSession]) -> Hash256 {
+        guard let last = slots.last, last.isSpoiled else { return previous }
+        return statedHash(of: last) ?? sessions.first { $0.slot.slot == last.slot }?.slot.hash ?? previous
+    }
+
+    /// Whether this log holds, or is known to have held, a slot that somebody remembers.
+    ///
+    /// - Parameter sessions: those read from it: the first entry of one also says what its slot was.
+    func holds(_ head: LogHead, sessions: [ReadSession]) -> Bool {
+        guard let slot = slots.first(where: { $0.slot == head.slot }) else { return false }
+        if slot.hash == head.hash { return true }
+        return slot.isSpoiled && (statedHash(of: slot) == head.hash || sessions.contains { $0.slot == head })
+    }
+}
+
+extension LogSlot {
+    fileprivate var closesEpoch: Bool {
+        if case .close = claim { return true }
+        return false
     }
 }

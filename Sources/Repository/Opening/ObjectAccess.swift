@@ -46,6 +46,11 @@ package struct ObjectAccess: Sendable {
         try await RepositoryError.translating { try await store.byteCount(of: ObjectAccess.name(name)) }
     }
 
+    /// Names that the store lists under a prefix, sorted: a hint, which may lack recent ones and show deleted ones.
+    package func names(under prefix: String) async throws -> [String] {
+        try await RepositoryError.translating { try await store.list(prefix: prefix) }.map(\.text)
+    }
+
     /// A small object, parsed, its signature not checked; `nil` when the store shows none.
     package func object(
         _ name: String, kind: ObjectKind, repository: RepositoryID?

@@ -57,15 +57,34 @@ package struct OpenRepository: Sendable {
             try OwnerChain(
                 genesis: genesis, expectedOwner: credential.owner, expectedRepository: credential.repository)
         }
-        while let object = try await access.object(
-            chain.nextName, kind: .ownerStatement, repository: chain.repository)
-        {
-            try await RepositoryError.translating { try chain.append(object, name: chain.nextName) }
-        }
+        try await readOn(&chain, access)
         if let refusal = chain.refusal(remembering: credential.ownerHead) { throw RepositoryError.format(refusal) }
         let (identity, hash) = try await readIdentity(access, chain: chain)
         return OpenRepository(
             access: access, chain: chain, credential: credential, identity: identity, identityHash: hash)
+    }
+
+    /// Takes the statements that follow, to the first that is not there.
+    ///
+    /// - Throws: ``RepositoryError``: `damaged` for a statement that is missing while the owner has signed the next;
+    ///   and for one that readers do not take.
+    private static func readOn(_ chain: inout OwnerChain, _ access: ObjectAccess) async throws {
+        while true {
+            while let object = try await access.object(
+                chain.nextName, kind: .ownerStatement, repository: chain.repository)
+            {
+                try await RepositoryError.translating { try chain.append(object, name: chain.nextName) }
+            }
+            let behind = OwnerStatement.name(chain.head.number + 2)
+            guard
+                let next = try? await access.object(behind, kind: .ownerStatement, repository: chain.repository),
+                next.isSigned(by: chain.owner)
+            else { return }
+            // The owner may have stated both between the two looks.
+            guard try await access.bytes(chain.nextName) == nil else { continue }
+            throw RepositoryError(
+                .damaged, "\(chain.nextName) is missing, and \(behind) follows it: restore that object", .repair)
+        }
     }
 
     /// A verifier's credential for whatever owner the store shows: enough to find damage, not to notice an exchanged
@@ -109,12 +128,14 @@ package struct OpenRepository: Sendable {
     ) async throws -> Credential {
         let (slots, notes) = try await keySlots(access)
         var reasons = notes
+        var other: Hash256?
         for slot in slots.prefix(FormatLimits.keySlotCount) {
             do throws(FormatError) {
                 let credential = try slot.open(secret)
                 // A slot of an `init` that was interrupted opens too, and belongs to nothing.
                 if credential.owner == genesis.header.signer { return credential }
                 reasons.append("\(slot.objectName) belongs to another owner")
+                other = credential.owner
             } catch {
                 if error.code != .wrongSecret { reasons.append(error.sentence) }
             }
@@ -123,6 +144,12 @@ package struct OpenRepository: Sendable {
             throw RepositoryError(
                 .notFound,
                 "the repository shows no key slot that can be read; restore the folder keys/, or use a credential file")
+        }
+        if let other {
+            throw RepositoryError(
+                .refused,
+                "the secret opens a key slot of the owner key \(other.abbreviated), and owner/00000000 names "
+                    + "\(genesis.header.signer.abbreviated): this is another repository, or the store has swapped it")
         }
         let more = reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"
         throw RepositoryError(
@@ -201,7 +228,8 @@ package struct OpenRepository: Sendable {
     package func view(of log: ControlLog) async throws -> RepositoryView {
         let sessions = try await SessionChainReader.sessions(log, access, chain: chain)
         let keys = credential.domains.isEmpty ? nil : try keys()
-        return try RepositoryView(log: log, sessions: sessions, keys: keys)
+        let unseen = try await HeadsComparison(log: log, sessions: sessions, chain: chain).hidden(access)
+        return try RepositoryView(log: log, sessions: sessions, unseen: unseen, keys: keys)
     }
 
     /// Enrols a key for a role and puts the statement.

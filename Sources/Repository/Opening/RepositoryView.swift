@@ -41,22 +41,39 @@ package struct RepositoryView: Sendable {
     package private(set) var condemned: Set<Ledger.Condemned> = []
     /// Restore points, in the order of their outcomes; empty without the structure key.
     package private(set) var points: [RestorePoint] = []
-    /// What is void, damaged or unknown, one sentence each.
-    package private(set) var notes: [String] = []
-    /// Which packs and runs each entry added: for naming who suffers when one is lost.
-    private let structureKeyHeld: Bool
-
+    /// What is void, damaged, missing or unknown: each with the name of its object and the points that suffer, as far
+    /// as the credential can tell.
+    package private(set) var findings: [RepositoryFinding] = []
+    /// Names of objects that are known to exist and are not shown: whoever writes refuses.
+    package let hidden: [String]
     /// Whether restore points could be opened with the credential.
-    package var showsPoints: Bool { structureKeyHeld }
+    package let showsPoints: Bool
+
+    /// Whether something is spoiled or hidden that may have named packs.
+    var hasSpoiledPlaces: Bool {
+        !hidden.isEmpty || log.slots.contains(where: \.isLost) || sessions.contains { !$0.spoiled.isEmpty }
+    }
+
+    /// The sentences of ``findings``.
+    package var notes: [String] { findings.map(\.sentence) }
 
     /// Folds what was read.
     ///
-    /// - Parameter keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
-    init(log: ControlLog, sessions: [ReadSession], keys: RepositoryKeys?) throws {
+    /// - Parameters:
+    ///   - unseen: what others have seen and the store does not show.
+    ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
+    init(
+        log: ControlLog, sessions: [ReadSession], unseen: [RepositoryFinding] = [], keys: RepositoryKeys?
+    ) throws {
         self.log = log
         self.sessions = sessions
-        structureKeyHeld = keys?.opensStructure ?? false
-        notes = log.slots.compactMap(\.voidReason)
+        showsPoints = keys?.opensStructure ?? false
+        hidden =
+            log.slots.filter { if case .missing = $0.state { true } else { false } }.map { ObjectPaths.slot($0.slot) }
+            + sessions.flatMap(\.hidden) + unseen.map(\.object)
+        findings = log.slots.compactMap { slot in
+            slot.complaint.map { RepositoryFinding(object: ObjectPaths.slot(slot.slot), sentence: $0) }
+        }
         let horizon = Set(
             log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         var live = Set<PointID>()
@@ -67,7 +84,7 @@ package struct RepositoryView: Sendable {
         }
         let named = Set(generation)
         for session in sessions {
-            notes += session.notes
+            findings += try told(of: session, keys: keys)
             let isTakenOver = horizon.contains(
                 SessionName(writer: session.writer, session: session.session))
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
@@ -80,31 +97,81 @@ package struct RepositoryView: Sendable {
                 }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 if entry.action == .commit, let keys, keys.opensStructure {
-                    try open(entry, keys: keys) { !isTakenOver || live.contains($0) }
+                    let (opened, findings) = try RepositoryView.points(of: entry, keys: keys)
+                    points += opened.filter { !isTakenOver || live.contains($0.record.identifier) }
+                    self.findings += findings
                 }
             }
         }
+        let told = Set(findings.map(\.object))
+        findings += unseen.filter { !told.contains($0.object) }
+        if showsPoints, log.ledger == nil { blameForUnseenBases() }
     }
 
-    private mutating func open(
-        _ entry: SessionEntry, keys: RepositoryKeys, counts: (PointID) -> Bool
-    ) throws {
+    /// The restore points of an entry, and what does not open.
+    static func points(
+        of entry: SessionEntry, keys: RepositoryKeys
+    ) throws -> (points: [RestorePoint], findings: [RepositoryFinding]) {
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
         let name = ObjectPaths.sessionEntry(writer: entry.writer, session: entry.session, number: entry.number)
+        var points: [RestorePoint] = []
+        var findings: [RepositoryFinding] = []
         for (position, record) in entry.records.enumerated() where record.kind == Record.restorePointKind {
             do throws(FormatError) {
                 guard record.domain == recipient.domain, record.keyEpoch == recipient.keyEpoch else {
                     throw .unsupported("record \(position) of \(name) is sealed to a key epoch that is not at hand")
                 }
                 let opened = try entry.open(record: position, recipient: recipient, privateKey: privateKey)
-                let point = try RestorePointRecord(opened, name: name)
-                guard counts(point.identifier) else { continue }
                 points.append(
                     RestorePoint(
-                        record: point, writer: entry.writer, session: entry.session, entry: entry.number,
-                        slot: entry.slot))
-            } catch { notes.append(error.sentence) }
+                        record: try RestorePointRecord(opened, name: name), writer: entry.writer,
+                        session: entry.session, entry: entry.number, slot: entry.slot))
+            } catch { findings.append(RepositoryFinding(object: name, sentence: error.sentence)) }
+        }
+        return (points, findings)
+    }
+
+    /// What is wrong with a session, with the points that its spoiled entries named.
+    ///
+    private func told(of session: ReadSession, keys: RepositoryKeys?) throws -> [RepositoryFinding] {
+        var findings = session.findings
+        for spoiled in session.spoiled {
+            let object = session.name.entry(spoiled.number)
+            guard let index = findings.firstIndex(where: { $0.object == object }) else { continue }
+            if let bytes = spoiled.bytes, let keys, keys.opensStructure {
+                findings[index].points = try SpoiledRecord.points(
+                    in: bytes, of: session.name, number: spoiled.number, keys: keys)
+            }
+            let stated = log.ledger?.points.filter {
+                $0.writer == session.writer && $0.session == session.session && $0.number == spoiled.number
+            }
+            for point in stated?.map(\.point) ?? [] where !findings[index].points.contains(point) {
+                findings[index].points.append(point)
+            }
+        }
+        return findings
+    }
+
+    /// A base that somebody built on and that is not shown was in something spoiled of the same writer.
+    private mutating func blameForUnseenBases() {
+        let shown = Set(points.map(\.record.identifier)).union(findings.flatMap(\.points))
+        var unseen: [WriterID: [PointID]] = [:]
+        for session in sessions {
+            let slot = log.slots.first { $0.slot == session.slot.slot }?.content
+            var bases = points.filter { $0.writer == session.writer && $0.session == session.session }
+                .compactMap(\.record.base)
+            if case .open(_, let claimed)? = slot?.claim { bases += claimed }
+            for base in bases where !shown.contains(base) && unseen[session.writer]?.contains(base) != true {
+                unseen[session.writer, default: []].append(base)
+            }
+        }
+        for session in sessions {
+            guard let bases = unseen[session.writer] else { continue }
+            let spoiled = Set(session.spoiled.map { session.name.entry($0.number) }).union(session.hidden)
+            for index in findings.indices where spoiled.contains(findings[index].object) {
+                if findings[index].points.isEmpty { findings[index].points = bases }
+            }
         }
     }
 

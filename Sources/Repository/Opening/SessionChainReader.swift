@@ -1,35 +1,160 @@
 package import BackupModel
+import ChunkEncryption
 package import RepositoryFormat
 
-/// A session as it was read: found through its slot, never by a listing (format page §11).
+// How sessions are read
+// ---------------------
+// A session is found through the slot that opened it, and its entries by counting. Where bytes are not what somebody
+// allowed has signed for their place (*spoiled*, format page §10), reading goes on behind them: one rotten byte costs
+// the object it is in and nothing else. When the slot is spoiled, the session is found by those that name it, or by a
+// listing, and then proves itself with its own first entry; see ``SessionSearch``.
+
+/// A session as it was read (format page §11).
 package struct ReadSession: Sendable {
+    /// A place where nothing counts: kept only to say which points it named.
+    struct Spoiled: Sendable {
+        let number: UInt32
+        /// What lies there; `nil` when nothing does.
+        let bytes: [UInt8]?
+    }
+
     /// Whose session.
     package let writer: WriterID
     /// Fingerprint of the writer's key.
     package let signer: Hash256
     /// Which session.
     package let session: SessionID
-    /// The slot that opened it.
-    package let slot: ReadSlot
-    /// Its entries from 0 on.
-    package fileprivate(set) var entries: [SessionEntry] = []
+    /// The slot that opened it. When that slot is spoiled, the hash is the one that the first entry names.
+    package let slot: LogHead
+    /// Its entries that count, ascending.
+    package private(set) var entries: [SessionEntry] = []
+    /// Number of the next entry: one more than the last place where something lies.
+    package private(set) var next: UInt32 = 0
+    /// Hash that the next entry names as the one before it: of whatever lies at the last place.
+    package private(set) var lastHash: Hash256
     /// Whether nothing can follow: it was abandoned or fenced, or its writer stated the end.
-    package fileprivate(set) var hasEnded = false
-    /// What did not fit, for people.
-    package fileprivate(set) var notes: [String] = []
+    package private(set) var hasEnded = false
+    /// What is void, damaged or missing.
+    package private(set) var findings: [RepositoryFinding] = []
+    /// Names of entries that are known to exist and are not shown.
+    package private(set) var hidden: [String] = []
+    /// See ``Spoiled``.
+    private(set) var spoiled: [Spoiled] = []
+    private var isBehindSpoiled = false
 
-    /// Hash that the next entry names as the one before it.
-    package var lastHash: Hash256 { entries.last?.hash ?? slot.hash }
-    /// Its last entry as a head; `nil` when it has none.
+    init(name: SessionName, signer: Hash256, slot: LogHead) {
+        writer = name.writer
+        session = name.session
+        self.signer = signer
+        self.slot = slot
+        lastHash = slot.hash
+    }
+
+    /// Its last entry that counts, as a head; `nil` when it has none.
     package var head: SessionHead? {
         entries.last.map { SessionHead(writer: writer, session: session, number: $0.number, hash: $0.hash) }
     }
+    /// Whether the last place holds a commit that counts: then it needs no other end.
+    package var endsWithCommit: Bool {
+        entries.last.map { $0.action == .commit && $0.number + 1 == next } ?? false
+    }
+    /// What names it.
+    var name: SessionName { SessionName(writer: writer, session: session) }
 }
 
-/// What names a session. Its id alone does not: machines whose random generators repeat draw the same one.
-struct SessionName: Hashable {
-    let writer: WriterID
-    let session: SessionID
+// MARK: - Taking entries
+
+extension ReadSession {
+    /// Takes the bytes at the next place.
+    ///
+    /// - Parameter end: the last entry as the writer stated it, when it did.
+    mutating func take(_ bytes: [UInt8], end: LogSlot.Ended?, chain: OwnerChain) {
+        let verdict = EntryVerdict(
+            bytes, of: self, number: next, previous: isBehindSpoiled ? nil : lastHash, chain: chain)
+        let isStatedEnd = end?.number == next
+        let object = name.entry(next)
+        switch verdict {
+        case .counts(let entry):
+            if isStatedEnd, let end, end.hash != entry.hash {
+                note(object, "\(object) is not the entry that its writer stated as the session's last")
+                hidden.append(object)
+            } else {
+                entries.append(entry)
+                hasEnded = entry.action == .abandon || entry.action == .fenced
+            }
+            isBehindSpoiled = false
+        case .void(let why):
+            note(object, why)
+            isBehindSpoiled = false
+        case .spoiled(let why):
+            // Somebody without the right may have put it there; it is never waited for and never believed. Damage to a
+            // true entry looks the same from here, so it is always told.
+            note(object, why)
+            spoiled.append(Spoiled(number: next, bytes: bytes))
+            isBehindSpoiled = true
+        }
+        lastHash = SecureHash.sha256(bytes)
+        next += 1
+        if isStatedEnd { hasEnded = true }
+    }
+
+    /// Passes over a place where something is known to have stood and nothing is.
+    mutating func miss(end: LogSlot.Ended?) {
+        hide(name.entry(next))
+        spoiled.append(Spoiled(number: next, bytes: nil))
+        isBehindSpoiled = true
+        if end?.number == next { hasEnded = true }
+        next += 1
+    }
+
+    /// Says that an object is known to exist and is not shown.
+    mutating func hide(_ object: String) {
+        hidden.append(object)
+        note(
+            object,
+            "\(object) is known to exist and is not shown: the store hides it, lost it or went back to an earlier "
+                + "state")
+    }
+
+    private mutating func note(_ object: String, _ sentence: String) {
+        findings.append(RepositoryFinding(object: object, sentence: sentence))
+    }
+
+    /// Whether the bytes are an entry of this session for a place behind the next one.
+    func isReadable(_ bytes: [UInt8], number: UInt32, chain: OwnerChain) -> Bool {
+        if case .spoiled = EntryVerdict(bytes, of: self, number: number, previous: nil, chain: chain) { return false }
+        return true
+    }
+}
+
+/// What the bytes at a place of a session turn out to be.
+private enum EntryVerdict {
+    case counts(SessionEntry)
+    /// Signed by a key that may, but it does not fit what stands before it.
+    case void(String)
+    case spoiled(String)
+
+    /// - Parameter previous: what the entry must name as the one before it; `nil` behind a spoiled one.
+    init(_ bytes: [UInt8], of session: ReadSession, number: UInt32, previous: Hash256?, chain: OwnerChain) {
+        let name = session.name.entry(number)
+        do throws(FormatError) {
+            let object = try SignedObject(parsing: bytes, name: name, kind: .sessionEntry, repository: chain.repository)
+            let entry = try SessionEntry(object, writer: session.writer, session: session.session, number: number)
+            let signer = object.header.signer
+            guard let enrolment = chain.signer(signer), object.isSigned(by: enrolment.key),
+                entry.action == .fenced ? enrolment.role.closesEpochs : signer == session.signer
+            else { throw .void("\(name) is signed by a key that may not say this, or its signature is wrong") }
+            let reference = SessionEntryReference(session: entry.session, number: entry.number, hash: entry.hash)
+            guard entry.action == .fenced || chain.accepts(reference, under: session.slot, by: signer) else {
+                throw .void("\(name) was signed after its key was revoked")
+            }
+            guard entry.slot == session.slot.slot, previous.map({ $0 == entry.previous }) ?? true else {
+                self = .void("\(name) does not follow the entry before it")
+                return
+            }
+            self = .counts(entry)
+        } catch { self = .spoiled(error.sentence) }
+    }
 }
 
 /// Reads the entries of sessions.
@@ -37,99 +162,72 @@ enum SessionChainReader {
     /// Entries that one session may have.
     static let entryLimit: UInt32 = 1_000_000
 
-    /// All sessions that the log's slots opened, with their entries.
+    /// The ends that writers stated.
+    struct StatedEnds {
+        private var ends: [SessionName: LogSlot.Ended] = [:]
+
+        init(_ log: ControlLog) {
+            for slot in log.slots {
+                guard let content = slot.content, let signer = slot.signer else { continue }
+                for end in content.ended {
+                    ends[SessionName(writer: WriterID(fingerprint: signer), session: end.session)] = end
+                }
+            }
+        }
+
+        var names: [SessionName] { Array(ends.keys) }
+        subscript(name: SessionName) -> LogSlot.Ended? { ends[name] }
+    }
+
+    /// All sessions that the log's slots opened, with their entries, in the order of their slots.
     static func sessions(_ log: ControlLog, _ access: ObjectAccess, chain: OwnerChain) async throws -> [ReadSession] {
-        let ends = statedEnds(log)
+        let ends = StatedEnds(log)
         var sessions: [ReadSession] = []
         var seen = Set<SessionName>()
         for slot in log.slots {
-            guard let content = slot.content, let signer = slot.signer, case .open(let session, _) = content.claim
+            guard let content = slot.content, let signer = slot.signer, let hash = slot.hash,
+                case .open(let session, _) = content.claim
             else { continue }
             // Two slots that open one session come from one identity used twice; the first counts.
-            guard seen.insert(SessionName(writer: WriterID(fingerprint: signer), session: session)).inserted else {
-                continue
-            }
-            let opened = ReadSession(
-                writer: WriterID(fingerprint: signer), signer: signer, session: session, slot: slot)
-            sessions.append(
-                try await readOn(opened, end: ends[EndKey(signer: signer, session: session)], access, chain: chain))
+            let name = SessionName(writer: WriterID(fingerprint: signer), session: session)
+            guard seen.insert(name).inserted else { continue }
+            let opened = ReadSession(name: name, signer: signer, slot: LogHead(slot: slot.slot, hash: hash))
+            sessions.append(try await readOn(opened, end: ends[name], access, chain: chain))
         }
-        return sessions
-    }
-
-    private struct EndKey: Hashable {
-        let signer: Hash256
-        let session: SessionID
-    }
-
-    private static func statedEnds(_ log: ControlLog) -> [EndKey: LogSlot.Ended] {
-        var ends: [EndKey: LogSlot.Ended] = [:]
-        for slot in log.slots {
-            guard let content = slot.content, let signer = slot.signer else { continue }
-            for end in content.ended { ends[EndKey(signer: signer, session: end.session)] = end }
-        }
-        return ends
+        guard log.slots.contains(where: \.isSpoiled) else { return sessions }
+        let found = try await SessionSearch(log: log, access: access, chain: chain, ends: ends).found(beside: sessions)
+        return (sessions + found).sorted { ($0.slot.slot, $0.session) < ($1.slot.slot, $1.session) }
     }
 
     /// Reads entries until the store shows no more or the session has ended.
-    private static func readOn(
+    static func readOn(
         _ opened: ReadSession, end: LogSlot.Ended?, _ access: ObjectAccess, chain: OwnerChain
     ) async throws -> ReadSession {
         var session = opened
-        while !session.hasEnded {
-            let number = UInt32(session.entries.count)
-            guard number < entryLimit else { break }
-            let name = ObjectPaths.sessionEntry(writer: session.writer, session: session.session, number: number)
-            guard let bytes = try await access.bytes(name) else {
-                guard let end, end.number >= number else { break }
-                throw RepositoryError(
-                    .refused,
-                    "\(name) is known to exist and is not shown: the store hides it, lost it or went back to an "
-                        + "earlier state"
-                )
+        while !session.hasEnded, session.next < entryLimit {
+            let name = session.name.entry(session.next)
+            if let bytes = try await access.bytes(name) {
+                session.take(bytes, end: end, chain: chain)
+                continue
             }
-            guard try take(bytes, name: name, into: &session, chain: chain) else { break }
-            if let end, end.number == number {
-                guard session.lastHash == end.hash else {
-                    throw RepositoryError(
-                        .refused, "\(name) is not the entry that its writer stated as the session's last")
-                }
-                session.hasEnded = true
+            if end?.number == session.next {
+                session.miss(end: end)
+                continue
+            }
+            let number = session.next + 1
+            guard let behind = try await access.bytes(session.name.entry(number)),
+                session.isReadable(behind, number: number, chain: chain)
+            else {
+                if let end, end.number > session.next { session.hide(name) }
+                break
+            }
+            // What is behind was put by somebody who had put or read this one; it may have come between the two looks.
+            if let bytes = try await access.bytes(name) {
+                session.take(bytes, end: end, chain: chain)
+            } else {
+                session.miss(end: end)
             }
         }
         return session
-    }
-
-    /// Takes the bytes at the next place of the session. - Returns: whether they continue it.
-    private static func take(
-        _ bytes: [UInt8], name: String, into session: inout ReadSession, chain: OwnerChain
-    ) throws -> Bool {
-        do throws(FormatError) {
-            let object = try SignedObject(
-                parsing: bytes, name: name, kind: .sessionEntry, repository: chain.repository)
-            let entry = try SessionEntry(
-                object, writer: session.writer, session: session.session, number: UInt32(session.entries.count))
-            let signer = object.header.signer
-            guard let enrolment = chain.signer(signer), object.isSigned(by: enrolment.key),
-                entry.action == .fenced ? enrolment.role.closesEpochs : signer == session.signer
-            else { throw .void("\(name) is signed by a key that may not say this") }
-            guard entry.previous == session.lastHash, entry.slot == session.slot.slot else {
-                throw .misplaced("\(name) does not follow the entry before it")
-            }
-            let slot = LogHead(slot: entry.slot, hash: session.slot.hash)
-            let reference = SessionEntryReference(
-                session: entry.session, number: entry.number, hash: entry.hash)
-            guard entry.action == .fenced || chain.accepts(reference, under: slot, by: signer) else {
-                throw .void("\(name) was signed after its key was revoked")
-            }
-            session.entries.append(entry)
-            session.hasEnded = entry.action == .abandon || entry.action == .fenced
-            return true
-        } catch {
-            // Somebody without the right may have put it there; it is never waited for and never believed. Damage to a
-            // true entry looks the same from here, so it is always told.
-            session.notes.append(error.sentence)
-            return false
-        }
     }
 }

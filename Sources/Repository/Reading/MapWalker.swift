@@ -34,9 +34,10 @@ package struct MapWalker {
 
     /// Calls `body` for each leaf that is no hole, in ascending order.
     ///
-    /// - Parameter failed: called instead of throwing for a node that cannot be read: what is below it is skipped.
+    /// - Parameter failed: called with the node's id, instead of throwing, for a node that cannot be read: what is
+    ///   below it is skipped.
     package func leaves(
-        of root: ImageRoot, disk: String, failed: ((RepositoryError) throws -> Void)? = nil,
+        of root: ImageRoot, disk: String, failed: ((Hash256, RepositoryError) throws -> Void)? = nil,
         _ body: (LeafPlace) async throws -> Void
     ) async throws {
         guard let top = root.top else { return }
@@ -45,7 +46,7 @@ package struct MapWalker {
 
     private func visit(
         _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, disk: String,
-        failed: ((RepositoryError) throws -> Void)?, _ body: (LeafPlace) async throws -> Void
+        failed: ((Hash256, RepositoryError) throws -> Void)?, _ body: (LeafPlace) async throws -> Void
     ) async throws {
         let covered = min(root.parameters.byteCountCovered(atLevel: level), root.byteCount - offset)
         guard level > 0 else {
@@ -63,7 +64,7 @@ package struct MapWalker {
             }
         } catch let error as RepositoryError where error.code == .damaged {
             guard let failed else { throw error }
-            try failed(error)
+            try failed(identifier, error)
             return
         }
         for (index, child) in node.children.enumerated() {

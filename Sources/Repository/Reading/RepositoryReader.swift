@@ -1,4 +1,4 @@
-import RepositoryFormat
+package import RepositoryFormat
 
 /// Everything that reading blobs of a repository needs, opened once and shared by workers.
 package struct RepositoryReader: Sendable {
@@ -13,6 +13,10 @@ package struct RepositoryReader: Sendable {
     /// Directories and keys of packs.
     package let shelf: PackShelf
 
+    /// Packs that nothing readable names and that are there: looked for only when an entry that may have named them is
+    /// spoiled. A chunk is compared with its id on every read, wherever it was found.
+    package let salvaged: [Inventory.Pack]
+
     /// Opens the index over what was read.
     ///
     /// - Throws: ``RepositoryError``: `roleLacksKey`, `storage`.
@@ -21,7 +25,31 @@ package struct RepositoryReader: Sendable {
         self.view = view
         keys = try repository.keys()
         shelf = PackShelf(repository.access, keys: keys)
-        index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
+        salvaged =
+            view.hasSpoiledPlaces
+            ? try await RepositoryReader.unnamedPacks(repository, view: view, shelf: shelf) : []
+        index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf, salvaged: salvaged)
+    }
+
+    /// Packs that a listing shows, that nothing names and that open.
+    private static func unnamedPacks(
+        _ repository: OpenRepository, view: RepositoryView, shelf: PackShelf
+    ) async throws -> [Inventory.Pack] {
+        let named = Set(view.packs.map(\.key))
+        var packs: [Inventory.Pack] = []
+        for name in try await repository.access.names(under: "packs/") {
+            guard let key = ObjectKey(name: name, folder: "packs"), !named.contains(key) else { continue }
+            do {
+                let header = try await shelf.contents(of: key).header
+                packs.append(
+                    Inventory.Pack(
+                        key: key, byteCount: header.bodyByteCount + UInt64(ObjectHeader.byteCount),
+                        objectClass: header.objectClass, domain: header.domain))
+            } catch let error as RepositoryError where error.isAboutBytes {
+                // Nobody says that it ever was whole: a pack may lie here that was never finished.
+            }
+        }
+        return packs
     }
 
     /// A reader of blobs for one worker.

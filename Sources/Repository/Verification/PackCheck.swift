@@ -4,9 +4,11 @@ import RepositoryFormat
 /// What the check of one pack came to.
 struct PackResult: Sendable {
     let pack: Inventory.Pack
+    /// What is wrong with it; `nil` when nothing is.
     var sentence: String?
-    /// Blobs that are damaged, or all that the directory lists when the pack is gone.
-    var badBlobs: [(identifier: Hash256, ordinal: Int)] = []
+    /// Of a pack with something wrong: the blobs that open all the same, by their number in the directory. Which of
+    /// them stood there before is for whoever asks to compare: a sound pack may lie under another one's name.
+    var survivors: [Int: Hash256] = [:]
     var tagCount = 0
     var contentCount = 0
     let checker: PackChecker
@@ -90,6 +92,7 @@ final class PackChecker: @unchecked Sendable {
         reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys), into result: inout PackResult
     ) throws {
         let isContent = contents.header.objectClass == .content
+        // What no key at hand can try is doubtful in a damaged pack and believed in others.
         guard isContent ? reader.keys.opensContent : reader.keys.opensStructure else { return }
         for (ordinal, entry) in contents.entries.enumerated() where entry.kind != .padding {
             try Task.checkCancellation()
@@ -102,10 +105,11 @@ final class PackChecker: @unchecked Sendable {
                     _ = try reader.blobs.unseal(sealed, as: entry, pack: result.pack.key, contents: contents)
                 }
                 result.tagCount += 1
-            } catch let error as RepositoryError where error.code == .damaged {
+                result.survivors[ordinal] = entry.identifier
+            } catch let error as RepositoryError where error.isAboutBytes {
                 if result.sentence == nil { result.sentence = error.sentence }
-                result.badBlobs.append((entry.identifier, ordinal))
             }
         }
+        if result.sentence == nil { result.survivors = [:] }
     }
 }

@@ -1,12 +1,14 @@
 import BackupModel
+import ChunkEncryption
 import RepositoryFormat
 
 // What a verification proves
 // --------------------------
 // It asks for everything that outcomes which count have named, and so notices what is missing, which looking through a
-// listing never does. Keyless it proves that every object is the one that was stored; with the structure key also that
-// every point's map leads to chunks that exist; with the content key that every chunk opens; with `content` that every
-// chunk is what its id says. What was not checked is said and never counts as a pass.
+// listing never does; and it looks through a listing for what nothing leads to, which shows that something that led
+// there is gone. Every finding names its object. Keyless it proves that every object is the one that was stored; with
+// the structure key also that every point's map leads to chunks that exist; with the content key that every chunk
+// opens; with `content` that every chunk is what its id says. What was not checked is said and never counts as a pass.
 
 /// Checks a repository.
 package struct Verification: Sendable {
@@ -29,17 +31,17 @@ package struct Verification: Sendable {
     /// - Throws: ``RepositoryError``, `storage`, when the store cannot be read; damage is a finding and not thrown.
     package func run(report: (VerificationProgress) -> Void = { _ in }) async throws -> VerificationReport {
         var result = VerificationReport(level: level)
-        for note in view.notes {
-            result.findings.append(VerificationFinding(object: "control log and sessions", sentence: note))
-        }
+        result.findings = view.findings
+        result.add(try await UnreachedSearch(repository: repository, view: view).findings())
+        try await checkKeySlots(into: &result)
         let reader =
             level == .keyless || repository.credential.domains.isEmpty
             ? nil : try await RepositoryReader(repository, view: view)
-        var badPlaces: [BlobPlace: Hash256] = [:]
-        try await checkPacks(reader, into: &result, badPlaces: &badPlaces, report: report)
+        var damage = BlobDamage()
+        try await checkPacks(reader, into: &result, damage: &damage, report: report)
         try await checkRuns(reader, into: &result)
         if let reader, reader.keys.opensStructure {
-            try await checkPoints(reader, badPlaces: badPlaces, into: &result)
+            try await PointCheck(reader: reader, damage: damage).run(into: &result)
         } else {
             result.notProven.append("whether the points' maps lead to chunks that exist: that needs the structure key")
         }
@@ -52,12 +54,57 @@ package struct Verification: Sendable {
         return result
     }
 
+    /// Key slots are found by a listing alone, so one that is gone cannot be missed.
+    private func checkKeySlots(into result: inout VerificationReport) async throws {
+        let chain = repository.chain
+        for name in try await repository.access.names(under: "keys/") {
+            do {
+                guard let object = try await repository.access.object(name, kind: .keySlot, repository: nil) else {
+                    continue
+                }
+                result.objectCount += 1
+                result.byteCount += UInt64(object.bytes.count)
+                _ = try await RepositoryError.translating { try KeySlot(object, name: name) }
+                if object.header.repository != chain.repository, object.header.signer != chain.owner.fingerprint {
+                    result.notProven.append(
+                        "whether \(name) opens anything: it belongs to another repository, as an interrupted `dozo "
+                            + "init` leaves one behind; `dozo key remove` takes it away")
+                } else if object.header.repository != chain.repository || !object.isSigned(by: chain.owner) {
+                    throw RepositoryError(.damaged, "\(name) is not as the owner signed it", .repair)
+                }
+            } catch let error as RepositoryError where error.code != .storage {
+                result.findings.append(RepositoryFinding(object: name, sentence: error.sentence))
+            }
+        }
+    }
+
     private func checkPacks(
-        _ reader: RepositoryReader?, into result: inout VerificationReport, badPlaces: inout [BlobPlace: Hash256],
+        _ reader: RepositoryReader?, into result: inout VerificationReport, damage: inout BlobDamage,
         report: (VerificationProgress) -> Void
     ) async throws {
         var seen = Set<ObjectKey>()
-        let packs = view.packs.filter { seen.insert($0.key).inserted }
+        let packs = (view.packs + (reader?.salvaged ?? [])).filter { seen.insert($0.key).inserted }
+        let found = try await check(packs, reader: reader, report: report)
+        for one in found {
+            result.objectCount += 1
+            result.byteCount += one.pack.byteCount
+            result.tagCount += one.tagCount
+            result.contentCount += one.contentCount
+            damage.note(one)
+        }
+        var losses: [ObjectKey: [Hash256]] = [:]
+        if let reader { losses = try await damage.losses(reader.index) }
+        for one in found.sorted(by: { $0.pack.key < $1.pack.key }) {
+            guard let sentence = one.sentence else { continue }
+            result.add([
+                RepositoryFinding(object: one.pack.key.packName, sentence: sentence, lost: losses[one.pack.key] ?? [])
+            ])
+        }
+    }
+
+    private func check(
+        _ packs: [Inventory.Pack], reader: RepositoryReader?, report: (VerificationProgress) -> Void
+    ) async throws -> [PackResult] {
         var progress = VerificationProgress()
         progress.total = packs.reduce(0) { $0 + $1.byteCount }
         var found: [PackResult] = []
@@ -80,20 +127,7 @@ package struct Verification: Sendable {
             }
             while let one = try await group.next() { collect(one) }
         }
-        for one in found {
-            result.objectCount += 1
-            result.byteCount += one.pack.byteCount
-            result.tagCount += one.tagCount
-            result.contentCount += one.contentCount
-            for bad in one.badBlobs {
-                badPlaces[BlobPlace(pack: one.pack.key, ordinal: bad.ordinal)] = bad.identifier
-            }
-            guard let sentence = one.sentence else { continue }
-            result.findings.append(
-                VerificationFinding(
-                    object: one.pack.key.packName, sentence: sentence, lost: one.badBlobs.map(\.identifier)))
-        }
-        result.findings.sort { $0.object < $1.object }
+        return found
     }
 
     private func checkRuns(_ reader: RepositoryReader?, into result: inout VerificationReport) async throws {
@@ -103,7 +137,7 @@ package struct Verification: Sendable {
             result.objectCount += 1
             result.byteCount += run.byteCount
             guard let bytes = try await repository.access.bytes(name) else {
-                result.findings.append(VerificationFinding(object: name, sentence: "\(name) is missing"))
+                result.findings.append(RepositoryFinding(object: name, sentence: "\(name) is missing"))
                 continue
             }
             do throws(FormatError) {
@@ -118,85 +152,9 @@ package struct Verification: Sendable {
                     bytes, hash: run.key.hash, label: ObjectSeal.runLabel,
                     footerByteCount: IndexRunLayout.footerByteCount, signedBy: enrolment.key, name: name)
             } catch {
-                result.findings.append(VerificationFinding(object: name, sentence: error.sentence))
+                result.findings.append(RepositoryFinding(object: name, sentence: error.sentence))
             }
         }
-        for note in reader?.index.notes ?? [] where !result.findings.contains(where: { $0.sentence == note }) {
-            result.findings.append(VerificationFinding(object: "index", sentence: note))
-        }
-    }
-
-    /// Walks every point's maps and asks for a whole copy of every chunk.
-    private func checkPoints(
-        _ reader: RepositoryReader, badPlaces: [BlobPlace: Hash256], into result: inout VerificationReport
-    ) async throws {
-        let walker = MapWalker(reader.blobs())
-        let badPacks = Set(result.findings.filter { $0.lost.isEmpty }.map(\.object))
-        var verdicts: [Hash256: Bool] = [:]
-        func isWhole(_ chunk: Hash256) async throws -> Bool {
-            if let known = verdicts[chunk] { return known }
-            let places = try await reader.index.places(of: chunk)
-            let whole = places.contains { badPlaces[$0] == nil && !badPacks.contains($0.pack.packName) }
-            verdicts[chunk] = whole
-            return whole
-        }
-        /// A leaf that many points share is walked once.
-        var leaves: [Hash256: [Hash256]] = [:]
-        for point in view.points {
-            result.pointCount += 1
-            var lost: [Hash256] = []
-            var reasons: [String] = []
-            for image in point.record.images {
-                do {
-                    let root = try await walker.root(of: image)
-                    try await walker.leaves(of: root, disk: image.name, failed: { reasons.append($0.sentence) }) {
-                        place in
-                        try Task.checkCancellation()
-                        if let known = leaves[place.identifier] {
-                            lost += known
-                            return
-                        }
-                        do {
-                            var missing: [Hash256] = []
-                            for slice in try await walker.leaf(place, disk: image.name).slices {
-                                guard let chunk = slice.chunk, try await !isWhole(chunk) else { continue }
-                                missing.append(chunk)
-                            }
-                            leaves[place.identifier] = missing
-                            lost += missing
-                        } catch let error as RepositoryError where error.code == .damaged {
-                            reasons.append(error.sentence)
-                        }
-                    }
-                } catch let error as RepositoryError where error.code == .damaged { reasons.append(error.sentence) }
-            }
-            if lost.isEmpty && reasons.isEmpty {
-                result.wholePoints.append(point.record.identifier)
-            } else {
-                blame(point, lost: Set(lost), reasons: reasons, in: &result)
-            }
-        }
-    }
-
-    /// Names the point in every finding that makes it suffer, and adds one when none explains it.
-    private func blame(
-        _ point: RestorePoint, lost: Set<Hash256>, reasons: [String], in result: inout VerificationReport
-    ) {
-        var isExplained = false
-        for index in result.findings.indices {
-            let finding = result.findings[index]
-            let explains =
-                finding.lost.contains { lost.contains($0) }
-                || (!reasons.isEmpty || !lost.isEmpty) && finding.object.hasPrefix("packs/") && finding.lost.isEmpty
-            guard explains else { continue }
-            result.findings[index].points.append(point.record.identifier)
-            isExplained = true
-        }
-        guard !isExplained else { return }
-        let first = reasons.first ?? "\(lost.count) of its chunks stand in no pack of this repository"
-        result.findings.append(
-            VerificationFinding(
-                object: "point \(point.record.identifier)", sentence: first, lost: lost.sorted(),
-                points: [point.record.identifier]))
+        result.add(reader?.index.findings ?? [])
     }
 }

@@ -10,18 +10,6 @@ package enum VerificationLevel: String, Sendable {
     case content
 }
 
-/// One thing that is wrong.
-package struct VerificationFinding: Hashable, Sendable {
-    /// The object, by name.
-    package let object: String
-    /// What is wrong, in a sentence.
-    package let sentence: String
-    /// Blobs of it that no other copy replaces.
-    package var lost: [Hash256] = []
-    /// Points that cannot be restored whole because of it: guest and id.
-    package var points: [PointID] = []
-}
-
 /// What a verification found.
 package struct VerificationReport: Sendable {
     /// How deep it looked.
@@ -39,7 +27,7 @@ package struct VerificationReport: Sendable {
     /// Points that are whole as far as the level shows.
     package var wholePoints: [PointID] = []
     /// What is wrong.
-    package var findings: [VerificationFinding] = []
+    package var findings: [RepositoryFinding] = []
     /// What could not be checked, and why: never to be taken for a pass.
     package var notProven: [String] = []
 
@@ -47,6 +35,18 @@ package struct VerificationReport: Sendable {
     package var isSound: Bool { findings.isEmpty }
 
     init(level: VerificationLevel) { self.level = level }
+
+    /// Takes what was found; of an object that is named already only what it adds.
+    mutating func add(_ more: [RepositoryFinding]) {
+        for finding in more {
+            guard let index = findings.firstIndex(where: { $0.object == finding.object }) else {
+                findings.append(finding)
+                continue
+            }
+            findings[index].lost += finding.lost.filter { !findings[index].lost.contains($0) }
+            findings[index].points += finding.points.filter { !findings[index].points.contains($0) }
+        }
+    }
 }
 
 /// How far a verification is.

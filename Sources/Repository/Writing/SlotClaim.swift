@@ -11,6 +11,8 @@ struct SlotClaim {
 
     let repository: OpenRepository
     let signer: SigningKey
+    /// The sessions read so far: their first entries say what spoiled slots were.
+    let sessions: [ReadSession]
 
     /// Claims the next free slot for a session.
     ///
@@ -28,7 +30,7 @@ struct SlotClaim {
             switch try await repository.access.put(ObjectPaths.slot(slot), object.bytes) {
             case .mine:
                 try await log.take(object.bytes, repository.access, chain: repository.chain)
-                if let reason = log.slots.last?.voidReason {
+                if let reason = log.slots.last?.complaint {
                     throw RepositoryError(.refused, "this host may not write into the repository: \(reason)")
                 }
                 return LogHead(slot: slot, hash: object.hash)
@@ -43,12 +45,15 @@ struct SlotClaim {
     private func slotObject(
         claim: LogSlot.Claim, ended: [LogSlot.Ended], heads: Heads, log: ControlLog
     ) -> SignedObject {
-        let mine = log.slots.last { $0.signer == signer.publicKey.fingerprint }
+        let read = log.slots.last { $0.signer == signer.publicKey.fingerprint }
+        let known = sessions.last { $0.signer == signer.publicKey.fingerprint }?.slot
+        let mine = [read.flatMap { slot in slot.hash.map { LogHead(slot: slot.slot, hash: $0) } }, known]
+            .compactMap(\.self).max { $0.slot < $1.slot }
         var heads: Heads? = heads
         while true {
             let content = LogSlot(
-                slot: log.next, previous: log.previous, claim: claim,
-                writerPrevious: mine.map { LogHead(slot: $0.slot, hash: $0.hash) }, ended: ended, heads: heads)
+                slot: log.next, previous: log.previous(knowing: sessions), claim: claim,
+                writerPrevious: mine, ended: ended, heads: heads)
             let object = SignedObject(
                 kind: .logSlot, repository: repository.chain.repository, body: content.body, signedBy: signer)
             if object.bytes.count <= FormatLimits.slotByteCount { return object }

@@ -101,12 +101,13 @@ package final class WritingSession: Sendable {
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)
         try state.check(before, chain: repository.chain)
+        try refuseHidden(before)
         try refuseCopies(before, state: state, signer: signer)
         let session = try drawSession(before, state: state, randomness: randomness)
         try state.begin(session)
         let settled = try await settle(
             before, repository: repository, keys: keys, signer: signer, randomness: randomness)
-        let claim = SlotClaim(repository: repository, signer: signer)
+        let claim = SlotClaim(repository: repository, signer: signer, sessions: before.sessions)
         let slot = try await claim.open(
             session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
         // Only now: what is read before the claim may be swept away by somebody who has not seen it.
@@ -120,6 +121,17 @@ package final class WritingSession: Sendable {
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
             pending: adoption.pending)
+    }
+
+    /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.
+    private static func refuseHidden(_ view: RepositoryView) throws {
+        guard let first = view.hidden.first else { return }
+        let more = view.hidden.count > 1 ? " and \(view.hidden.count - 1) more" : ""
+        throw RepositoryError(
+            .refused,
+            "\(first)\(more) is known to exist and is not shown: the store hides it, lost it or went back to an "
+                + "earlier state; nothing was written; `dozo verify` says who has seen it; when it is lost for good, an empty "
+                + "file in its place lets hosts go on")
     }
 
     private static func refuseCopies(_ view: RepositoryView, state: HostState, signer: SigningKey) throws {
@@ -167,7 +179,8 @@ package final class WritingSession: Sendable {
         for session in view.sessions where session.signer == fingerprint && !stated.contains(session.session) {
             guard ended.count < statedEndLimit else { break }
             var head = session.head
-            if !session.hasEnded, session.entries.last?.action != .commit {
+            // An end before a spoiled place would void what stood there, should it come back.
+            if !session.hasEnded, !session.endsWithCommit {
                 head = try await abandon(
                     session, view: view, repository: repository, keys: keys, signer: signer, randomness: randomness)
             }
@@ -181,7 +194,7 @@ package final class WritingSession: Sendable {
         _ session: ReadSession, view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys,
         signer: SigningKey, randomness: Randomness
     ) async throws -> SessionHead? {
-        let number = UInt32(session.entries.count)
+        let number = session.next
         let draft = SessionEntry.Draft(
             writer: session.writer, session: session.session, number: number, previous: session.lastHash,
             slot: session.slot.slot, action: .abandon, heads: repository.heads(view), inventory: Inventory(),

@@ -1,0 +1,66 @@
+import BackupModel
+import RepositoryFormat
+
+/// Compares what slots and entries say to have seen with what the store shows (format page §11).
+struct HeadsComparison {
+    let log: ControlLog
+    let sessions: [ReadSession]
+    let chain: OwnerChain
+
+    /// What is known to exist and is not shown, each object once.
+    func hidden(_ access: ObjectAccess) async throws -> [RepositoryFinding] {
+        var findings: [String: RepositoryFinding] = [:]
+        func note(_ object: String, seenBy witness: String) {
+            guard findings[object] == nil else { return }
+            findings[object] = RepositoryFinding(
+                object: object,
+                sentence: "\(object) is known to exist and is not shown as it was seen by \(witness): the store hides "
+                    + "it, lost it or went back to an earlier state")
+        }
+        let places = Dictionary(uniqueKeysWithValues: log.slots.map { ($0.slot, $0) })
+        let horizon = Set(log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+        let read = Dictionary(uniqueKeysWithValues: sessions.map { ($0.name, $0) })
+        var compared = Set<SessionHead>()
+        for (witness, heads) in witnesses {
+            let owner = OwnerHead(number: heads.owner.number, hash: heads.owner.hash)
+            if chain.refusal(remembering: owner) != nil, try await !isGrowing(access) {
+                note(OwnerStatement.name(owner.number), seenBy: witness)
+            }
+            if let head = heads.log, head.slot.incarnation == log.identity.incarnation,
+                places[head.slot].map({ $0.hash != head.hash && !$0.isSpoiled }) ?? true
+            {
+                note(ObjectPaths.slot(head.slot), seenBy: witness)
+            }
+            for head in heads.sessions where compared.insert(head).inserted {
+                let name = SessionName(writer: head.writer, session: head.session)
+                guard !horizon.contains(name), read[name]?.shows(head) != true else { continue }
+                note(name.entry(head.number), seenBy: witness)
+            }
+        }
+        return findings.values.sorted { $0.object < $1.object }
+    }
+
+    private var witnesses: [(String, Heads)] {
+        var witnesses: [(String, Heads)] = []
+        for slot in log.slots {
+            if let heads = slot.content?.heads { witnesses.append((ObjectPaths.slot(slot.slot), heads)) }
+        }
+        for session in sessions {
+            for entry in session.entries { witnesses.append((session.name.entry(entry.number), entry.heads)) }
+        }
+        return witnesses
+    }
+
+    /// Whether the owner has said more since the chain was read.
+    private func isGrowing(_ access: ObjectAccess) async throws -> Bool {
+        try await access.bytes(chain.nextName) != nil
+    }
+}
+
+extension ReadSession {
+    /// Whether an entry that somebody saw is there, or its place is spoiled and told of already.
+    fileprivate func shows(_ head: SessionHead) -> Bool {
+        if let entry = entries.first(where: { $0.number == head.number }) { return entry.hash == head.hash }
+        return spoiled.contains { $0.number == head.number } || head.number < next
+    }
+}

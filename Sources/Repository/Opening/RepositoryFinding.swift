@@ -1,0 +1,13 @@
+package import BackupModel
+
+/// One thing that is wrong with a repository.
+package struct RepositoryFinding: Hashable, Sendable {
+    /// The object, by name; `point …` for a point whose loss no object explains.
+    package let object: String
+    /// What is wrong, in a sentence.
+    package let sentence: String
+    /// Blobs of it that no other copy replaces.
+    package var lost: [Hash256] = []
+    /// Points that cannot be restored whole because of it, or that it named.
+    package var points: [PointID] = []
+}
