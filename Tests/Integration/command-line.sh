@@ -20,6 +20,16 @@ holds "a passphrase file without the newline is the same passphrase" "$dozo" poi
     "$folder/no newline"
 ends_with 2 "no passphrase" "no passphrase and no terminal is status 2" env -u DOZO_PASSPHRASE_FILE "$dozo" points
 "$dozo" --help >"$folder/output" 2>&1 && pass "help is status 0" || fail "help is status 0" "status $?"
+# Each command explains itself with an example that can be copied: 80 columns do not break it.
+for words in "" init backup points restore show verify key "key list" "key add" "key remove" "key sheet" \
+    "key enroll" doctor catalog "catalog rebuild" "catalog dump"; do
+    # shellcheck disable=SC2086  # words
+    COLUMNS=80 "$dozo" $words --help >"$folder/output" 2>&1
+    if grep -qE "^(Example: | *[a-z ]*[|]? *)dozo ${words:-init}( |\$)" "$folder/output" &&
+        ! sed -n '/^Example/,/^$/p' "$folder/output" | grep -qE '^[^ E]'; then
+        pass "dozo $words --help has an example"
+    else fail "dozo $words --help has an example" "$(sed -n '/^Example/,/^$/p' "$folder/output" | tr '\n' '|')"; fi
+done
 
 # --- sizes and names
 round_trip() { # NAME-OF-CASE FILE GUEST
