@@ -88,15 +88,20 @@ check_swift() {
 }
 
 # SwiftPM's own folders go into the clone too, unless the user has configuration (mirrors, registries) that it must
-# read.
+# read. A build keeps its locks, and what it leaves when it is interrupted, in the clone and not in everybody's TMPDIR.
 swift_package_manager() {
     word=$1
     shift
+    temporary=${TMPDIR:-/tmp}
+    if [ "$word" = build ]; then
+        temporary=$top/.build/tmp
+        mkdir -p "$temporary" || return 1
+    fi
     if [ -d "${HOME:-/nonexistent}/.swiftpm/configuration" ]; then
-        swift "$word" --cache-path "$top/.build/cache/swiftpm" "$@"
+        env TMPDIR="$temporary" swift "$word" --cache-path "$top/.build/cache/swiftpm" "$@"
     else
-        swift "$word" --cache-path "$top/.build/cache/swiftpm" --config-path "$top/.build/swiftpm/configuration" \
-            --security-path "$top/.build/swiftpm/security" "$@"
+        env TMPDIR="$temporary" swift "$word" --cache-path "$top/.build/cache/swiftpm" \
+            --config-path "$top/.build/swiftpm/configuration" --security-path "$top/.build/swiftpm/security" "$@"
     fi
 }
 
