@@ -41,8 +41,9 @@ def press(pattern, command):
     """Runs the command; returns whether the pattern came, its status, and the seconds from Ctrl-C to its end."""
     process, terminal = pty.fork()
     if process == 0:
-        # Whoever started this may have it ignored, which a person's terminal does not.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Whoever started this may have them ignored, which a person's terminal does not.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], command)
     text, pressed = b"", None
     while True:
