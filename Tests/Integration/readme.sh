@@ -25,4 +25,25 @@ for words in init "key sheet" backup points restore verify; do
     if grep -q "^dozo $words" "$folder/commands"; then pass "the README shows dozo $words"
     else fail "the README shows dozo $words" "it does not"; fi
 done
+
+# --- every kind of image that its block names, back as the raw disk it was made of
+export DOZO_REPOSITORY="$folder/backup/dozo" DOZO_PASSPHRASE_FILE="$folder/work/dozo.pass"
+back_and_forth() { # NAME IMAGE
+    rm -f "$folder/back.raw"
+    holds "backup: $1" "$dozo" backup --guest "$1" --disk "d=$2"
+    holds "restore: $1" "$dozo" restore "$1@latest" --to "$folder/back.raw"
+    holds "same bytes: $1" cmp "$folder/web01.raw" "$folder/back.raw"
+}
+for kind in qcow2:qcow2: vmdk:vmdk: vhd:vpc:force_size=on vhdx:vhdx: vdi:vdi:; do
+    name=${kind%%:*}; driver=${kind#*:}; options=${driver#*:}; driver=${driver%%:*}
+    qemu-img convert -f raw -O "$driver" ${options:+-o "$options"} "$folder/web01.raw" "$folder/images/kind.$name"
+    back_and_forth "$name" "$folder/images/kind.$name"
+done
+back_and_forth raw "$folder/web01.raw"
+if device=$(losetup --find --show --read-only "$folder/web01.raw" 2>/dev/null); then
+    trap 'losetup --detach "$device"; rm -rf "$folder"' EXIT
+    back_and_forth "block device" "$device"
+else
+    skip "block device" "needs root and a loop device"
+fi
 echo done
