@@ -4,8 +4,8 @@
 #   Tests/Support/kill-loop.sh DOZO_BINARY [ROUNDS=30] [SEED=1]
 #
 # Each round ages a guest disk, backs a copy up to see what an uninterrupted run does, then starts the same backup and
-# kills it, in turn after a random delay, when the n-th file appears or goes before the commit, and when the n-th does
-# from the commit on (host's notes and catalog included; n from what the copy did; drawn from SEED). Then it checks:
+# kills it, in turn after a random delay, when the n-th file appears or goes before the commit, when the n-th does from
+# the commit on, and when one of the catalog does (n from what the copy did; drawn from SEED). Then it checks:
 #   * the points committed before are all still listed; one of them, drawn at random, restores to the recorded SHA-256
 #   * the killed run's point is listed if its commit entry lay in the store when it died, and not otherwise
 #   * `dozo verify` passes
@@ -150,8 +150,8 @@ events_to() {
     running=
 }
 
-# measure_uninterrupted: what one backup of the disk adds, how long it takes, its events, and the number of the one
-# that is the commit, on a copy of repository and state.
+# measure_uninterrupted: what one backup of the disk adds, how long it takes, its events, and the numbers of the commit
+# and of the first that concerns the catalog, on a copy of repository and state.
 measure_uninterrupted() {
     rm -rf "$folder/twin" "$folder/twin state"
     cp -a "$repository" "$folder/twin" || unusable "there is no room for a copy."
@@ -167,6 +167,9 @@ measure_uninterrupted() {
     commit_event=$(grep -nE '^create .*/s/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{8}$' "$folder/events" | tail -n 1 |
         cut -d : -f 1)
     [ -n "$commit_event" ] || unusable "an uninterrupted backup put no entry."
+    # The last event of all is that the process ends and lets its lock go.
+    catalog_event=$(grep -n '/catalog\.sqlite' "$folder/events" | sed -n 1p | cut -d : -f 1)
+    [ -n "$catalog_event" ] || unusable "an uninterrupted backup left the catalog alone."
     rm -rf "$folder/twin" "$folder/twin state"
 }
 
@@ -181,7 +184,8 @@ kill_backup() {
     case $((round % 5)) in
         1|4) kill_after_delay ;;
         3) at=$(($(random_number "$((commit_event - 1))" 1) + 1)) ;;
-        *) at=$((commit_event + $(random_number "$((event_count - commit_event + 1))" 1))) ;;
+        2) at=$((commit_event + $(random_number "$((event_count - commit_event + 1))" 1))) ;;
+        0) at=$((catalog_event + $(random_number "$((event_count - catalog_event))" 1))) ;;
     esac
     if [ "$at" -gt 0 ]; then
         : >"$folder/followed"
