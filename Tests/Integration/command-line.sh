@@ -31,6 +31,18 @@ for words in "" init backup points restore show verify key "key list" "key add" 
     else fail "dozo $words --help has an example" "$(sed -n '/^Example/,/^$/p' "$folder/output" | tr '\n' '|')"; fi
 done
 
+# --- doctor: three verdicts
+holds "doctor finds a sound host and repository" "$dozo" doctor
+if [ "$(grep -c ' proven ' "$folder/output")" -eq 6 ] && ! grep -q 'not proven' "$folder/output"; then
+    pass "doctor proves six things"
+else fail "doctor proves six things" "$(cat "$folder/output")"; fi
+ends_with 0 "repository .*not proven" "doctor does not call proven what it could not look at" \
+    env -u DOZO_REPOSITORY "$dozo" doctor
+ends_with 1 "repository .*failed .*opens none" "doctor says that a passphrase is wrong" "$dozo" doctor \
+    --passphrase-file "$folder/other"
+ends_with 1 "state folder .*failed" "doctor says that the state folder cannot be used" \
+    env XDG_STATE_HOME="$folder/passphrase" "$dozo" doctor
+
 # --- sizes and names
 round_trip() { # NAME-OF-CASE FILE GUEST
     rm -f "$folder/restored"
