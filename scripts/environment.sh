@@ -77,26 +77,41 @@ check_swift() {
         say "There is no swift on PATH: Dozo needs the Swift 6.3 toolchain from https://www.swift.org/install/linux/."
         return 1
     fi
-    version=$(swift --version 2>&1 | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | sed -n 1p)
+    said=$(swift_says_version)
+    version=$(printf '%s\n' "$said" | sed -n 's/.*Swift version \([0-9][0-9.]*\).*/\1/p' | sed -n 1p)
     case "$version" in
         6.[3-9]*|6.[1-9][0-9]*|[7-9]*) ;;
-        '') say "swift is on PATH ($(command -v swift)) but does not start: $(swift --version 2>&1 | sed -n 1p)"
+        '') say "swift is on PATH ($(command -v swift)) but does not start: $(printf '%s\n' "$said" | sed -n 1p)"
             return 1 ;;
         *) say "swift on PATH is version $version, and Dozo needs 6.3 or newer: https://www.swift.org/install/linux/."
             return 1 ;;
     esac
 }
 
+# Even asked for its version, swift leaves a folder in TMPDIR.
+swift_says_version() {
+    mkdir -p "$top/.build/tmp" && temporary=$(mktemp -d "$top/.build/tmp/version.XXXXXX") || return 1
+    env TMPDIR="$temporary" swift --version 2>&1
+    rm -rf "$temporary"
+}
+
 # SwiftPM's own folders go into the clone too, unless the user has configuration (mirrors, registries) that it must
-# read.
+# read. A build keeps its locks, and what it leaves when it is interrupted, in the clone and not in everybody's TMPDIR.
 swift_package_manager() {
     word=$1
     shift
+    temporary=${TMPDIR:-/tmp}
+    if [ "$word" = build ]; then
+        temporary=$top/.build/tmp
+        mkdir -p "$temporary" || return 1
+        # Each build leaves some empty folders; those of yesterday nobody uses any more.
+        find "$temporary" -mindepth 1 -maxdepth 1 -type d -mtime +0 -exec rm -rf {} +
+    fi
     if [ -d "${HOME:-/nonexistent}/.swiftpm/configuration" ]; then
-        swift "$word" --cache-path "$top/.build/cache/swiftpm" "$@"
+        env TMPDIR="$temporary" swift "$word" --cache-path "$top/.build/cache/swiftpm" "$@"
     else
-        swift "$word" --cache-path "$top/.build/cache/swiftpm" --config-path "$top/.build/swiftpm/configuration" \
-            --security-path "$top/.build/swiftpm/security" "$@"
+        env TMPDIR="$temporary" swift "$word" --cache-path "$top/.build/cache/swiftpm" \
+            --config-path "$top/.build/swiftpm/configuration" --security-path "$top/.build/swiftpm/security" "$@"
     fi
 }
 

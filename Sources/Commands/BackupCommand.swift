@@ -15,11 +15,12 @@ struct BackupCommand: AsyncParsableCommand {
         discussion: """
             Examples:
               dozo backup -r /backup/dozo --guest web01 /images/web01.qcow2
-              dozo backup -r /backup/dozo --guest db01 --disk system=/dev/vg/db01 --disk data=/images/data.raw
-              ssh host cat disk.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
+              dozo backup -r /backup/dozo --guest db01 --disk vda=/dev/vg/db01 vdb.raw
+              ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
 
-            The images must not change while they are read: shut the guest down or take a snapshot first.
-            A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing twice.
+            The images must not change while they are read: shut the guest down or take a snapshot first. \
+            A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
+            twice.
             """)
 
     @OptionGroup var options: RepositoryOptions

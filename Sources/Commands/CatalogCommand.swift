@@ -7,6 +7,14 @@ import RepositoryFormat
 struct CatalogCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "catalog", abstract: "The catalog on this host, which can always be made anew.",
+        discussion: """
+            Example:
+              dozo catalog rebuild -r /backup/dozo
+              dozo catalog dump
+
+            A backup with the passphrase keeps the catalog up to date. It is a SQLite file in the state folder, and \
+            may be deleted.
+            """,
         subcommands: [CatalogRebuildCommand.self, CatalogDumpCommand.self])
 }
 
@@ -17,8 +25,8 @@ struct CatalogRebuildCommand: AsyncParsableCommand {
         discussion: """
             Example: dozo catalog rebuild -r /backup/dozo
 
-            A catalog that cannot be read is moved aside and never deleted. Other repositories in it come back when they
-            are rebuilt too.
+            A catalog that cannot be read is moved aside and never deleted. Other repositories in it come back when \
+            they are rebuilt too.
             """)
 
     @OptionGroup var options: RepositoryOptions

@@ -11,8 +11,8 @@ struct DoctorCommand: AsyncParsableCommand {
         commandName: "doctor", abstract: "Check this host, its state and the repository's log.",
         discussion: """
             Examples:
-              dozo doctor                     checks what needs no repository
-              dozo doctor -r /backup/dozo     also the repository and what this host remembers of it
+              dozo doctor                   checks what needs no repository
+              dozo doctor -r /backup/dozo   also the repository and what is known of it
             """)
 
     @OptionGroup var options: RepositoryOptions

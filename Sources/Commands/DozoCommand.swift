@@ -8,6 +8,12 @@ struct DozoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dozo", abstract: "Backup and disaster recovery for virtual machines.",
         discussion: """
+            Example:
+              dozo init -r /backup/dozo
+              dozo backup -r /backup/dozo --guest web01 /images/web01.qcow2
+              dozo points -r /backup/dozo
+              dozo restore -r /backup/dozo web01@latest --to-directory /images/restored
+
             Exit status: 0 done; 1 failed; 2 wrong usage; 3 done in part; 4 no repository; 5 wrong key; 6 damaged \
             data; 7 refused for safety; 130 interrupted.
             """,

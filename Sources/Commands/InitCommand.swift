@@ -12,7 +12,7 @@ struct InitCommand: AsyncParsableCommand {
         discussion: """
             Example: dozo init -r /backup/dozo --passphrase-file dozo.pass
 
-            Whoever has the passphrase can read everything; who loses it and the recovery key can read nothing, ever.
+            Whoever has the passphrase can read everything; who loses it and the recovery key can read nothing, ever. \
             Print a recovery sheet next: dozo key sheet -r /backup/dozo
             """)
 

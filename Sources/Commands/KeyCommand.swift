@@ -10,6 +10,12 @@ import RepositoryFormat
 struct KeyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key", abstract: "Key slots, credentials and the recovery sheet.",
+        discussion: """
+            Examples:
+              dozo key list -r /backup/dozo
+              dozo key sheet -r /backup/dozo > sheet.txt
+              dozo key enroll -r /backup/dozo --role reader --to reader.key
+            """,
         subcommands: [
             KeyListCommand.self, KeyAddCommand.self, KeyRemoveCommand.self, KeySheetCommand.self,
             KeyEnrollCommand.self,
@@ -75,8 +81,7 @@ struct KeyListCommand: AsyncParsableCommand {
 struct KeyAddCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "add", abstract: "Add a passphrase that opens the repository.",
-        discussion: "Example: dozo key add -r /backup/dozo --new-passphrase-file second.pass --label \"safe "
-            + "at the bank\"")
+        discussion: "Example: dozo key add -r /backup/dozo --new-passphrase-file second.pass")
 
     @OptionGroup var options: RepositoryOptions
     @Option(help: ArgumentHelp("File with the new passphrase; else a prompt.", valueName: "file"))
@@ -145,9 +150,9 @@ struct KeySheetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sheet", abstract: "Make a recovery key and print its sheet.",
         discussion: """
-            Example: dozo key sheet -r /backup/dozo > sheet.txt; print it, then destroy the file
+            Example: dozo key sheet -r /backup/dozo > sheet.txt
 
-            Each sheet is a key slot of its own and opens everything.
+            Print it, then destroy the file. Each sheet is a key slot of its own and opens everything.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -200,12 +205,13 @@ struct KeyEnrollCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "enroll", abstract: "Make a credential file for a role.",
         discussion: """
-            Example: dozo key enroll -r /backup/dozo --role writer --label host7 --to host7.key
+            Example: dozo key enroll -r /backup/dozo --role writer --to host7.key
 
             writer      appends and dedups; opens nothing that is stored
             maintainer  lists, checks and will sweep; opens no guest data
             reader      restores; writes nothing
             verifier    holds no key; says whose repository to expect
+
             With --renew this host gets a new writer key, after its state folder was lost, copied or put back.
             """)
 

@@ -12,7 +12,7 @@ struct RestoreCommand: AsyncParsableCommand {
         discussion: """
             Examples:
               dozo restore -r /backup/dozo web01@latest --disk vda --to /images/vda.raw
-              dozo restore -r /backup/dozo web01@2026-11-23T23:59 --to-directory /images/web01
+              dozo restore -r /backup/dozo web01@2026-11-23T23:59 --to-directory /images
 
             Files are raw and sparse. Nothing is overwritten. A file that could not be completed ends in .partial.
             """)

@@ -10,7 +10,7 @@ struct VerifyCommand: AsyncParsableCommand {
         commandName: "verify", abstract: "Check that everything is there and undamaged.",
         discussion: """
             Examples:
-              dozo verify -r /backup/dozo             every object, every authentication tag, every map
+              dozo verify -r /backup/dozo             every object, every tag, every map
               dozo verify -r /backup/dozo --content   and every chunk against its id
               dozo verify -r /backup/dozo --no-key    every object, without any secret
 

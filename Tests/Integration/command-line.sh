@@ -20,6 +20,28 @@ holds "a passphrase file without the newline is the same passphrase" "$dozo" poi
     "$folder/no newline"
 ends_with 2 "no passphrase" "no passphrase and no terminal is status 2" env -u DOZO_PASSPHRASE_FILE "$dozo" points
 "$dozo" --help >"$folder/output" 2>&1 && pass "help is status 0" || fail "help is status 0" "status $?"
+# Each command explains itself with an example that can be copied: 80 columns do not break it.
+for words in "" init backup points restore show verify key "key list" "key add" "key remove" "key sheet" \
+    "key enroll" doctor catalog "catalog rebuild" "catalog dump"; do
+    # shellcheck disable=SC2086  # words
+    COLUMNS=80 "$dozo" $words --help >"$folder/output" 2>&1
+    if grep -qE "^(Example: | *[a-z ]*[|]? *)dozo ${words:-init}( |\$)" "$folder/output" &&
+        ! sed -n '/^Example/,/^$/p' "$folder/output" | grep -qE '^[^ E]'; then
+        pass "dozo $words --help has an example"
+    else fail "dozo $words --help has an example" "$(sed -n '/^Example/,/^$/p' "$folder/output" | tr '\n' '|')"; fi
+done
+
+# --- doctor: three verdicts
+holds "doctor finds a sound host and repository" "$dozo" doctor
+if [ "$(grep -c ' proven ' "$folder/output")" -eq 6 ] && ! grep -q 'not proven' "$folder/output"; then
+    pass "doctor proves six things"
+else fail "doctor proves six things" "$(cat "$folder/output")"; fi
+ends_with 0 "repository .*not proven" "doctor does not call proven what it could not look at" \
+    env -u DOZO_REPOSITORY "$dozo" doctor
+ends_with 1 "repository .*failed .*opens none" "doctor says that a passphrase is wrong" "$dozo" doctor \
+    --passphrase-file "$folder/other"
+ends_with 1 "state folder .*failed" "doctor says that the state folder cannot be used" \
+    env XDG_STATE_HOME="$folder/passphrase" "$dozo" doctor
 
 # --- sizes and names
 round_trip() { # NAME-OF-CASE FILE GUEST

@@ -18,8 +18,6 @@ extension Allowance {
         Allowance(
             .machinePath, "scripts/make-guest-image", because: "a path inside of the guest, not of this machine"),
         Allowance(
-            .machinePath, "Tests/Support/debootstrap-trial.sh", because: "a path inside of the chroot"),
-        Allowance(
             .unstructuredTask, "Sources/Commands/DozoProcess.swift", containing: "pthread_create",
             because: "sigwait needs a thread of its own; it carries nothing but the wish to stop"),
     ]
