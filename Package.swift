@@ -26,11 +26,12 @@ let package = Package(
         // C libraries, each used by exactly one module.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
 
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
-        .target(name: "Effects", swiftSettings: hot),
+        .target(name: "Effects", dependencies: ["CLinux"], swiftSettings: hot),
         .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
@@ -61,7 +62,8 @@ let package = Package(
             ], swiftSettings: hot),
         .target(
             name: "Recovery",
-            dependencies: ["BackupModel", "Effects", "RepositoryFormat", "Repository"], swiftSettings: hot),
+            dependencies: ["BackupModel", "Effects", "GuestSource", "RepositoryFormat", "Repository"],
+            swiftSettings: hot),
         .target(
             name: "Commands",
             dependencies: [

@@ -20,6 +20,7 @@ struct DozoCommand: AsyncParsableCommand {
         version: version,
         subcommands: [
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
+            DiffCommand.self,
             VerifyCommand.self, KeyCommand.self, DoctorCommand.self, CatalogCommand.self,
         ])
 }

@@ -1,20 +1,26 @@
 import ArgumentParser
 import BackupModel
+import ChunkEncryption
 import Effects
+import GuestSource
 import Recovery
 import Repository
 import RepositoryFormat
 
-/// `dozo restore`: disks of a restore point to new files.
+/// `dozo restore`: disks of a restore point to files, images of other formats, and devices.
 struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "restore", abstract: "Write disks of a restore point to new files.",
+        commandName: "restore", abstract: "Write disks of a restore point to files or devices.",
         discussion: """
             Examples:
-              dozo restore -r /backup/dozo web01@latest --disk vda --to /images/vda.raw
-              dozo restore -r /backup/dozo web01@2026-11-23T23:59 --to-directory /images
+              dozo restore web01@latest --disk vda --to /images/vda.raw
+              dozo restore web01@2026-11-23T23:59 --to-directory /images/web01
+              dozo restore web01@latest --to web01.qcow2 --format qcow2
+              dozo restore web01@latest --to /dev/vg/web01 --in-place
 
-            Files are raw and sparse. Nothing is overwritten. A file that could not be completed ends in .partial.
+            A new raw file is sparse. Nothing that is there is touched without
+            --overwrite or --in-place. What could not be completed ends in
+            .partial; the same command goes on with a raw one.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -22,10 +28,22 @@ struct RestoreCommand: AsyncParsableCommand {
     var point: String
     @Option(help: ArgumentHelp("Only this disk.", valueName: "name"))
     var disk: String?
-    @Option(help: ArgumentHelp("Write the disk to this new file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write the disk to this file or device.", valueName: "file"))
     var to: String?
-    @Option(help: ArgumentHelp("Write every disk to NAME.raw in this folder.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Write every disk to NAME.FORMAT in this folder.", valueName: "folder"))
     var toDirectory: String?
+    @Option(help: ArgumentHelp("raw, qcow2, vmdk, vhd, vhdx or vdi.", valueName: "format"))
+    var format = "raw"
+    @Flag(help: "Replace a file once the new one is complete; write over a device.")
+    var overwrite = false
+    @Flag(help: "Compare with what is there and write only what differs.")
+    var inPlace = false
+    @Option(help: ArgumentHelp("A larger size for the target: bytes, or with K, M, G, T.", valueName: "size"))
+    var size: String?
+    @Flag(help: "Fill damaged parts with zeros and list them (status 3).")
+    var salvage = false
+    @Flag(help: "Write although a guest or mount seems to use the target.")
+    var force = false
     @Option(help: ArgumentHelp("Leaves in work at once, 1 to 64; by default two a processor.", valueName: "n"))
     var jobs: Int?
 
@@ -34,14 +52,30 @@ struct RestoreCommand: AsyncParsableCommand {
             throw ValidationError("say where to: --to FILE for one disk, or --to-directory FOLDER for all")
         }
         guard jobs.map({ (1...64).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 64") }
+        guard ImageFormat(name: format) != nil else {
+            throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
+        }
+        guard !(overwrite && inPlace) else { throw ValidationError("--overwrite or --in-place, not both") }
+        guard size == nil || to != nil else { throw ValidationError("--size goes with --to and one disk") }
+        if let size, SizeText.parse(size) == nil {
+            throw ValidationError("\(size) is no size; write bytes, or a number with K, M, G or T")
+        }
     }
 
     private struct Document: Encodable {
+        struct Lost: Encodable {
+            let start: UInt64
+            let length: UInt64
+            let why: String
+        }
         struct Disk: Encodable {
             let name: String
             let path: String
+            let format: String
             let size_bytes: UInt64
             let written_bytes: UInt64
+            let kept_bytes: UInt64
+            let lost: [Lost]
         }
         let point: String
         let guest: String
@@ -53,9 +87,9 @@ struct RestoreCommand: AsyncParsableCommand {
         let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(point, in: view)
         let targets = try targets(of: chosen)
-        for (_, path) in targets where HostPaths.exists(path) {
-            throw CommandFailure(
-                .refused, "\(path) exists already and is not overwritten; choose another name or move it away")
+        // All are looked at before the first is written.
+        if !overwrite, !inPlace {
+            for (_, path) in targets where !HostPaths.isBlockDevice(path) { try OutputFile.refuseTaken(path) }
         }
         if let toDirectory { try HostPaths.makeFolders(HostPaths.absolute(toDirectory)) }
         options.note(
@@ -66,23 +100,42 @@ struct RestoreCommand: AsyncParsableCommand {
         for line in reader.index.notes { options.note("note: \(line)") }
         var disks: [Document.Disk] = []
         for (image, path) in targets {
-            let written = try await restore(image, to: path, reader: reader)
+            let outcome = try await restore(image, to: path, reader: reader)
             disks.append(
-                Document.Disk(name: image.name, path: path, size_bytes: image.byteCount, written_bytes: written))
+                Document.Disk(
+                    name: image.name, path: path, format: format, size_bytes: outcome.byteCount,
+                    written_bytes: outcome.written, kept_bytes: outcome.kept,
+                    lost: outcome.lost.map {
+                        Document.Lost(start: $0.extent.start, length: $0.extent.length, why: $0.sentence)
+                    }))
         }
+        try show(disks, of: chosen, view: view)
+        let lost = disks.flatMap(\.lost)
+        guard lost.isEmpty else {
+            throw CommandFailure(
+                .partial,
+                "\(Console.size(lost.reduce(0) { $0 + $1.length })) in \(lost.count) places are damaged and zero now; "
+                    + "see above")
+        }
+    }
+
+    private func show(_ disks: [Document.Disk], of point: RestorePoint, view: RepositoryView) throws {
         if options.json {
-            try Console.json(
+            return try Console.json(
                 Document(
-                    point: chosen.record.identifier.hexadecimal, guest: chosen.record.label,
-                    taken_at: TimeText.utc(chosen.record.takenAt), disks: disks))
-        } else {
-            for disk in disks {
-                Console.result(
-                    "\(disk.path): \(Console.size(disk.size_bytes)), \(Console.size(disk.written_bytes)) of it data")
-            }
-            options.note(
-                "newest entry of the repository that this host knows of: \(describeHead(view)); it was reached")
+                    point: point.record.identifier.hexadecimal, guest: point.record.label,
+                    taken_at: TimeText.utc(point.record.takenAt), disks: disks))
         }
+        for disk in disks {
+            let kept = disk.kept_bytes > 0 ? ", \(Console.size(disk.kept_bytes)) were there already" : ""
+            Console.result(
+                "\(Console.printable(disk.path)): \(Console.size(disk.size_bytes)), "
+                    + "\(Console.size(disk.written_bytes)) written\(kept)")
+            for lost in disk.lost {
+                Console.result("  LOST bytes \(lost.start) to \(lost.start + lost.length - 1): \(lost.why)")
+            }
+        }
+        options.note("newest entry of the repository that this host knows of: \(describeHead(view)); it was reached")
     }
 
     private func describeHead(_ view: RepositoryView) -> String {
@@ -91,14 +144,16 @@ struct RestoreCommand: AsyncParsableCommand {
 
     private func restore(
         _ image: RestorePointRecord.Image, to path: String, reader: RepositoryReader
-    ) async throws -> UInt64 {
+    ) async throws -> RestoreOutcome {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
-        var written: UInt64 = 0
-        let restore = ImageRestore(reader, image: image, workers: jobs ?? HostPaths.processorCount * 2)
+        let plan = RestorePlan(
+            path: path, format: ImageFormat(name: format) ?? .raw,
+            existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
+            byteCount: size.flatMap(SizeText.parse), salvages: salvage, ignoresUse: force,
+            workers: jobs ?? HostPaths.processorCount * 2)
         do {
-            try await restore.run(to: path) { progress in
-                written = progress.written
+            return try await ImageRestore(reader, image: image, plan: plan).run { progress in
                 line.show(
                     "restoring \(Console.printable(image.name))", passed: progress.passed, total: progress.total,
                     more: "")
@@ -106,12 +161,16 @@ struct RestoreCommand: AsyncParsableCommand {
         } catch {
             let failure = CommandFailure(error)
             line.clear()
-            if HostPaths.exists(path + OutputFile.suffix), failure.status != .refused {
-                options.note("what was restored so far is in \(path)\(OutputFile.suffix)")
+            if failure.status != .refused {
+                if HostPaths.exists(path + OutputFile.suffix) {
+                    options.note(
+                        "what was restored so far is in \(path)\(OutputFile.suffix); the same command goes on with it")
+                } else if inPlace || HostPaths.isBlockDevice(path) {
+                    options.note("\(path) is half changed now; the same command with --in-place goes on")
+                }
             }
             throw failure
         }
-        return written
     }
 
     private func targets(of point: RestorePoint) throws -> [(RestorePointRecord.Image, String)] {
@@ -136,8 +195,11 @@ struct RestoreCommand: AsyncParsableCommand {
             return [(wanted[0], HostPaths.absolute(to))]
         }
         let folder = HostPaths.absolute(toDirectory ?? ".")
-        return wanted.map { ($0, "\(folder)/\(RestoreCommand.fileName(for: $0.name))") }
+        return wanted.map { ($0, "\(folder)/\(RestoreCommand.fileName(for: $0.name)).\(format)") }
     }
+
+    /// Bytes of a file name before its ending.
+    private static let longestFileName = 230
 
     /// A file name below the folder for any disk's name: what could lead elsewhere or be hidden is percent-encoded.
     static func fileName(for disk: String) -> String {
@@ -151,8 +213,10 @@ struct RestoreCommand: AsyncParsableCommand {
                 name += "%" + [byte].hexadecimal
             }
         }
-        // The longest name that file systems take is 255 bytes.
-        if name.utf8.count > 240 { name = String(name.prefix(200)) + "~" + String(name.utf8.count) }
-        return name + ".raw"
+        // The longest name that file systems take is 255 bytes, and an ending and `.partial` come behind this one.
+        guard name.utf8.count > longestFileName else { return name }
+        // Two long names that begin alike stay two.
+        return String(name.prefix(longestFileName - 33)) + "~"
+            + SecureHash.sha256(Array(disk.utf8)).hexadecimal.prefix(32)
     }
 }

@@ -18,6 +18,29 @@ package enum HostPaths {
         }
     }
 
+    /// Removes a folder that holds nothing.
+    ///
+    /// - Throws: ``FileError``.
+    package static func removeEmptyFolder(_ path: String) throws(FileError) {
+        // Safety: the path lives through the call.
+        guard unsafe rmdir(path) == 0 else { throw HostFiles.failure(errno, "cannot remove the folder", path) }
+    }
+
+    /// The path without symbolic links; as it is when nothing is there.
+    package static func resolved(_ path: String) -> String {
+        // Safety: realpath returns a terminated string from malloc, copied and freed here.
+        guard let found = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
+    }
+
+    /// Whether a block device is at the path.
+    package static func isBlockDevice(_ path: String) -> Bool {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFBLK
+    }
+
     /// Whether a folder is at the path.
     package static func isFolder(_ path: String) -> Bool {
         var facts = stat()

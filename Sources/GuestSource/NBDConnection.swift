@@ -12,7 +12,7 @@ import Glibc
     private static let largestQuestion: UInt64 = 1 << 30
 
     // Safety: valid from the initialiser's end to the deinitialiser.
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     let path: String
 
     /// An unconnected handle. - Parameter path: the image, for messages.
@@ -160,7 +160,7 @@ import Glibc
     }
 
     // libnbd keeps the message per thread; asked for before anything else runs on this one.
-    private static func lastMessage() -> String {
+    static func lastMessage() -> String {
         guard let text = unsafe nbd_get_error() else { return "no message" }
         return unsafe String(cString: text)
     }

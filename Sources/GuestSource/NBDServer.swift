@@ -20,22 +20,40 @@ final class NBDServer: Sendable {
     private let path: String
     private let state: Mutex<State>
 
-    init(_ chain: ImageChain, connections: Int) throws(SourceError) {
-        let path = chain.levels.first?.file.path ?? ""
+    /// Serves an image for reading.
+    convenience init(_ chain: ImageChain, connections: Int) throws(SourceError) {
+        let node = "json:" + chain.blockNode
+        try self.init(
+            path: chain.levels.first?.file.path ?? "", arguments: ["--read-only", node], connections: connections
+        ) { NBDServer.reason(node) }
+    }
+
+    /// Serves an image for writing; it is complete only after ``finish()``.
+    convenience init(writing path: String, format: ImageFormat, connections: Int) throws(SourceError) {
+        // Zeros that are not written cost nothing in a new image; what the guest had as zeros inside a chunk neither.
+        try self.init(
+            path: path,
+            arguments: ["--format=\(format.driver)", "--cache=writeback", "--discard=unmap", path],
+            connections: connections
+        ) { nil }
+    }
+
+    private init(
+        path: String, arguments: [String], connections: Int, reason: () -> String?
+    ) throws(SourceError) {
         guard let program = HostProgram.find("qemu-nbd") else {
             let sentence = "\(path) needs qemu-nbd, which is not on PATH; install the package qemu-utils"
             throw SourceError(.serverMissing, sentence, .askOperator)
         }
-        let node = "json:" + chain.blockNode
         let first = try NBDConnection(path: path)
-        let command = [program, "--read-only", "--shared=\(connections)", node]
+        let command = [program, "--shared=\(connections)"] + arguments
         let all: [NBDConnection]
         do throws(SourceError) {
             all = try NBDServer.start(command, first, connections: connections)
             for connection in all { try connection.finishConnecting() }
         } catch {
             first.killServer()
-            throw NBDServer.reason(node).map { .server(path, $0) } ?? error
+            throw reason().map { .server(path, $0) } ?? error
         }
         guard let byteCount = first.byteCount else {
             first.killServer()
@@ -90,6 +108,22 @@ final class NBDServer: Sendable {
             return nil
         }
         next?.resume(returning: connection)
+    }
+
+    /// Makes everything written durable and lets the server close the image and leave; then it has left.
+    ///
+    /// - Precondition: every connection was given back.
+    func finish() throws(SourceError) {
+        let last = state.withLock { state in
+            let last = state
+            state = State(starter: nil, free: [], isStopped: true)
+            return last
+        }
+        precondition(last.waiting.isEmpty && !last.free.isEmpty, "a server is finished when nobody uses it")
+        // Flushed on one connection, durable for all: the server says so (NBD_FLAG_CAN_MULTI_CONN).
+        try last.free[0].flush()
+        for connection in last.free { try connection.disconnect() }
+        // Dropping the starter asks the server to end and waits for it: only then the image's tables are written.
     }
 
     /// Kills the server; later reads throw `closed`. Waits for a read under way on the first connection, and may make

@@ -1,5 +1,6 @@
 import BackupModel
 import Effects
+import GuestSource
 package import Repository
 package import RepositoryFormat
 
@@ -13,109 +14,156 @@ package struct RestoreProgress: Sendable {
     package var written: UInt64 = 0
 }
 
-/// Writes one image of a restore point to a new file, raw and sparse.
+/// Writes one image of a restore point to a file, an image of another format, or a device.
 ///
-/// Damage stops it before a wrong byte is written: each chunk is compared with its id before any of it goes out. The
+/// Damage stops it before a wrong byte is written: each chunk is compared with its id before any of it goes out. A new
 /// file gets its name only when all of it is there and durable.
 package struct ImageRestore: Sendable {
     private let reader: RepositoryReader
     private let image: RestorePointRecord.Image
-    private let workers: Int
+    private let plan: RestorePlan
 
-    /// - Parameter workers: leaves in work at once; memory is about 8 MiB each.
-    package init(_ reader: RepositoryReader, image: RestorePointRecord.Image, workers: Int) {
+    /// A restore of one image as the plan says.
+    package init(_ reader: RepositoryReader, image: RestorePointRecord.Image, plan: RestorePlan) {
         self.reader = reader
         self.image = image
-        self.workers = workers
+        self.plan = plan
     }
 
-    /// Restores to a file that does not exist yet.
+    /// Restores.
     ///
     /// - Parameter report: called after each leaf, by the task that runs the restore.
-    /// - Throws: ``RepositoryError``: `damaged`, `roleLacksKey`; ``FileError``; `CancellationError`. A file that could
-    ///   not be completed stays under its name with `.partial` behind it.
-    package func run(
-        to path: String, report: (RestoreProgress) -> Void = { _ in }
-    ) async throws {
+    /// - Throws: ``RepositoryError``: `damaged`, `roleLacksKey`, `refused` when the target is too small or of another
+    ///   kind; ``FileError``; ``SourceError``; `CancellationError`. What could not be completed stays: a new file under
+    ///   its name with `.partial` behind it, an existing one half changed.
+    package func run(report: (RestoreProgress) -> Void = { _ in }) async throws -> RestoreOutcome {
+        // Read before anything is touched: without a map there is nothing to restore.
         let walker = MapWalker(reader.blobs())
         let root = try await walker.root(of: image)
-        let file = try OutputFile(path: path, byteCount: image.byteCount)
+        var outcome = RestoreOutcome()
+        let target = try target(into: &outcome)
+        do {
+            try await write(root, walker: walker, to: target, outcome: &outcome, report: report)
+            try await target.finish()
+        } catch {
+            target.abandon()
+            throw error
+        }
+        outcome.lost.sort { $0.extent.start < $1.extent.start }
+        return outcome
+    }
+
+    // MARK: Target
+
+    private func refused(_ sentence: String) -> RepositoryError { RepositoryError(.refused, sentence) }
+
+    private func target(into outcome: inout RestoreOutcome) throws -> any DiskTarget {
+        let size = plan.byteCount ?? image.byteCount
+        guard size >= image.byteCount else {
+            throw refused(
+                "disk \(image.name) has \(image.byteCount) bytes and \(size) were asked for; a disk is never restored "
+                    + "to a smaller size")
+        }
+        outcome.byteCount = size
+        if HostPaths.isBlockDevice(plan.path) { return try device(size, into: &outcome) }
+        if plan.format != .raw { return try container(size) }
+        switch plan.existing {
+        case .refused: return NewRawFile(file: try OutputFile(path: plan.path, byteCount: size))
+        case .overwritten:
+            let path = HostPaths.resolved(plan.path)
+            // Held until the new one takes its name: a guest does not start on it meanwhile.
+            let taken = HostPaths.exists(path) ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
+            return ReplacedRawFile(
+                new: NewRawFile(file: try OutputFile(path: path, byteCount: size, replaces: true)), old: taken)
+        case .changedInPlace:
+            let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse)
+            if disk.byteCount != size { try disk.resize(to: size) }
+            return DiskInPlace(disk: disk)
+        }
+    }
+
+    private func device(_ size: UInt64, into outcome: inout RestoreOutcome) throws -> any DiskTarget {
+        guard plan.existing != .refused else {
+            throw refused("\(plan.path) is a device: say --overwrite or --in-place to write over what it holds")
+        }
+        guard plan.format == .raw else {
+            throw refused("\(plan.path) is a device, which holds a raw disk and not a \(plan.format.name) image")
+        }
+        let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse)
+        guard disk.byteCount >= size else {
+            throw refused("\(plan.path) has \(disk.byteCount) bytes and disk \(image.name) needs \(size)")
+        }
+        outcome.byteCount = disk.byteCount
+        return DiskInPlace(disk: disk)
+    }
+
+    private func container(_ size: UInt64) throws -> any DiskTarget {
+        guard plan.existing != .changedInPlace else {
+            throw refused("only raw files and devices are changed in place; use --overwrite for \(plan.format.name)")
+        }
+        guard size % ImageTarget.sectorByteCount == 0 else {
+            let next = (size / ImageTarget.sectorByteCount + 1) * ImageTarget.sectorByteCount
+            throw refused(
+                "a \(plan.format.name) image holds whole sectors of \(ImageTarget.sectorByteCount) bytes, and disk "
+                    + "\(image.name) has \(size) bytes; restore it raw, or say --size \(next)")
+        }
+        let path = HostPaths.resolved(plan.path)
+        let isThere = plan.existing == .overwritten && HostPaths.exists(path)
+        // Refuses an image that a guest uses.
+        if isThere { _ = try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) }
+        return try NewContainer(
+            path: path, replaces: isThere, format: plan.format, byteCount: size, connections: min(plan.workers, 16))
+    }
+
+    // MARK: Writing
+
+    private func write(
+        _ root: ImageRoot, walker: MapWalker, to target: any DiskTarget, outcome: inout RestoreOutcome,
+        report: (RestoreProgress) -> Void
+    ) async throws {
         var progress = RestoreProgress()
         progress.total = image.byteCount
+        var sum = outcome
+        var position: UInt64 = 0
         try await withThrowingTaskGroup(of: LeafResult.self) { group in
-            var idle = (0..<workers).map { _ in LeafRestorer(reader.blobs(), disk: image.name) }
+            var idle = (0..<plan.workers).map { _ in
+                LeafRestorer(reader.blobs(), disk: image.name, salvages: plan.salvages)
+            }
             func collect(_ result: LeafResult) {
                 idle.append(result.restorer)
-                progress.written += result.writtenByteCount
+                sum.written += result.writtenByteCount
+                sum.kept += result.keptByteCount
+                sum.lost += result.lost
+                progress.written = sum.written
                 progress.passed = max(progress.passed, result.end)
                 report(progress)
             }
-            try await walker.leaves(of: root, disk: image.name) { place in
+            // What no leaf describes is zero; in a new file it is so already.
+            func passHole(upTo end: UInt64) async throws {
+                if end > position, target.existing != nil {
+                    try await target.zero(Extent(start: position, length: end - position))
+                }
+                position = max(position, end)
+            }
+            let failed: (LostMap) async throws -> Void = { lost in
+                guard plan.salvages else { throw lost.error }
+                sum.lost.append(LostRange(extent: lost.extent, sentence: lost.error.sentence))
+                try await passHole(upTo: lost.extent.end)
+            }
+            try await walker.leaves(of: root, disk: image.name, failed: failed) { place in
                 try Task.checkCancellation()
+                try await passHole(upTo: place.offset)
+                position = place.offset + UInt64(place.byteCount)
                 if idle.isEmpty, let result = try await group.next() { collect(result) }
                 let restorer = idle.removeLast()
-                group.addTask { try await restorer.restore(place, to: file) }
+                group.addTask { try await restorer.restore(place, to: target) }
             }
+            // Behind the disk's end too, in a file that is longer now; a device keeps what lies there.
+            try await passHole(upTo: target.existing?.isBlockDevice == true ? image.byteCount : outcome.byteCount)
             while let result = try await group.next() { collect(result) }
         }
-        try file.publish()
+        outcome = sum
         progress.passed = image.byteCount
         report(progress)
-    }
-}
-
-private struct LeafResult: Sendable {
-    let restorer: LeafRestorer
-    let writtenByteCount: UInt64
-    let end: UInt64
-}
-
-/// Restores one leaf after the other.
-// Safety: given to a child task with a leaf and coming back with the result; one task at a time holds it.
-private final class LeafRestorer: @unchecked Sendable {
-    private let blobs: BlobReader
-    private let walker: MapWalker
-    private let disk: String
-
-    init(_ blobs: BlobReader, disk: String) {
-        self.blobs = blobs
-        walker = MapWalker(blobs)
-        self.disk = disk
-    }
-
-    func restore(_ place: LeafPlace, to file: OutputFile) async throws -> LeafResult {
-        let leaf = try await walker.leaf(place, disk: disk)
-        var offset = place.offset
-        var written: UInt64 = 0
-        var last: (identifier: Hash256, bytes: [UInt8])?
-        for slice in leaf.slices {
-            try Task.checkCancellation()
-            defer { offset += slice.byteCount }
-            guard let chunk = slice.chunk else { continue }
-            let bytes: [UInt8]
-            if let last, last.identifier == chunk {
-                bytes = last.bytes
-            } else {
-                bytes = try await blobs.bytes(of: chunk, kind: .data, name: "disk \(disk) at byte \(offset)")
-                last = (chunk, bytes)
-            }
-            let end = Int(slice.skip) + Int(slice.length)
-            guard end <= bytes.count else {
-                throw RepositoryError(
-                    .damaged,
-                    "the map of disk \(disk) at byte \(offset) uses \(end) bytes of a chunk of \(bytes.count)",
-                    .repair)
-            }
-            for repetition in 0..<UInt64(slice.repeats) {
-                try unsafe bytes.withUnsafeBytes { buffer in
-                    // Safety: the slice lies inside the chunk, as was just checked.
-                    try unsafe file.write(
-                        UnsafeRawBufferPointer(rebasing: buffer[Int(slice.skip)..<end]),
-                        at: offset + repetition * UInt64(slice.length))
-                }
-            }
-            written += slice.byteCount
-        }
-        return LeafResult(restorer: self, writtenByteCount: written, end: place.offset + UInt64(place.byteCount))
     }
 }

@@ -43,7 +43,8 @@ struct GoldenRepositoryTests {
         for point in view.points {
             for image in point.record.images {
                 let path = "\(folder)/\(point.record.identifier.hexadecimal)-\(image.name)"
-                try await ImageRestore(reader, image: image, workers: 2).run(to: path)
+                let plan = RestorePlan(path: path, workers: 2)
+                #expect(try await ImageRestore(reader, image: image, plan: plan).run().lost.isEmpty)
                 let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
                 #expect(UInt64(bytes.count) == image.byteCount)
                 let digest = SecureHash.sha256(bytes).hexadecimal

@@ -40,6 +40,14 @@ package final class BlobReader {
         throw RepositoryError(.damaged, "\(name) (\(identifier.abbreviated)) cannot be read: \(why)", .repair)
     }
 
+    /// Whether the bytes are the whole content of a data chunk, by its id.
+    ///
+    /// - Throws: ``RepositoryError``, `roleLacksKey`.
+    package func isContent(_ bytes: UnsafeRawBufferPointer, of identifier: Hash256) throws -> Bool {
+        // Safety: the bytes are read during the call only.
+        try unsafe hasher(for: .data).authenticate(bytes) == identifier
+    }
+
     private func read(_ place: BlobPlace, identifier: Hash256, kind: BlobKind) async throws -> [UInt8] {
         let contents = try await shelf.contents(of: place.pack)
         let name = place.pack.packName
@@ -109,9 +117,13 @@ package final class BlobReader {
     }
 
     private func hash(_ plain: [UInt8], kind: BlobKind) throws -> Hash256 {
-        if let hasher = hashers[kind] { return hasher.authenticate(plain) }
+        try hasher(for: kind).authenticate(plain)
+    }
+
+    private func hasher(for kind: BlobKind) throws -> KeyedHasher {
+        if let hasher = hashers[kind] { return hasher }
         let hasher = KeyedHasher(key: try keys.identityKey(kind))
         hashers[kind] = hasher
-        return hasher.authenticate(plain)
+        return hasher
     }
 }

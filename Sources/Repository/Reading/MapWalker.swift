@@ -11,6 +11,16 @@ package struct LeafPlace: Hashable, Sendable {
     package let byteCount: UInt32
 }
 
+/// A part of an image whose map cannot be read.
+package struct LostMap: Sendable {
+    /// Id of the node.
+    package let identifier: Hash256
+    /// The bytes of the image that it describes.
+    package let extent: Extent
+    /// Why.
+    package let error: RepositoryError
+}
+
 /// Walks the maps of images from root to leaf, in ascending order. Belongs to one worker at a time.
 package struct MapWalker {
     private let reader: BlobReader
@@ -34,10 +44,9 @@ package struct MapWalker {
 
     /// Calls `body` for each leaf that is no hole, in ascending order.
     ///
-    /// - Parameter failed: called with the node's id, instead of throwing, for a node that cannot be read: what is
-    ///   below it is skipped.
+    /// - Parameter failed: called, instead of throwing, for a node that cannot be read: what is below it is skipped.
     package func leaves(
-        of root: ImageRoot, disk: String, failed: ((Hash256, RepositoryError) throws -> Void)? = nil,
+        of root: ImageRoot, disk: String, failed: ((LostMap) async throws -> Void)? = nil,
         _ body: (LeafPlace) async throws -> Void
     ) async throws {
         guard let top = root.top else { return }
@@ -46,7 +55,7 @@ package struct MapWalker {
 
     private func visit(
         _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, disk: String,
-        failed: ((Hash256, RepositoryError) throws -> Void)?, _ body: (LeafPlace) async throws -> Void
+        failed: ((LostMap) async throws -> Void)?, _ body: (LeafPlace) async throws -> Void
     ) async throws {
         let covered = min(root.parameters.byteCountCovered(atLevel: level), root.byteCount - offset)
         guard level > 0 else {
@@ -64,7 +73,9 @@ package struct MapWalker {
             }
         } catch let error as RepositoryError where error.code == .damaged {
             guard let failed else { throw error }
-            try failed(identifier, error)
+            try await failed(
+                LostMap(
+                    identifier: identifier, extent: Extent(start: offset, length: covered), error: error))
             return
         }
         for (index, child) in node.children.enumerated() {

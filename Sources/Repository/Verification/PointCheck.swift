@@ -49,9 +49,9 @@ struct PointCheck {
         var missing = lack
         try await walker.leaves(
             of: root, disk: image.name,
-            failed: { node, error in
-                missing.blobs.append(node)
-                missing.reasons.append(error.sentence)
+            failed: { lost in
+                missing.blobs.append(lost.identifier)
+                missing.reasons.append(lost.error.sentence)
             }
         ) { place in
             try Task.checkCancellation()

@@ -1,0 +1,212 @@
+import CLinux
+import Glibc
+
+/// A disk file or block device that is there already and is written where it stands.
+///
+/// While it is held, a QEMU that follows its own locking does not start on it, and no other restore writes it. Reads
+/// and writes may come from several tasks at once, to different places.
+// Safety: the descriptor is private, set once and closed once; pread and pwrite on one descriptor are safe from several
+// threads.
+@safe package final class ExistingDisk: Sendable {
+    // Constants of the Linux ABI that the importer cannot evaluate or hides behind feature macros.
+    private static let blockDeviceSize: UInt = 0x8008_1272
+    private static let blockZeroOut: UInt = 0x127F
+    private static let getOpenFileLock: CInt = 36
+    private static let setOpenFileLock: CInt = 37
+    private static let punchHole: CInt = 0x02 | 0x01
+    // QEMU marks with a shared lock on byte 100 + n that it uses permission n of a file, and on 200 + n that it lets
+    // nobody else have it: 0 consistent reads, 1 writes, 3 resizes (QEMU, docs/system/qemu-block-drivers, locking).
+    private static let used: off_t = 100
+    private static let unshared: off_t = 200
+    private static let permissions: [off_t] = [0, 1, 3]
+    private static let zeros = [UInt8](repeating: 0, count: 1 << 20)
+
+    /// The path as it was given.
+    package let path: String
+    /// Whether it is a block device: its size is fixed.
+    package let isBlockDevice: Bool
+    /// Size in bytes when it was opened.
+    package let byteCount: UInt64
+    private let descriptor: CInt
+
+    /// Opens a file or device for reading and writing, and takes it.
+    ///
+    /// - Parameters:
+    ///   - ignoresUse: take it although a guest, a mount or another program seems to use it.
+    ///   - followsLinks: whether the last part of the path may be a symbolic link.
+    /// - Throws: ``FileError``; number `EBUSY` when it is in use, `ENOENT` when it is not there, `EINVAL` for what is
+    ///   neither a file nor a block device.
+    package init(path: String, ignoresUse: Bool, followsLinks: Bool = true) throws(FileError) {
+        self.path = path
+        var facts = stat()
+        // Safety: paths and `facts` live through the calls, here and below.
+        guard unsafe stat(path, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
+        let kind = facts.st_mode & S_IFMT
+        guard kind == S_IFREG || kind == S_IFBLK else {
+            throw FileError(
+                number: EINVAL, sentence: "\(path) is neither a file nor a block device", remedy: .permit)
+        }
+        isBlockDevice = kind == S_IFBLK
+        // O_EXCL on a device: the kernel refuses what is mounted, swapped to, or part of another device.
+        let exclusive = isBlockDevice && !ignoresUse ? O_EXCL : 0
+        let file = unsafe open(
+            path, O_RDWR | O_CLOEXEC | O_NONBLOCK | exclusive | (followsLinks ? 0 : O_NOFOLLOW))
+        guard file >= 0 else {
+            let number = errno
+            if number == EBUSY { throw ExistingDisk.busy(path, "it is mounted, or part of another device") }
+            throw HostFiles.failure(number, "cannot open for writing", path)
+        }
+        descriptor = file
+        do throws(FileError) {
+            guard unsafe fstat(file, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
+            var size = UInt64(clamping: facts.st_size)
+            if isBlockDevice, unsafe ioctl(file, ExistingDisk.blockDeviceSize, &size) != 0 {
+                throw HostFiles.failure(errno, "cannot ask for the size of", path)
+            }
+            byteCount = size
+            guard flock(file, LOCK_EX | LOCK_NB) == 0 || ignoresUse else {
+                throw ExistingDisk.busy(path, "another program holds a lock on it")
+            }
+            if !ignoresUse { try ExistingDisk.take(file, path) }
+        } catch {
+            close(file)
+            throw error
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    private static func busy(_ path: String, _ why: String) -> FileError {
+        FileError(
+            number: EBUSY, sentence: "\(path) is in use: \(why); shut the guest down or unmount it first",
+            remedy: .permit)
+    }
+
+    private static func lock(_ descriptor: CInt, _ command: CInt, _ kind: Int32, _ byte: off_t) -> (CInt, Int16) {
+        var lock = flock()
+        lock.l_type = Int16(kind)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = byte
+        lock.l_len = 1
+        // Safety: the call reads and writes one flock struct.
+        let status = unsafe fcntl(descriptor, command, &lock)
+        return (status, lock.l_type)
+    }
+
+    /// Refuses a file that a QEMU uses, then marks it as QEMU would. A file system without locks says nothing.
+    private static func take(_ descriptor: CInt, _ path: String) throws(FileError) {
+        for permission in permissions {
+            for byte in [used + permission, unshared + permission] {
+                let (status, kind) = lock(descriptor, getOpenFileLock, F_WRLCK, byte)
+                if status == 0, kind != Int16(F_UNLCK) {
+                    throw busy(path, "a virtual machine or a QEMU tool has it open")
+                }
+            }
+        }
+        for permission in permissions {
+            for byte in [used + permission, unshared + permission] {
+                _ = lock(descriptor, setOpenFileLock, F_RDLCK, byte)
+            }
+        }
+    }
+
+    /// Gives a file another size; bytes behind the end of the old one are zero. A device keeps its size.
+    ///
+    /// - Throws: ``FileError``.
+    package func resize(to byteCount: UInt64) throws(FileError) {
+        precondition(!isBlockDevice, "a device has the size it has")
+        guard let size = off_t(exactly: byteCount), ftruncate(descriptor, size) == 0 else {
+            throw HostFiles.failure(errno, "cannot give \(byteCount) bytes to", path)
+        }
+    }
+
+    /// Gives the file the owner and the rights of another one, as far as this user may.
+    func adoptRights(of other: String) {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        guard unsafe stat(other, &facts) == 0 else { return }
+        _ = fchown(descriptor, facts.st_uid, facts.st_gid)
+        _ = fchmod(descriptor, facts.st_mode & 0o7777)
+    }
+
+    /// Fills `buffer` from `offset` on; what lies behind the end reads as zeros.
+    ///
+    /// - Throws: ``FileError``.
+    package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(FileError) {
+        var done = 0
+        while done < buffer.count {
+            // Safety: the range starts inside the buffer and ends at its end.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+            let count = unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+            if count > 0 {
+                done += count
+            } else if count == 0 {
+                unsafe rest.initializeMemory(as: UInt8.self, repeating: 0)
+                return
+            } else if errno != EINTR {
+                throw HostFiles.failure(errno, "cannot read", path)
+            }
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    ///
+    /// - Throws: ``FileError``.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) {
+        var done = 0
+        while done < bytes.count {
+            // Safety: `done` is below the count.
+            let count = unsafe pwrite(
+                descriptor, bytes.baseAddress.map { unsafe $0 + done }, bytes.count - done,
+                off_t(offset) + off_t(done))
+            if count > 0 {
+                done += count
+            } else if count == 0 || errno != EINTR {
+                throw HostFiles.failure(count == 0 ? EIO : errno, "cannot write", path)
+            }
+        }
+    }
+
+    /// Makes a range read as zeros, giving its room back where the file system or device can.
+    ///
+    /// - Throws: ``FileError``.
+    package func zero(at offset: UInt64, count: UInt64) throws(FileError) {
+        if isBlockDevice {
+            var range = (offset, count)
+            // Safety: BLKZEROOUT reads two 64-bit numbers. It wants whole sectors; else the zeros are written.
+            if unsafe ioctl(descriptor, ExistingDisk.blockZeroOut, &range) == 0 { return }
+        } else if fallocate(descriptor, ExistingDisk.punchHole, Int(offset), Int(count)) == 0 {
+            return
+        }
+        var position = offset
+        let end = offset + count
+        while position < end {
+            let part = Int(min(UInt64(ExistingDisk.zeros.count), end - position))
+            // Safety: the array outlives the call.
+            try unsafe ExistingDisk.withZeros(part) { buffer throws(FileError) in
+                try unsafe write(buffer, at: position)
+            }
+            position += UInt64(part)
+        }
+    }
+
+    private static func withZeros(
+        _ count: Int, _ body: (UnsafeRawBufferPointer) throws(FileError) -> Void
+    ) throws(FileError) {
+        var result: Result<Void, FileError> = .success(())
+        // Safety: the slice lies inside the array, which lives through the closure.
+        unsafe zeros.withUnsafeBytes { buffer in
+            do throws(FileError) { try unsafe body(UnsafeRawBufferPointer(rebasing: buffer[..<count])) } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Makes everything written durable.
+    ///
+    /// - Throws: ``FileError``.
+    package func sync() throws(FileError) {
+        guard fsync(descriptor) == 0 else { throw HostFiles.failure(errno, "cannot make durable", path) }
+    }
+}

@@ -1,0 +1,73 @@
+import Glibc
+
+/// A new image of a container format, written through a `qemu-nbd` that this program starts and ends.
+///
+/// Everything that is not written reads as zeros. Writes may come from several tasks at once, to different places.
+package final class ImageTarget: Sendable {
+    /// Sizes of containers are in whole sectors.
+    package static let sectorByteCount: UInt64 = 512
+
+    private let path: String
+    private let format: ImageFormat
+    private let server: NBDServer
+
+    /// Creates the image, dynamic or sparse, and starts the server.
+    ///
+    /// - Parameters:
+    ///   - path: where nothing is yet; readable by its owner alone.
+    ///   - format: a container; raw disks need none.
+    ///   - byteCount: size of the disk, whole sectors.
+    ///   - connections: writes that may be under way at once, 1 to 16.
+    /// - Throws: ``SourceError``: `serverMissing`, `serverFailed` with QEMU's words.
+    package init(path: String, format: ImageFormat, byteCount: UInt64, connections: Int) throws(SourceError) {
+        precondition(format != .raw, "a raw disk is written without a server")
+        precondition(byteCount % ImageTarget.sectorByteCount == 0, "containers hold whole sectors")
+        guard let program = HostProgram.find("qemu-img") else {
+            let sentence = "\(path) needs qemu-img, which is not on PATH; install the package qemu-utils"
+            throw SourceError(.serverMissing, sentence, .askOperator)
+        }
+        // QEMU creates files as the umask says; this one is made first, and kept.
+        // Safety: the path is a terminated copy for the call.
+        let made = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(0o600))
+        guard made >= 0 else { throw .writing(path, ErrorText.of(errno)) }
+        Glibc.close(made)
+        var command = [program, "create", "-q", "-f", format.driver]
+        // Without force_size QEMU rounds a VHD to whole cylinders of a geometry from 1980.
+        if format == .vhd { command += ["-o", "force_size=on"] }
+        let result = HostProgram.run(command + [path, "\(byteCount)"])
+        guard result.status == 0 else { throw .writing(path, ErrorText.printable(result.errorText)) }
+        server = try NBDServer(writing: path, format: format, connections: connections)
+        self.path = path
+        self.format = format
+        guard server.byteCount == byteCount else {
+            server.stop()
+            throw .writing(path, "the new image has \(server.byteCount) bytes instead of \(byteCount)")
+        }
+    }
+
+    /// Writes all of `bytes` at `offset`, both in whole sectors but for an image whose server takes any.
+    ///
+    /// - Throws: ``SourceError``, `serverFailed`.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) async throws(SourceError) {
+        let connection = try await server.borrow()
+        defer { server.giveBack(connection) }
+        // Safety: the buffer belongs to the caller for the whole call.
+        try unsafe connection.write(bytes, at: offset)
+    }
+
+    /// Makes the image complete and durable, ends the server, and lets QEMU check the tables where it can.
+    ///
+    /// - Throws: ``SourceError``, `serverFailed`.
+    package func finish() throws(SourceError) {
+        try server.finish()
+        guard let program = HostProgram.find("qemu-img") else { return }
+        let result = HostProgram.run([program, "check", "-q", "-f", format.driver, path])
+        // 63: QEMU has no check for this format.
+        guard result.status == 0 || result.status >> 8 == 63 else {
+            throw .writing(path, "qemu-img finds the finished image faulty: \(ErrorText.printable(result.errorText))")
+        }
+    }
+
+    /// Ends the server at once; the image is not complete. May be called twice.
+    package func abandon() { server.stop() }
+}

@@ -1,0 +1,64 @@
+package import BackupModel
+package import GuestSource
+
+/// Where a disk goes and how.
+package struct RestorePlan: Sendable {
+    /// What happens to a file or device that is there already.
+    package enum Existing: Hashable, Sendable {
+        /// It stays as it is and the restore is refused.
+        case refused
+        /// A file is replaced by the new one once that is complete; a device is written over.
+        case overwritten
+        /// It is compared, and only what differs is written.
+        case changedInPlace
+    }
+
+    /// An absolute path.
+    package var path: String
+    /// The container of the new image.
+    package var format: ImageFormat
+    /// What happens to what is at the path.
+    package var existing: Existing
+    /// Size of the target in bytes; `nil`: that of the disk. Never smaller than the disk.
+    package var byteCount: UInt64?
+    /// Whether damaged parts are zero-filled and listed, instead of ending the restore.
+    package var salvages: Bool
+    /// Whether a target that seems to be in use is taken all the same.
+    package var ignoresUse: Bool
+    /// Leaves in work at once; memory is about 8 MiB each.
+    package var workers: Int
+
+    /// A new raw file of the disk's size.
+    package init(
+        path: String, format: ImageFormat = .raw, existing: Existing = .refused, byteCount: UInt64? = nil,
+        salvages: Bool = false, ignoresUse: Bool = false, workers: Int
+    ) {
+        self.path = path
+        self.format = format
+        self.existing = existing
+        self.byteCount = byteCount
+        self.salvages = salvages
+        self.ignoresUse = ignoresUse
+        self.workers = workers
+    }
+}
+
+/// A part of a disk that could not be restored and is zero now.
+package struct LostRange: Hashable, Sendable {
+    /// Bytes of the disk.
+    package let extent: Extent
+    /// Why, for people.
+    package let sentence: String
+}
+
+/// What a restore of one disk came to.
+package struct RestoreOutcome: Sendable {
+    /// Size of the target in bytes.
+    package var byteCount: UInt64 = 0
+    /// Bytes written.
+    package var written: UInt64 = 0
+    /// Bytes that were there already and were not written.
+    package var kept: UInt64 = 0
+    /// What is lost, ascending; empty unless the plan salvages.
+    package var lost: [LostRange] = []
+}

@@ -1,0 +1,190 @@
+#!/bin/sh
+# Restores onto everything a disk can go to: images of every format, files and devices that are there already, targets
+# in use, and repositories that are damaged. Every result is compared byte for byte (S41, S42, S61).
+. "$(dirname -- "$0")/cases.sh"
+python=${DOZO_PYTHON:-python3}
+holds "init" "$dozo" init
+
+# The disk: data, holes of many sizes, short zero runs; the same each time.
+disk=$folder/disk.raw
+"$python" - "$disk" <<'PY'
+import random, sys
+dice = random.Random(7)
+with open(sys.argv[1], "wb") as out:
+    out.truncate(40 << 20)
+    for start in (0, 3 << 20, 9 << 20, (17 << 20) + 4096, 25 << 20):
+        out.seek(start)
+        for _ in range(dice.randrange(20, 60)):
+            out.write(dice.randbytes(dice.randrange(1, 9) * 4096))
+            out.seek(dice.randrange(0, 12) * 4096, 1)
+PY
+holds "backup" "$dozo" backup --format raw --guest g --disk "d=$disk"
+printf x >"$folder/odd.raw"
+holds "backup of one byte" "$dozo" backup --format raw --guest odd --disk "d=$folder/odd.raw"
+
+# --- containers
+for format in qcow2 vmdk vhd vhdx vdi; do
+    driver=$format
+    [ "$format" != vhd ] || driver=vpc
+    holds "restore as $format" "$dozo" restore g@latest --to "$folder/disk.$format" --format "$format"
+    holds "the same disk as $format" qemu-img compare -f raw -F "$driver" "$disk" "$folder/disk.$format"
+    if [ -e "$folder/disk.$format.partial" ]; then fail "nothing is left of it as $format" "$(ls "$folder")"
+    else pass "nothing is left of it as $format"; fi
+    mode=$(stat -c %a "$folder/disk.$format")
+    if [ "$mode" = 600 ]; then pass "it is private as $format"; else fail "it is private as $format" "$mode"; fi
+done
+ends_with 7 "whole sectors" "a container of an odd size is refused" "$dozo" restore odd@latest \
+    --to "$folder/odd.qcow2" --format qcow2
+holds "and made with a larger size" "$dozo" restore odd@latest --to "$folder/odd.qcow2" --format qcow2 --size 1M
+holds "which is zero behind the disk" sh -c '
+    qemu-img convert -f qcow2 -O raw "$1/odd.qcow2" "$1/odd out" && truncate -s 1M "$1/odd.raw" &&
+        cmp "$1/odd.raw" "$1/odd out"' sh "$folder"
+mkdir "$folder/all"
+holds "every disk as qcow2 to a folder" "$dozo" restore g@latest --to-directory "$folder/all" --format qcow2
+holds "the same disk in the folder" qemu-img compare -f raw -F qcow2 "$disk" "$folder/all/d.qcow2"
+
+# --- sizes
+ends_with 7 "smaller" "a smaller size is refused" "$dozo" restore g@latest --to "$folder/small" --size 10M
+holds "a larger size" "$dozo" restore g@latest --to "$folder/large" --size 41M
+holds "is the disk and zeros behind it" sh -c 'cp --sparse=always "$1" "$2/wanted" && truncate -s 41M "$2/wanted" &&
+    cmp "$2/wanted" "$2/large"' sh "$disk" "$folder"
+ends_with 2 "no size" "a size that is none is status 2" "$dozo" restore g@latest --to "$folder/x" --size 1Q
+
+# --- files that are there
+cp "$disk" "$folder/there"
+"$python" - "$folder/there" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as out:
+    for start, content in ((5000, b"x"), (4 << 20, b"y" * 70000), (30 << 20, b"z" * 300000), ((40 << 20) - 1, b"!")):
+        out.seek(start)
+        out.write(content)
+    out.seek(9 << 20)
+    out.write(bytes(200000))
+PY
+cp "$folder/there" "$folder/changed"
+ends_with 7 "exists already" "a file that is there is not touched" "$dozo" restore g@latest --to "$folder/there"
+holds "and was not" cmp "$folder/there" "$folder/changed"
+holds "in place" sh -c '"$1" restore g@latest --to "$2/there" --in-place --json >"$2/outcome.json"' sh "$dozo" "$folder"
+holds "the same disk in place" cmp "$disk" "$folder/there"
+written=$(json "$folder/outcome.json" 'd["disks"][0]["written_bytes"]')
+kept=$(json "$folder/outcome.json" 'd["disks"][0]["kept_bytes"]')
+if [ "$written" -gt 0 ] && [ "$written" -lt 2000000 ] && [ "$kept" -gt "$written" ]; then
+    pass "in place only what differs is written ($written bytes, $kept kept)"
+else fail "in place only what differs is written" "$written written, $kept kept"; fi
+truncate -s 10M "$folder/there"
+holds "in place onto a shorter file" "$dozo" restore g@latest --to "$folder/there" --in-place
+holds "the same disk in place of a shorter file" cmp "$disk" "$folder/there"
+head -c 4000000 "$folder/changed" >>"$folder/there"
+holds "in place onto a longer file" "$dozo" restore g@latest --to "$folder/there" --in-place
+holds "the same disk in place of a longer file" cmp "$disk" "$folder/there"
+cp "$folder/changed" "$folder/there" && chmod 640 "$folder/there"
+holds "overwrite" "$dozo" restore g@latest --to "$folder/there" --overwrite
+holds "the same disk overwritten" cmp "$disk" "$folder/there"
+if [ "$(stat -c %a "$folder/there")" = 640 ]; then pass "an overwritten file keeps its rights"
+else fail "an overwritten file keeps its rights" "$(stat -c %a "$folder/there")"; fi
+holds "overwrite a qcow2" "$dozo" restore g@latest --to "$folder/disk.qcow2" --format qcow2 --overwrite
+holds "the same disk in the qcow2" qemu-img compare -f raw -F qcow2 "$disk" "$folder/disk.qcow2"
+ends_with 7 "in place" "a container is not changed in place" "$dozo" restore g@latest --to "$folder/disk.qcow2" \
+    --format qcow2 --in-place
+ends_with 2 "not both" "both ways at once are status 2" "$dozo" restore g@latest --to "$folder/x" --overwrite --in-place
+
+# --- interrupted and continued
+rm -f "$folder/there"
+cp "$folder/changed" "$folder/there.partial"
+holds "what an interrupted restore left is taken up" sh -c \
+    '"$1" restore g@latest --to "$2/there" --json >"$2/outcome.json"' sh "$dozo" "$folder"
+holds "the same disk after going on" cmp "$disk" "$folder/there"
+if [ "$(json "$folder/outcome.json" 'd["disks"][0]["kept_bytes"]')" -gt 1000000 ] && [ ! -e "$folder/there.partial" ]
+then pass "what was there was not written again"
+else fail "what was there was not written again" "$(cat "$folder/outcome.json")"; fi
+mkdir "$folder/there2.partial"
+ends_with 1 "there2.partial" "something else in the way is told" "$dozo" restore g@latest --to "$folder/there2"
+
+# --- in use
+cp "$folder/changed" "$folder/guest.raw"
+held() { # NAME COMMAND…: the command is refused while a qemu-io holds guest.raw open as a guest would.
+    case_name=$1; shift
+    mkfifo "$folder/orders"
+    qemu-io -f raw "$folder/guest.raw" <"$folder/orders" >"$folder/answers" 2>&1 &
+    holder=$!
+    exec 3>"$folder/orders"
+    echo "read 0 512" >&3
+    while ! grep -q "read 512" "$folder/answers"; do :; done
+    ends_with 7 "in use" "$case_name" "$@"
+    exec 3>&-
+    wait "$holder"
+    rm -f "$folder/orders"
+}
+held "a disk that a guest uses is not changed in place" "$dozo" restore g@latest --to "$folder/guest.raw" --in-place
+held "nor replaced" "$dozo" restore g@latest --to "$folder/guest.raw" --overwrite
+holds "and stayed as it was" cmp "$folder/guest.raw" "$folder/changed"
+holds "when it is free it is" "$dozo" restore g@latest --to "$folder/guest.raw" --in-place
+holds "the same disk in the freed file" cmp "$disk" "$folder/guest.raw"
+
+# --- devices
+device=
+if [ "$(id -u)" = 0 ] && cp "$folder/changed" "$folder/device.img" && truncate -s 44M "$folder/device.img"; then
+    device=$(losetup --find --show "$folder/device.img" 2>"$folder/output")
+fi
+if [ -n "$device" ]; then
+    trap 'losetup -d "$device" 2>/dev/null; rm -rf "$folder"' EXIT
+    printf tail | dd of="$device" bs=1M seek=43 conv=notrunc status=none
+    ends_with 7 "is a device" "a device is not touched unasked" "$dozo" restore g@latest --to "$device"
+    holds "onto a device" "$dozo" restore g@latest --to "$device" --overwrite
+    holds "the same disk on the device" sh -c 'head -c 41943040 "$2" | cmp - "$1"' sh "$disk" "$device"
+    holds "what lies behind the disk stays" sh -c \
+        'dd if="$1" bs=1M skip=43 count=1 status=none | head -c 4 | grep -q tail' sh "$device"
+    "$python" - "$device" >"$folder/answers" 2>&1 <<'PY' &
+import os, sys, time
+os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)
+print("held", flush=True)
+while os.getppid() != 1 and not os.path.exists("/proc/%d/nothing" % os.getpid()):
+    time.sleep(0.05)
+PY
+    holder=$!
+    while ! grep -q held "$folder/answers"; do :; done
+    ends_with 7 "in use" "a device that is taken is refused" "$dozo" restore g@latest --to "$device" --in-place
+    kill "$holder"
+    wait "$holder" 2>/dev/null
+    losetup -d "$device"
+    truncate -s 30M "$folder/device.img"
+    device=$(losetup --find --show "$folder/device.img")
+    ends_with 7 "needs" "a device that is too small is refused" "$dozo" restore g@latest --to "$device" --in-place
+    losetup -d "$device"
+    trap 'rm -rf "$folder"' EXIT
+else
+    skip "devices" "loop devices are not to be had here"
+fi
+
+# --- damage
+pack=$(find "$DOZO_REPOSITORY/packs" -type f -size +1M | head -n 1)
+"$python" - "$pack" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as out:
+    out.seek(500000)
+    byte = out.read(1)
+    out.seek(500000)
+    out.write(bytes([byte[0] ^ 1]))
+PY
+ends_with 6 "damaged or exchanged" "a damaged chunk ends a restore" "$dozo" restore g@latest --to "$folder/hurt"
+if [ ! -e "$folder/hurt" ] && [ -e "$folder/hurt.partial" ]; then pass "and the file keeps its name of a part"
+else fail "and the file keeps its name of a part" "$(ls "$folder")"; fi
+"$dozo" restore g@latest --to "$folder/hurt" --salvage --json >"$folder/outcome.json" 2>"$folder/output"
+status=$?
+if [ "$status" -eq 3 ]; then pass "salvage is status 3"
+else fail "salvage is status 3" "$status: $(cat "$folder/output")"; fi
+holds "only the listed bytes differ, and they are zero" "$python" - "$disk" "$folder/hurt" "$folder/outcome.json" <<'PY'
+import json, sys
+wanted, found = (open(name, "rb").read() for name in sys.argv[1:3])
+lost = json.load(open(sys.argv[3]))["disks"][0]["lost"]
+assert lost and len(wanted) == len(found)
+wanted = bytearray(wanted)
+for part in lost:
+    wanted[part["start"]:part["start"] + part["length"]] = bytes(part["length"])
+assert bytes(wanted) == found and sum(part["length"] for part in lost) <= 1 << 20
+PY
+cp "$disk" "$folder/whole"
+holds "in place, what is there need not be read from the repository" "$dozo" restore g@latest \
+    --to "$folder/whole" --in-place
+holds "and stays whole" cmp "$disk" "$folder/whole"
+echo done
