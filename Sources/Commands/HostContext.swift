@@ -89,11 +89,15 @@ struct HostContext {
 
     /// Remembers what was seen, so that a store that goes back is noticed by this host from now on.
     func remember(_ view: RepositoryView, chain: OwnerChain) throws {
-        let known = try state.memory()
-        var memory = HostState.Memory(
-            owner: chain.head, log: view.log.head ?? known?.log, incarnation: view.log.identity.incarnation,
-            sessions: known?.incarnation == view.log.identity.incarnation ? known?.sessions ?? [] : [])
-        if memory.log == nil { memory.log = known?.log }
+        var known = try state.memory()
+        if known?.incarnation != view.log.identity.incarnation {
+            known?.log = nil
+            known?.sessions = []
+        }
+        // What was seen behind the newest readable slot stays remembered while that place is spoiled.
+        let memory = HostState.Memory(
+            owner: chain.head, log: [known?.log, view.log.head].compactMap(\.self).max { $0.slot < $1.slot },
+            incarnation: view.log.identity.incarnation, sessions: known?.sessions ?? [])
         if known != memory { try state.keep(memory: memory) }
     }
 }
@@ -110,6 +114,9 @@ extension RepositoryOptions {
             try host.remember(view, chain: repository.chain)
         } catch let error as RepositoryError where error.code == .storage {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
+        } catch let error as RepositoryError where error.code == .damaged {
+            // Damage where this host had seen or written something is no reason to keep the rest from it.
+            note("note: \(error.sentence)")
         } catch let error as FileError {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
         }

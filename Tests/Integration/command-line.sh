@@ -197,6 +197,21 @@ holds "all is sound after it" "$dozo" verify --content
 cp -a "$DOZO_REPOSITORY" "$folder/yesterday"
 cp -a "$XDG_STATE_HOME" "$folder/copied state"
 holds "another night" "$dozo" backup --format raw --guest "a@b" --disk "d=$folder/size odd"
+cp -a "$DOZO_REPOSITORY" "$folder/rotten"
+newest=$(cd "$folder/rotten" && find s -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+printf '\377' | dd of="$folder/rotten/$newest" bs=1 seek=200 conv=notrunc 2>/dev/null
+holds "a host whose own last commit rotted still lists the other points" "$dozo" points -r "$folder/rotten"
+rm -f "$folder/restored"
+holds "and restores them" "$dozo" restore -r "$folder/rotten" "left@latest" --to "$folder/restored"
+holds "same bytes: beside a rotten entry" cmp "$folder/left" "$folder/restored"
+ends_with 6 "$newest" "verify names the rotten entry" "$dozo" verify -r "$folder/rotten"
+"$dozo" verify -r "$folder/rotten" --json >"$folder/verify.json" 2>/dev/null
+if [ "$(json "$folder/verify.json" '[f["object"] for f in d["findings"]][0]')" = "$newest" ] &&
+    [ "$(json "$folder/verify.json" 'len(d["findings"][0]["points"])')" -eq 1 ]; then
+    pass "and the point that it named, as JSON"
+else fail "and the point that it named, as JSON" "$(cat "$folder/verify.json")"; fi
+ends_with 6 "$newest" "a backup by that host is refused as damaged" "$dozo" backup -r "$folder/rotten" --format raw \
+    --guest "a@b" --disk "d=$folder/size odd"
 ends_with 7 "went back\|does not show\|not shown" "a store that went back is refused" "$dozo" points -r \
     "$folder/yesterday"
 ends_with 7 "copied" "a copied host is noticed" env XDG_STATE_HOME="$folder/copied state" "$dozo" backup --format \

@@ -6,7 +6,8 @@ package import RepositoryFormat
 // --------------------------
 // Nothing a store says is believed for itself. The owner's fingerprint comes from a credential or out of an opened key
 // slot; it makes the owner chain believable, the chain makes signers believable, signers make slots and session entries
-// believable, and those name packs and runs by hash. A listing is used once, as a hint: to find the key slots.
+// believable, and those name packs and runs by hash. A listing is a hint and no more: it finds the key slots and,
+// behind damage, sessions and packs that nothing readable names.
 
 /// What somebody presents to open a repository.
 package enum RepositoryAccessKey: Sendable {

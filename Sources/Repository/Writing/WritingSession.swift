@@ -130,8 +130,8 @@ package final class WritingSession: Sendable {
         throw RepositoryError(
             .refused,
             "\(first)\(more) is known to exist and is not shown: the store hides it, lost it or went back to an "
-                + "earlier state; nothing was written; `dozo verify` says who has seen it; when it is lost for "
-                + "good, an empty file in its place lets hosts go on")
+                + "earlier state; nothing was written; `dozo verify` says who has seen it; when it is lost for good, "
+                + "an empty file in its place lets hosts go on")
     }
 
     private static func refuseCopies(_ view: RepositoryView, state: HostState, signer: SigningKey) throws {
