@@ -10,14 +10,19 @@ final class StateFolder: Sendable {
     let files: HostFiles
 
     init() throws {
-        // Where waiting for a disk is not what is tested, memory will do.
-        let parent = (try? HostFiles(root: "/dev/shm").isFolder("")) == true ? "/dev/shm" : "/tmp"
+        // Where waiting for a disk is not what is tested, memory will do, if this user may write there.
+        let temporary = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+        let made = StateFolder.make(in: "/dev/shm") ?? StateFolder.make(in: temporary)
+        path = try #require(made)
+        files = HostFiles(root: path)
+    }
+
+    /// A new folder; `nil` when none can be made there.
+    private static func make(in parent: String) -> String? {
         var template = Array("\(parent)/dozo-catalog-XXXXXX".utf8CString)
         // Safety: mkdtemp rewrites the terminated template in place.
         let made = unsafe template.withUnsafeMutableBufferPointer { unsafe mkdtemp($0.baseAddress!) != nil }
-        try #require(made)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        files = HostFiles(root: path)
+        return made ? String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
     }
 
     deinit {
