@@ -93,10 +93,11 @@ package struct BackupRun: ~Copyable {
     private let report: (BackupProgress) -> Void
 
     /// - Parameter report: called after each region, by the task that runs the backup.
-    /// - Throws: ``RepositoryError`` when the credential cannot write.
+    /// - Throws: ``RepositoryError`` when the credential cannot write, or not this guest.
     package init(
         _ session: WritingSession, plan: BackupPlan, report: @escaping (BackupProgress) -> Void = { _ in }
     ) throws {
+        try session.requireRight(toWrite: plan.guest)
         let defaults = session.repository.chain.defaults
         var parameters = ImageParameters()
         parameters.leafByteCount = defaults.leaf

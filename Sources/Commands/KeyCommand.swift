@@ -212,6 +212,9 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             reader      restores; writes nothing
             verifier    holds no key; says whose repository to expect
 
+            With --guest a writer may only write that guest: a name that the
+            repository knows, or an id for a guest to come.
+
             With --renew this host gets a new writer key, after its state folder was lost, copied or put back.
             """)
 
@@ -222,6 +225,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
     var label: String?
     @Option(help: ArgumentHelp("The new file for the credential.", valueName: "file"))
     var to: String?
+    @Option(help: ArgumentHelp("A guest that the writer may write; may be repeated.", valueName: "name"))
+    var guest: [String] = []
     @Flag(help: "Give this host a new writer key of its own.")
     var renew = false
 
@@ -231,6 +236,9 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         }
         guard role.map({ Role(rawValue: $0).map { $0 != .owner } ?? false }) ?? true else {
             throw ValidationError("--role is writer, maintainer, reader or verifier")
+        }
+        guard guest.isEmpty || role == Role.writer.rawValue else {
+            throw ValidationError("--guest goes with --role writer")
         }
     }
 
@@ -250,19 +258,34 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         guard !HostPaths.exists(to) else {
             throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
         }
+        let guests = try await guests(in: repository)
         var seed: SecretBytes?
         if role.signs {
             let fresh = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
             seed = fresh
             try await repository.enrol(
                 Enrolment(
-                    key: SigningKey(seed: fresh).publicKey, role: role, domain: 0, label: label ?? role.rawValue),
+                    key: SigningKey(seed: fresh).publicKey, role: role, domain: 0, guests: guests,
+                    label: label ?? role.rawValue),
                 createdAt: SystemClock.system.wall() / 1_000_000_000)
         }
         let credential = repository.credential.restricted(
             to: role, signingSeed: seed, ownerHead: repository.chain.head)
         try HostPaths.writeNew(to, CredentialFile.encoded(credential))
         try done("\(role.rawValue) credential written to \(to)", ["role": role.rawValue, "path": to])
+    }
+
+    /// Ids of the guests that were named; `nil` for all.
+    private func guests(in repository: OpenRepository) async throws -> [GuestID]? {
+        guard !guest.isEmpty else { return nil }
+        let points = try await repository.view().points
+        return try guest.map { text in
+            if let identifier = GuestID(hexadecimal: text) { return identifier }
+            guard let point = try PointArgument.ofGuest(text, in: points).first else {
+                throw CommandFailure(.failed, "there is no guest \(Console.printable(text)) in this repository")
+            }
+            return point.record.guest
+        }
     }
 
     private func done(_ sentence: String, _ document: [String: String]) throws {

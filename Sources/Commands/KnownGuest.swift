@@ -1,4 +1,5 @@
 import BackupModel
+import ChunkEncryption
 import Effects
 import Repository
 import RepositoryFormat
@@ -43,6 +44,23 @@ struct KnownGuest {
             return KnownGuest(
                 guest: known.value.identifier, label: known.key, base: known.value.base, formats: known.value.formats)
         }
-        return unknown
+        return try allowed(text, unknown: unknown, repository: repository)
+    }
+
+    /// The guest that a writer's enrolment leaves, when it names guests: by its id, or the only one by any name.
+    private static func allowed(
+        _ text: String, unknown: KnownGuest, repository: OpenRepository
+    ) throws -> KnownGuest {
+        guard repository.credential.role == .writer, let key = repository.credential.signingKey,
+            let guests = repository.chain.signer(key.publicKey.fingerprint)?.guests
+        else { return unknown }
+        let named = guests.filter { $0.hexadecimal == text }
+        guard let guest = named.first ?? (guests.count == 1 ? guests.first : nil) else {
+            throw CommandFailure(
+                .refused,
+                "this writer may write \(guests.count) guests; name one by its id: "
+                    + guests.map(\.hexadecimal).joined(separator: ", "))
+        }
+        return KnownGuest(guest: guest, label: text, base: nil, formats: [:])
     }
 }

@@ -53,6 +53,7 @@ struct VerifyCommand: AsyncParsableCommand {
         let points_whole: [String]
         let findings: [Finding]
         let not_proven: [String]
+        let strays: [String]
     }
 
     func run() async throws {
@@ -108,7 +109,7 @@ struct VerifyCommand: AsyncParsableCommand {
                         Document.Finding(
                             object: $0.object, what: $0.sentence, lost_chunks: $0.lost.map(\.hexadecimal),
                             points: $0.points.map(\.hexadecimal))
-                    }, not_proven: report.notProven))
+                    }, not_proven: report.notProven, strays: report.strays))
         }
         for finding in report.findings {
             Console.result("DAMAGED \(Console.printable(finding.sentence))")
@@ -125,6 +126,11 @@ struct VerifyCommand: AsyncParsableCommand {
                 + "\(report.contentCount) chunks compared, \(report.wholePoints.count) of "
                 + "\(report.pointCount) points whole, "
                 + "in \(Console.duration(seconds))")
+        if let first = report.strays.first {
+            let more = report.strays.count > 1 ? " and \(report.strays.count - 1) more" : ""
+            Console.result(
+                "strays: \(Console.printable(first))\(more); the format has no such name, nobody reads it")
+        }
         for line in report.notProven { Console.result("not proven: \(line)") }
         Console.result(report.isSound ? "no damage found" : "DAMAGE FOUND")
     }

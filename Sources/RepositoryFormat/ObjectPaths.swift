@@ -23,6 +23,26 @@ package enum ObjectPaths {
     package static func sessionEntry(writer: WriterID, session: SessionID, number: UInt32) -> String {
         "s/\(writer)/\(session)/\(digits(number))"
     }
+    /// Whether a name stands in the table of format page §1, spelled exactly so.
+    package static func isName(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        func isNumber(_ part: Substring) -> Bool {
+            part.utf8.count == 8 && part.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        }
+        switch (parts[0], parts.count) {
+        case ("owner", 2), ("store", 2): return isNumber(parts[1])
+        case ("keys", 2): return parts[1].utf8.count == 32 && [UInt8](hexadecimal: parts[1]) != nil
+        case ("log", 4): return parts[1...].allSatisfy(isNumber)
+        case ("ledger", 2), ("bundles", 2): return Hash256(hexadecimal: parts[1]) != nil
+        case ("s", 4):
+            return WriterID(hexadecimal: parts[1]) != nil && SessionID(hexadecimal: parts[2]) != nil
+                && isNumber(parts[3])
+        case ("packs", 3), ("runs", 3): return ObjectKey(name: name, folder: String(parts[0])) != nil
+        case ("parity", 2...), ("proofs", 2...): return true
+        default: return false
+        }
+    }
+
     /// `keys/<slot id>`, 32 digits.
     package static func keySlot(_ identifier: String) -> String { "keys/\(identifier)" }
 }

@@ -98,6 +98,19 @@ holds "a writer backs up" env XDG_STATE_HOME="$folder/state of another host" "$d
 added=$(($(repository_bytes) - before))
 if [ "$added" -lt 16384 ]; then pass "and dedups against what it cannot open ($added bytes)"; else fail \
     "a writer dedups" "$added bytes"; fi
+# A writer that may write one guest only, and that guest goes by its id, whatever it is called.
+only=$(json "$folder/points.json" '[p for p in d if p["guest"] == "a@b"][0]["guest_id"]')
+holds "enroll a writer of one guest" "$dozo" key enroll --role writer --guest "a@b" --to "$folder/one.key"
+holds "a writer of one guest writes it under any name" env XDG_STATE_HOME="$folder/state of one" "$dozo" backup \
+    --format raw --guest renamed --disk "d=$folder/size odd" --key-file "$folder/one.key"
+"$dozo" points --json >"$folder/of one.json" 2>/dev/null
+if [ "$(json "$folder/of one.json" '[p["guest_id"] for p in d if p["guest"] == "renamed"][0]')" = "$only" ]; then
+    pass "and it is that guest"
+else fail "and it is that guest" "$(head -c 300 "$folder/of one.json")"; fi
+ends_with 7 "may not write guest" "a writer of one guest writes no other" env XDG_STATE_HOME="$folder/state of one" \
+    "$dozo" backup --format raw --new-guest --guest other --disk "d=$folder/size odd" --key-file "$folder/one.key"
+ends_with 2 "goes with --role writer" "a reader of one guest is status 2" "$dozo" key enroll --role reader --guest g \
+    --to "$folder/x.key"
 holds "a maintainer lists" "$dozo" points --key-file "$folder/maintainer.key"
 ends_with 5 "does not hold" "a maintainer opens no guest byte" "$dozo" restore "a@b@latest" --to "$folder/m" \
     --key-file "$folder/maintainer.key"

@@ -230,7 +230,7 @@ package struct OpenRepository: Sendable {
         let sessions = try await SessionChainReader.sessions(log, access, chain: chain)
         let keys = credential.domains.isEmpty ? nil : try keys()
         let unseen = try await HeadsComparison(log: log, sessions: sessions, chain: chain).hidden(access)
-        return try RepositoryView(log: log, sessions: sessions, unseen: unseen, keys: keys)
+        return try RepositoryView(log: log, sessions: sessions, chain: chain, unseen: unseen, keys: keys)
     }
 
     /// Enrols a key for a role and puts the statement.

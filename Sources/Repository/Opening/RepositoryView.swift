@@ -60,10 +60,12 @@ package struct RepositoryView: Sendable {
     /// Folds what was read.
     ///
     /// - Parameters:
+    ///   - chain: says which guests a writer may write.
     ///   - unseen: what others have seen and the store does not show.
     ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
     init(
-        log: ControlLog, sessions: [ReadSession], unseen: [RepositoryFinding] = [], keys: RepositoryKeys?
+        log: ControlLog, sessions: [ReadSession], chain: OwnerChain, unseen: [RepositoryFinding] = [],
+        keys: RepositoryKeys?
     ) throws {
         self.log = log
         self.sessions = sessions
@@ -97,7 +99,8 @@ package struct RepositoryView: Sendable {
                 }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 if entry.action == .commit, let keys, keys.opensStructure {
-                    let (opened, findings) = try RepositoryView.points(of: entry, keys: keys)
+                    let (opened, findings) = try RepositoryView.points(
+                        of: entry, by: chain.signer(session.signer), keys: keys)
                     points += opened.filter { !isTakenOver || live.contains($0.record.identifier) }
                     self.findings += findings
                 }
@@ -110,7 +113,7 @@ package struct RepositoryView: Sendable {
 
     /// The restore points of an entry, and what does not open.
     static func points(
-        of entry: SessionEntry, keys: RepositoryKeys
+        of entry: SessionEntry, by writer: Enrolment?, keys: RepositoryKeys
     ) throws -> (points: [RestorePoint], findings: [RepositoryFinding]) {
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
@@ -123,10 +126,16 @@ package struct RepositoryView: Sendable {
                     throw .unsupported("record \(position) of \(name) is sealed to a key epoch that is not at hand")
                 }
                 let opened = try entry.open(record: position, recipient: recipient, privateKey: privateKey)
+                let record = try RestorePointRecord(opened, name: name)
+                guard writer?.mayWrite(guest: record.guest) ?? false else {
+                    throw .void(
+                        "point \(record.identifier) in \(name) is void: its writer is not enrolled for guest "
+                            + "\(record.guest)")
+                }
                 points.append(
                     RestorePoint(
-                        record: try RestorePointRecord(opened, name: name), writer: entry.writer,
-                        session: entry.session, entry: entry.number, slot: entry.slot))
+                        record: record, writer: entry.writer, session: entry.session, entry: entry.number,
+                        slot: entry.slot))
             } catch { findings.append(RepositoryFinding(object: name, sentence: error.sentence)) }
         }
         return (points, findings)

@@ -144,6 +144,10 @@ private enum EntryVerdict {
             guard let enrolment = chain.signer(signer), object.isSigned(by: enrolment.key),
                 entry.action == .fenced ? enrolment.role.closesEpochs : signer == session.signer
             else { throw .void("\(name) is signed by a key that may not say this, or its signature is wrong") }
+            // A fence stands under somebody else's slot; of a maintainer of whom nothing is accepted it is none.
+            if entry.action == .fenced, !chain.acceptsAnything(by: signer) {
+                throw .void("\(name) is void: its signer was revoked")
+            }
             let reference = SessionEntryReference(session: entry.session, number: entry.number, hash: entry.hash)
             guard entry.action == .fenced || chain.accepts(reference, under: session.slot, by: signer) else {
                 throw .void("\(name) was signed after its key was revoked")

@@ -55,7 +55,11 @@ struct UnreachedSearch {
         guard view.showsPoints else { return [] }
         let keys = try repository.keys()
         return try session.entries.filter { $0.action == .commit }
-            .flatMap { try RepositoryView.points(of: $0, keys: keys).points }.map(\.record.identifier)
+            .flatMap {
+                try RepositoryView.points(
+                    of: $0, by: repository.chain.signer(session.signer), keys: keys
+                ).points
+            }.map(\.record.identifier)
     }
 }
 

@@ -34,6 +34,7 @@ package struct Verification: Sendable {
         result.findings = view.findings
         result.add(try await UnreachedSearch(repository: repository, view: view).findings())
         try await checkKeySlots(into: &result)
+        result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) }
         let reader =
             level == .keyless || repository.credential.domains.isEmpty
             ? nil : try await RepositoryReader(repository, view: view)

@@ -28,6 +28,8 @@ package struct VerificationReport: Sendable {
     package var wholePoints: [PointID] = []
     /// What is wrong.
     package var findings: [RepositoryFinding] = []
+    /// Names in the store that the format does not know; readers pass over them.
+    package var strays: [String] = []
     /// What could not be checked, and why: never to be taken for a pass.
     package var notProven: [String] = []
 

@@ -237,6 +237,19 @@ package final class WritingSession: Sendable {
         return (sessions, pending)
     }
 
+    /// Refuses a guest that this writer's enrolment does not list: its point would be void for everybody.
+    ///
+    /// - Throws: ``RepositoryError``, `refused`.
+    package func requireRight(toWrite guest: GuestID) throws {
+        let enrolment = repository.chain.signer(signer.publicKey.fingerprint)
+        guard enrolment?.mayWrite(guest: guest) ?? false else {
+            throw RepositoryError(
+                .refused,
+                "this host's key may not write guest \(guest); it is enrolled for "
+                    + "\((enrolment?.guests ?? []).map(\.hexadecimal).joined(separator: ", ")); nothing was stored")
+        }
+    }
+
     // MARK: Adding blobs
 
     /// Whether the caller must store the blob: nobody in this session has claimed it, and the repository lacks it.

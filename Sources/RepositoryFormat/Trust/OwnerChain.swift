@@ -168,6 +168,11 @@ extension OwnerChain {
         return revocations[signer, default: []].allSatisfy { $0.accepts(slot) }
     }
 
+    /// Whether a key is enrolled and no revocation takes everything from it.
+    package func acceptsAnything(by signer: Hash256) -> Bool {
+        self.signer(signer) != nil && revocations[signer, default: []].allSatisfy { $0.slot != nil }
+    }
+
     /// Whether a session's entry that the key signed is within what its revocations leave.
     ///
     /// - Parameter slot: the session's own slot, which must be accepted too.
