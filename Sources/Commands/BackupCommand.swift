@@ -145,7 +145,11 @@ struct BackupCommand: AsyncParsableCommand {
 
     /// The catalog follows when the credential opens points; it can always be made anew, so failing is a note.
     private func updateCatalog(_ repository: OpenRepository) async {
-        guard repository.credential.role == .owner else { return }
+        guard repository.credential.role == .owner else {
+            return options.note(
+                "note: the catalog was not brought up to date: a writer's key opens no restore points; `dozo catalog "
+                    + "rebuild` with the passphrase does it")
+        }
         do {
             let database = try CatalogDatabase(stateFolder: try HostContext.stateFolder())
             try CatalogProjection(database).project(view: try await repository.view(), chain: repository.chain)

@@ -5,7 +5,10 @@ import Testing
 final class TemporaryFolder: Sendable {
     let path: String
 
-    init(on parent: String = "/var/tmp") throws {
+    /// - Parameter parent: a folder to make it in; by default `TMPDIR`, or `/tmp`.
+    init(on parent: String? = nil) throws {
+        // Safety: the environment's text is copied at once, and no test changes it.
+        let parent = unsafe parent ?? getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/dozo-source-XXXXXX".utf8CString)
         // Safety: mkdtemp rewrites the terminated template in place.
         let made = unsafe template.withUnsafeMutableBufferPointer { unsafe mkdtemp($0.baseAddress!) != nil }

@@ -32,6 +32,9 @@ package struct Verification: Sendable {
     package func run(report: (VerificationProgress) -> Void = { _ in }) async throws -> VerificationReport {
         var result = VerificationReport(level: level)
         result.findings = view.findings
+        // What opening and looking have read and checked already.
+        result.objectCount =
+            Int(repository.chain.head.number) + 2 + view.log.slots.count + view.sessions.reduce(0) { $0 + Int($1.next) }
         result.add(try await UnreachedSearch(repository: repository, view: view).findings())
         try await checkKeySlots(into: &result)
         result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) }

@@ -14,9 +14,9 @@ package enum VerificationLevel: String, Sendable {
 package struct VerificationReport: Sendable {
     /// How deep it looked.
     package let level: VerificationLevel
-    /// Packs and runs looked at.
+    /// Objects looked at: statements, the store's identity, slots, entries, key slots, packs and runs.
     package var objectCount = 0
-    /// Bytes of them.
+    /// Bytes of key slots, packs and runs.
     package var byteCount: UInt64 = 0
     /// Blobs whose tag was checked.
     package var tagCount = 0
