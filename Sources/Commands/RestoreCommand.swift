@@ -15,7 +15,7 @@ struct RestoreCommand: AsyncParsableCommand {
             Examples:
               dozo restore web01@latest --disk vda --to /images/vda.raw
               dozo restore web01@2026-11-23T23:59 --to-directory /images/web01
-              dozo restore web01@latest --to web01.qcow2 --format qcow2
+              dozo restore web01@latest --to web01.qcow2
               dozo restore web01@latest --to /dev/vg/web01 --in-place
 
             A new raw file is sparse. Nothing that is there is touched without
@@ -32,8 +32,10 @@ struct RestoreCommand: AsyncParsableCommand {
     var to: String?
     @Option(help: ArgumentHelp("Write every disk to NAME.FORMAT in this folder.", valueName: "folder"))
     var toDirectory: String?
-    @Option(help: ArgumentHelp("raw, qcow2, vmdk, vhd, vhdx or vdi.", valueName: "format"))
-    var format = "raw"
+    @Option(
+        help: ArgumentHelp(
+            "raw, qcow2, vmdk, vhd, vhdx or vdi; by default what the file's name says, else raw.", valueName: "format"))
+    var format: String?
     @Flag(help: "Replace a file once the new one is complete; write over a device.")
     var overwrite = false
     @Flag(help: "Compare with what is there and write only what differs.")
@@ -52,7 +54,7 @@ struct RestoreCommand: AsyncParsableCommand {
             throw ValidationError("say where to: --to FILE for one disk, or --to-directory FOLDER for all")
         }
         guard jobs.map({ (1...64).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 64") }
-        guard ImageFormat(name: format) != nil else {
+        if let format, ImageFormat(name: format) == nil {
             throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
         }
         guard !(overwrite && inPlace) else { throw ValidationError("--overwrite or --in-place, not both") }
@@ -103,7 +105,7 @@ struct RestoreCommand: AsyncParsableCommand {
             let outcome = try await restore(image, to: path, reader: reader)
             disks.append(
                 Document.Disk(
-                    name: image.name, path: path, format: format, size_bytes: outcome.byteCount,
+                    name: image.name, path: path, format: format(of: path).name, size_bytes: outcome.byteCount,
                     written_bytes: outcome.written, kept_bytes: outcome.kept,
                     lost: outcome.lost.map {
                         Document.Lost(start: $0.extent.start, length: $0.extent.length, why: $0.sentence)
@@ -148,7 +150,7 @@ struct RestoreCommand: AsyncParsableCommand {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         let plan = RestorePlan(
-            path: path, format: ImageFormat(name: format) ?? .raw,
+            path: path, format: format(of: path),
             existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
             byteCount: size.flatMap(SizeText.parse), salvages: salvage, ignoresUse: force,
             workers: jobs ?? HostPaths.processorCount * 2)
@@ -195,7 +197,15 @@ struct RestoreCommand: AsyncParsableCommand {
             return [(wanted[0], HostPaths.absolute(to))]
         }
         let folder = HostPaths.absolute(toDirectory ?? ".")
-        return wanted.map { ($0, "\(folder)/\(RestoreCommand.fileName(for: $0.name)).\(format)") }
+        return wanted.map {
+            ($0, "\(folder)/\(RestoreCommand.fileName(for: $0.name)).\(format ?? ImageFormat.raw.name)")
+        }
+    }
+
+    /// What was stated; else what the name says, as for a backup; a device is raw.
+    private func format(of path: String) -> ImageFormat {
+        if let format { return ImageFormat(name: format) ?? .raw }
+        return HostPaths.isBlockDevice(path) ? .raw : ImageFormat.impliedByName(path) ?? .raw
     }
 
     /// Bytes of a file name before its ending.

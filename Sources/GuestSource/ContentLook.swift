@@ -43,6 +43,18 @@ package enum ContentLook: Equatable, Sendable {
 }
 
 extension ContentLook {
+    /// What kind of container a file looks like, by its usual name; `nil` for a raw disk, and for what cannot be read.
+    package static func containerName(ofFileAt path: String) -> String? {
+        guard let file = try? HostFile(opening: path), let look = try? ContentLook(HeaderBytes(file)) else {
+            return nil
+        }
+        switch look {
+        case .container(let format): return format.name
+        case .foreign(let kind): return kind
+        case .nothing: return nil
+        }
+    }
+
     /// Decides the format of an image: what the operator states, else what was recorded, else name and content
     /// together.
     ///

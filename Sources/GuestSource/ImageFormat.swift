@@ -19,7 +19,7 @@ package enum ImageFormat: String, CaseIterable, Hashable, Sendable {
     var driver: String { self == .vhd ? "vpc" : rawValue }
 
     /// What the extension of a file's name says; `nil` when it says nothing, as for a device or a bare name.
-    static func impliedByName(_ path: String) -> ImageFormat? {
+    package static func impliedByName(_ path: String) -> ImageFormat? {
         let file = path.split(separator: "/").last.map(String.init) ?? ""
         guard let dot = file.lastIndex(of: "."), dot != file.startIndex else { return nil }
         switch file[file.index(after: dot)...].lowercased() {

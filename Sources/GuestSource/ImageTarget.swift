@@ -45,14 +45,27 @@ package final class ImageTarget: Sendable {
         }
     }
 
-    /// Writes all of `bytes` at `offset`, both in whole sectors but for an image whose server takes any.
+    /// Writes all of `bytes` at `offset`, a multiple of the sector. Behind an end that is none, the rest of the sector
+    /// becomes zero: only the last bytes of a disk end so.
     ///
     /// - Throws: ``SourceError``, `serverFailed`.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) async throws(SourceError) {
         let connection = try await server.borrow()
         defer { server.giveBack(connection) }
-        // Safety: the buffer belongs to the caller for the whole call.
-        try unsafe connection.write(bytes, at: offset)
+        let sector = Int(ImageTarget.sectorByteCount)
+        let whole = bytes.count / sector * sector
+        // Safety: the buffer belongs to the caller for the whole call, and both pieces lie inside it.
+        try unsafe connection.write(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset)
+        guard whole < bytes.count else { return }
+        let last = unsafe Array(bytes[whole...]) + [UInt8](repeating: 0, count: sector - (bytes.count - whole))
+        var result: Result<Void, SourceError> = .success(())
+        // Safety: the array lives through the call.
+        unsafe last.withUnsafeBytes { buffer in
+            do throws(SourceError) { try unsafe connection.write(buffer, at: offset + UInt64(whole)) } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
     }
 
     /// Makes the image complete and durable, ends the server, and lets QEMU check the tables where it can.

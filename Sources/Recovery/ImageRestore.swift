@@ -76,6 +76,11 @@ package struct ImageRestore: Sendable {
             return ReplacedRawFile(
                 new: NewRawFile(file: try OutputFile(path: path, byteCount: size, replaces: true)), old: taken)
         case .changedInPlace:
+            if !plan.ignoresUse, let kind = ContentLook.containerName(ofFileAt: plan.path) {
+                throw refused(
+                    "\(plan.path) looks like a \(kind) image, which a raw disk written into it would destroy; use "
+                        + "--overwrite with --format, or --force when it is a raw disk that looks so")
+            }
             let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse)
             if disk.byteCount != size { try disk.resize(to: size) }
             return DiskInPlace(disk: disk)

@@ -36,6 +36,14 @@ done
 ends_with 7 "whole sectors" "a container of an odd size is refused" "$dozo" restore odd@latest \
     --to "$folder/odd.qcow2" --format qcow2
 holds "and made with a larger size" "$dozo" restore odd@latest --to "$folder/odd.qcow2" --format qcow2 --size 1M
+for format in vhdx vhd vmdk vdi; do
+    holds "an odd size as $format" "$dozo" restore odd@latest --to "$folder/odd.$format" --size 1M
+done
+holds "a format that the name says" sh -c '
+    qemu-img convert -f vhdx -O raw "$1/odd.vhdx" "$1/odd out" && head -c 1 "$1/odd out" | grep -q x' sh "$folder"
+cp "$folder/odd.qcow2" "$folder/no ending"
+ends_with 7 "looks like a qcow2" "a container is not written over as if it were raw" "$dozo" restore g@latest \
+    --to "$folder/no ending" --in-place
 holds "which is zero behind the disk" sh -c '
     qemu-img convert -f qcow2 -O raw "$1/odd.qcow2" "$1/odd out" && truncate -s 1M "$1/odd.raw" &&
         cmp "$1/odd.raw" "$1/odd out"' sh "$folder"
@@ -85,7 +93,7 @@ else fail "an overwritten file keeps its rights" "$(stat -c %a "$folder/there")"
 holds "overwrite a qcow2" "$dozo" restore g@latest --to "$folder/disk.qcow2" --format qcow2 --overwrite
 holds "the same disk in the qcow2" qemu-img compare -f raw -F qcow2 "$disk" "$folder/disk.qcow2"
 ends_with 7 "in place" "a container is not changed in place" "$dozo" restore g@latest --to "$folder/disk.qcow2" \
-    --format qcow2 --in-place
+    --in-place
 ends_with 2 "not both" "both ways at once are status 2" "$dozo" restore g@latest --to "$folder/x" --overwrite --in-place
 
 # --- interrupted and continued
