@@ -47,6 +47,10 @@ struct BackupCommand: AsyncParsableCommand {
         guard !guest.isEmpty, guest.utf8.count <= 255 else {
             throw ValidationError("a guest's name has 1 to 255 bytes")
         }
+        for name in [guest] + disk + images where !NameCheck.isFit(name) {
+            throw ValidationError(
+                "\(Console.printable(name)) is no name: it is blank, not UTF-8, or has control characters")
+        }
         if let format, ImageFormat(name: format) == nil {
             throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
         }
@@ -62,6 +66,9 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         let named = try DiskArgument.parse(images: images, disks: disk)
+        if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
+            throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
+        }
         let store = try options.store()
         var repository = try await OpenRepository.open(store: store, key: try await accessKey(store))
         let host = try HostContext(repository.chain.repository)
@@ -111,6 +118,7 @@ struct BackupCommand: AsyncParsableCommand {
     ) async throws -> Document {
         let session = try await WritingSession.begin(
             repository, state: host.state, randomness: .system, bases: { _ in known.base.map { [$0] } ?? [] })
+        let told = Set(session.view.notes + session.index.notes)
         for line in session.view.notes + session.index.notes { options.note("note: \(line)") }
         let plan = BackupPlan(
             guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
@@ -135,6 +143,7 @@ struct BackupCommand: AsyncParsableCommand {
             line.clear()
             Console.note("note: \(CommandFailure(error).sentence)")
         }
+        for line in session.index.notes where !told.contains(line) { Console.note("note: \(Console.printable(line))") }
         for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)

@@ -1,10 +1,18 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// Results go to standard output, everything else to standard error (design §7).
 enum Console {
+    /// Whether results could not be written: the command then did not do what it was asked.
+    static let lostResults = Mutex<String?>(nil)
+
     /// Prints a line of results.
-    static func result(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }
+    static func result(_ line: String) {
+        if let reason = write(line + "\n", to: STDOUT_FILENO) {
+            lostResults.withLock { $0 = $0 ?? reason }
+        }
+    }
     /// Prints a line for people beside the results.
     static func note(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
 
@@ -15,16 +23,21 @@ enum Console {
         result(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
-    /// Writes all of the text; a reader that went away is no error of ours.
-    static func write(_ text: String, to descriptor: Int32) {
+    /// Writes all of the text. - Returns: why it could not; `nil` when it could.
+    @discardableResult
+    static func write(_ text: String, to descriptor: Int32) -> String? {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             // Safety: the bytes live through the call.
             let count = unsafe rest.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { return }
+            guard count > 0 else {
+                // Safety: strerror answers a terminated string for every number.
+                return unsafe String(cString: strerror(errno))
+            }
             rest = rest.dropFirst(count)
         }
+        return nil
     }
 
     /// Names and other foreign text with control characters made visible, so that none steers a terminal.

@@ -81,7 +81,9 @@ struct DoctorCommand: AsyncParsableCommand {
             looked = view
             guard view.notes.isEmpty else { throw CommandFailure(.damaged, view.notes.joined(separator: "; ")) }
             return "\(view.log.slots.count) slots, \(view.sessions.count) sessions, \(view.packs.count) packs, "
-                + "\(view.runs.count) index runs, \(view.points.count) points"
+                + "\(view.runs.count) index runs, "
+                + (view.showsPoints
+                    ? "\(view.points.count) points" : "points not looked at: that needs the structure key")
         }
         guard let view = looked else { return }
         await attempt("what this host remembers") {

@@ -9,8 +9,13 @@ public enum DozoProcess {
     /// Parses the process's arguments, runs the command, and exits.
     public static func run() async -> Never {
         signal(SIGPIPE, SIG_IGN)
+        StandardDescriptors.makeSure()
         let arguments = Array(CommandLine.arguments.dropFirst())
         let status = await Interruption.cancelling { await DozoProcess.status(of: arguments) }
+        if let reason = Console.lostResults.withLock({ $0 }) {
+            Console.note("dozo: the result could not be written to standard output: \(reason)")
+            if status == .done { exit(ExitStatus.failed.rawValue) }
+        }
         exit(status.rawValue)
     }
 
@@ -47,6 +52,19 @@ public enum DozoProcess {
         let failure = CommandFailure(error)
         Console.note("dozo: \(Console.printable(failure.sentence))")
         return failure.status
+    }
+}
+
+/// The three standard descriptors are open, so that no file or pipe of ours gets one of their numbers and is taken for
+/// a terminal or an input.
+enum StandardDescriptors {
+    /// Puts what can neither be read from (0) nor written to (1) where nothing is open; messages (2) go nowhere.
+    static func makeSure() {
+        for (descriptor, direction) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
+        where fcntl(descriptor, F_GETFD) < 0 {
+            // Safety: the path lives through the call. The lowest free number is the one that was just asked for.
+            NullDevice.open(direction)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ import Effects
 import Foundation
 import Repository
 import RepositoryFormat
+import Synchronization
 
 /// `dozo key`: who can open the repository.
 struct KeyCommand: AsyncParsableCommand {
@@ -150,12 +151,14 @@ struct KeySheetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sheet", abstract: "Make a recovery key and print its sheet.",
         discussion: """
-            Example: dozo key sheet -r /backup/dozo > sheet.txt
+            Example: dozo key sheet -r /backup/dozo --to sheet.txt
 
             Print it, then destroy the file. Each sheet is a key slot of its own and opens everything.
             """)
 
     @OptionGroup var options: RepositoryOptions
+    @Option(help: ArgumentHelp("Write the sheet to this new file, readable by you alone.", valueName: "file"))
+    var to: String?
 
     private struct Document: Encodable {
         let recovery_key: String
@@ -169,6 +172,7 @@ struct KeySheetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
+        if let to { try OutputFile.refuseTaken(to) }
         let key = RecoveryKey.generate(randomness: Randomness.system.bytes)
         let printed = SystemClock.system.wall()
         let name = try await KeySlots.add(
@@ -179,9 +183,7 @@ struct KeySheetCommand: AsyncParsableCommand {
             owner: repository.chain.owner.fingerprint.hexadecimal, owner_statement: repository.chain.head.number,
             log_head: view.log.head.map { "\($0.slot) \($0.hash)" } ?? "none", printed_at: TimeText.utc(printed),
             slot: name)
-        if options.json { return try Console.json(document) }
-        Console.result(
-            """
+        let sheet = """
             DOZO RECOVERY SHEET
             Whoever holds this sheet and a copy of the repository can read everything in it.
 
@@ -196,7 +198,20 @@ struct KeySheetCommand: AsyncParsableCommand {
             To restore: install dozo, write the recovery key into a file, then
               dozo points -r FOLDER --recovery-key-file FILE
               dozo restore -r FOLDER --recovery-key-file FILE POINT --to-directory FOLDER
-            """)
+            """
+        if let to {
+            try HostPaths.writeNew(to, Array((sheet + "\n").utf8))
+            if !options.json { Console.result("recovery sheet written to \(to), readable by its owner alone") }
+        } else if !options.json {
+            Console.result(sheet)
+        }
+        if options.json { try Console.json(document) }
+        guard Console.lostResults.withLock({ $0 == nil }) else {
+            throw CommandFailure(
+                .failed,
+                "the sheet was not written; its key slot is there all the same: take it away with `dozo key remove "
+                    + "\(name) --yes`, and try again")
+        }
     }
 }
 

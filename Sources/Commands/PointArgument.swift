@@ -62,6 +62,13 @@ package enum PointArgument {
                     + "the first is \(candidates.min(by: isEarlier).map(describe) ?? "none")"
             )
         }
+        if time == "latest", let newest = candidates.max(by: { $0.slot < $1.slot }), newest.slot > point.slot,
+            newest.writer == point.writer
+        {
+            Console.note(
+                "note: \(describe(newest)) was made after \(describe(point)) and says an earlier time: a clock was "
+                    + "wrong; name the point by its id to be sure")
+        }
         return point
     }
 

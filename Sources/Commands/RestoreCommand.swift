@@ -99,6 +99,12 @@ struct RestoreCommand: AsyncParsableCommand {
                 + "point \(chosen.record.identifier)"
         )
         let reader = try await RepositoryReader(repository, view: view)
+        guard reader.keys.opensContent else {
+            throw CommandFailure(
+                .wrongKey,
+                "a \(repository.credential.role.rawValue) credential does not hold the key that opens guest data; use "
+                    + "the passphrase or a reader's credential")
+        }
         for line in reader.index.notes { options.note("note: \(line)") }
         var disks: [Document.Disk] = []
         for (image, path) in targets {

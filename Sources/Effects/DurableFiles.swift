@@ -19,7 +19,7 @@ package protocol DurableFiles: Sendable {
     func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]?
     /// Size in bytes; `nil` when there is no such file.
     func byteCount(_ path: String) throws(FileError) -> UInt64?
-    /// Whether the path names a folder.
+    /// Whether the path names a folder; a link counts only at the top.
     func isFolder(_ path: String) throws(FileError) -> Bool
     /// Names in a folder, in no order; empty when there is no such folder.
     func names(in path: String) throws(FileError) -> [String]

@@ -120,6 +120,23 @@ import Glibc
         }
     }
 
+    /// Whether a path still names this very file, and no other name does: nobody exchanged it, and writing it changes
+    /// nothing else.
+    func isAlone(at path: String) -> Bool {
+        var (mine, there) = (stat(), stat())
+        // Safety: both live through the calls.
+        guard unsafe fstat(descriptor, &mine) == 0, unsafe lstat(path, &there) == 0 else { return false }
+        return mine.st_dev == there.st_dev && mine.st_ino == there.st_ino && mine.st_nlink == 1
+    }
+
+    /// Whether the file is this user's, and nobody else may read or write it.
+    var isPrivate: Bool {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        guard unsafe fstat(descriptor, &facts) == 0 else { return false }
+        return facts.st_uid == geteuid() && facts.st_mode & 0o077 == 0
+    }
+
     /// Gives the file the owner and the rights of another one, as far as this user may.
     func adoptRights(of other: String) {
         var facts = stat()

@@ -18,10 +18,11 @@ package final class OutputFile: Sendable {
     package var earlier: ExistingDisk? { isResumed ? disk : nil }
 
     /// Creates the partial file, sparse and `byteCount` bytes long, readable by its owner alone; or takes the one that
-    /// an earlier run left, when it has that size.
+    /// an earlier run left: of that size, this user's, private, with no other name.
     ///
     /// - Parameter replaces: whether a regular file of the name is replaced in the end; its owner and rights stay.
-    /// - Throws: ``FileError``; number `EEXIST` when the name itself is taken, `EBUSY` when another run is writing.
+    /// - Throws: ``FileError``; number `EEXIST` when the name or that of the partial file is taken, `EBUSY` when another
+    ///   run is writing.
     package init(path: String, byteCount: UInt64, replaces: Bool = false) throws(FileError) {
         self.path = path
         self.replaces = replaces
@@ -41,10 +42,21 @@ package final class OutputFile: Sendable {
             throw FileError(
                 number: EBUSY, sentence: "\(path).partial is being written by another restore", remedy: .permit)
         }
-        isResumed = disk.byteCount == byteCount && byteCount > 0
-        if !isResumed {
-            try disk.resize(to: 0)
-            try disk.resize(to: byteCount)
+        isResumed = made < 0
+        guard isResumed else {
+            do throws(FileError) { try disk.resize(to: byteCount) } catch {
+                // Nothing was restored into it. Safety: the path lives through the call.
+                unsafe unlink(path + OutputFile.suffix)
+                throw error
+            }
+            return
+        }
+        // What is there is taken only when it can be nothing else than what an interrupted restore of this left.
+        guard disk.byteCount == byteCount, disk.isPrivate, disk.isAlone(at: path + OutputFile.suffix) else {
+            throw FileError(
+                number: EEXIST,
+                sentence: "\(path).partial is there and is not what an interrupted restore of this disk leaves; "
+                    + "move it away first", remedy: .permit)
         }
     }
 
@@ -72,6 +84,11 @@ package final class OutputFile: Sendable {
     ///
     /// - Throws: ``FileError``; the partial file then stays.
     package func publish() throws(FileError) {
+        guard disk.isAlone(at: partialPath) else {
+            throw FileError(
+                number: EBUSY, sentence: "\(partialPath) was exchanged while it was written; nothing was named",
+                remedy: .inspect)
+        }
         if replaces { disk.adoptRights(of: path) }
         try disk.sync()
         try FileNaming.publish(partialPath, as: path, replaces: replaces)

@@ -21,6 +21,8 @@ package struct SystemClock: Sendable {
         var time = timespec()
         // Safety: `time` lives through the call, which cannot fail for these clocks.
         unsafe clock_gettime(clock, &time)
+        // A clock that was never set may stand before 1970, which no record can say.
+        guard time.tv_sec >= 0 else { return 0 }
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

@@ -98,7 +98,7 @@ ends_with 2 "not both" "both ways at once are status 2" "$dozo" restore g@latest
 
 # --- interrupted and continued
 rm -f "$folder/there"
-cp "$folder/changed" "$folder/there.partial"
+cp "$folder/changed" "$folder/there.partial" && chmod 600 "$folder/there.partial"
 holds "what an interrupted restore left is taken up" sh -c \
     '"$1" restore g@latest --to "$2/there" --json >"$2/outcome.json"' sh "$dozo" "$folder"
 holds "the same disk after going on" cmp "$disk" "$folder/there"

@@ -23,15 +23,22 @@ struct StateFile {
     private func path(_ version: Int) -> String { "\(folder)/\(name).\(version)" }
 
     /// The content of the newest version, or `nil` when there is none.
+    ///
+    /// - Throws: ``FileError``; number `EBADMSG` when there are versions and the newest is damaged: what it said is
+    ///   lost, which is something else than that it never said anything.
     func read() throws(FileError) -> [UInt8]? {
-        for version in try versions().reversed() {
-            guard let bytes = try files.read(path(version), offset: 0, count: Int.max),
-                bytes.count >= Hash256.byteCount
-            else { continue }
-            let content = Array(bytes.dropFirst(Hash256.byteCount))
-            if SecureHash.sha256(content).bytes == Array(bytes.prefix(Hash256.byteCount)) { return content }
+        guard let newest = try versions().last else { return nil }
+        let bytes = try files.read(path(newest), offset: 0, count: Int.max) ?? []
+        let content = Array(bytes.dropFirst(Hash256.byteCount))
+        guard bytes.count >= Hash256.byteCount,
+            SecureHash.sha256(content).bytes == Array(bytes.prefix(Hash256.byteCount))
+        else {
+            throw FileError(
+                number: 74,
+                sentence: "\(path(newest)) in this host's state folder is damaged; put the state folder back from a "
+                    + "copy, or move that file away to go on without what it said", remedy: .inspect)
         }
-        return nil
+        return content
     }
 
     /// Replaces the content, durably.

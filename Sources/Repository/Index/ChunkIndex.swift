@@ -30,6 +30,10 @@ package final class ChunkIndex: Sendable {
     private let runs: [Run]
     /// Packs that count: entries of others are left out, however they came into a run.
     private let livePacks: Set<ObjectKey>
+    /// Sizes of packs as their writers stated them.
+    private let packByteCounts: [ObjectKey: UInt64]
+    /// Packs that were looked for, and whether they are there.
+    private let presence = Mutex<[ObjectKey: Bool]>([:])
     private let cache = Mutex(Cache())
     private let extra = Mutex<[Hash256: [BlobPlace]]>([:])
     private let shelf: PackShelf
@@ -58,6 +62,7 @@ package final class ChunkIndex: Sendable {
         salvaged: [Inventory.Pack] = []
     ) async throws {
         self.access = access
+        packByteCounts = Dictionary(view.packs.map { ($0.key, $0.byteCount) }) { first, _ in first }
         self.shelf = shelf
         let packs = view.packs + salvaged
         let indexKey = try keys.indexKey()
@@ -127,11 +132,36 @@ package final class ChunkIndex: Sendable {
         }
     }
 
-    /// Whether a blob stands in a pack that counts.
+    /// Whether a new point may lean on a blob: it stands in a pack that counts, and that is there with its size.
+    ///
+    /// A pack that is gone or cut short counts for nothing, so that what it held is stored again while the guest still
+    /// has it. Each pack is asked for once; whether its bytes are right is for a verification to say.
     package func contains(_ identifier: Hash256) async throws -> Bool {
-        if extra.withLock({ $0[identifier] != nil }) { return true }
-        for index in runs.indices where try await !places(identifier, run: index).isEmpty { return true }
-        return extra.withLock { $0[identifier] != nil }
+        for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
+        for index in runs.indices {
+            for place in try await places(identifier, run: index) where try await isThere(place.pack) { return true }
+        }
+        // A damaged run may have been replaced by what packs say themselves, meanwhile.
+        for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
+        return false
+    }
+
+    private func isThere(_ pack: ObjectKey) async throws -> Bool {
+        if let known = presence.withLock({ $0[pack] }) { return known }
+        let byteCount = try await access.byteCount(pack.packName)
+        let isThere = byteCount != nil && (packByteCounts[pack] ?? byteCount) == byteCount
+        let isFirst = presence.withLock { $0.updateValue(isThere, forKey: pack) == nil }
+        if !isThere, isFirst {
+            let what = byteCount == nil ? "is missing" : "has \(byteCount ?? 0) bytes, not those it was stored with"
+            trouble.withLock {
+                $0.findings.append(
+                    RepositoryFinding(
+                        object: pack.packName,
+                        sentence: "\(pack.packName) \(what); what is met of it now is stored again, and `dozo verify` "
+                            + "says which points suffer"))
+            }
+        }
+        return isThere
     }
 
     /// Every place where a blob stands, in ascending generation; empty when it stands nowhere.

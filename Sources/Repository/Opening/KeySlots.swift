@@ -33,6 +33,8 @@ package enum KeySlots {
     /// - Throws: ``RepositoryError``: `refused` when it is the last that can be read; `noSuchPoint` when none or
     ///   several slots begin so.
     package static func remove(_ prefix: String, from store: any SweepableStore) async throws -> String {
+        // As `add` prints it, or the id alone.
+        let prefix = prefix.hasPrefix("keys/") ? String(prefix.dropFirst("keys/".count)) : prefix
         let slots = try await OpenRepository.keySlots(ObjectAccess(store: store)).slots
         let found = slots.filter { $0.objectName.dropFirst("keys/".count).hasPrefix(prefix) }
         guard found.count == 1, let slot = found.first else {

@@ -44,11 +44,7 @@ package struct OpenRepository: Sendable {
         let genesis = try await RepositoryError.translating {
             try await access.object(OwnerStatement.name(0), kind: .ownerStatement, repository: nil)
         }
-        guard let genesis else {
-            throw RepositoryError(
-                .notFound,
-                "there is no repository here: owner/00000000 is missing; check the path, or make one with `dozo init`")
-        }
+        guard let genesis else { throw try await nothingHere(access) }
         let credential: Credential
         switch key {
         case .credential(let given): credential = given
@@ -88,6 +84,20 @@ package struct OpenRepository: Sendable {
         }
     }
 
+    /// What it means that the genesis is not there: no repository, or one that lost it.
+    private static func nothingHere(_ access: ObjectAccess) async throws -> RepositoryError {
+        let remains = try await access.names(under: "").first { !$0.hasPrefix("keys/") && ObjectPaths.isName($0) }
+        guard let remains else {
+            return RepositoryError(
+                .notFound,
+                "there is no repository here: owner/00000000 is missing; check the path, or make one with `dozo init`")
+        }
+        return RepositoryError(
+            .damaged,
+            "owner/00000000 is missing, and \(remains) lies here: the repository lost the object that says whose it "
+                + "is; bring it back from a copy", .repair)
+    }
+
     /// A verifier's credential for whatever owner the store shows: enough to find damage, not to notice an exchanged
     /// repository.
     ///
@@ -96,7 +106,7 @@ package struct OpenRepository: Sendable {
         let access = ObjectAccess(store: store)
         guard let genesis = try await access.object(OwnerStatement.name(0), kind: .ownerStatement, repository: nil)
         else {
-            throw RepositoryError(.notFound, "there is no repository here: owner/00000000 is missing; check the path")
+            throw try await nothingHere(access)
         }
         return .verifier(
             repository: genesis.header.repository, owner: genesis.header.signer,
@@ -185,8 +195,8 @@ package struct OpenRepository: Sendable {
         guard let found else {
             throw RepositoryError(
                 .damaged,
-                "store/00000000 is missing: `dozo init` was interrupted, or the store lost it; run `dozo init` "
-                    + "again with the same passphrase",
+                "store/00000000 is missing: the store lost it, and it has to come back from a copy; or `dozo init` was "
+                    + "interrupted, and then the same command completes it",
                 .repair)
         }
         return found

@@ -33,6 +33,8 @@ package enum RepositoryCreation {
         if try await access.bytes(OwnerStatement.name(0)) != nil {
             return try await complete(access, secret: secret, randomness: randomness)
         }
+        // A key slot alone is what an interrupted creation leaves.
+        try await refuseRemains(access, missing: OwnerStatement.name(0)) { !$0.hasPrefix("keys/") }
         guard let repository = RepositoryID(bytes: randomness.bytes(RepositoryID.byteCount)) else {
             preconditionFailure("16 bytes make a repository id")
         }
@@ -64,6 +66,10 @@ package enum RepositoryCreation {
         guard try await access.bytes(ObjectPaths.storeIdentity(0)) == nil else {
             throw RepositoryError(.exists, "there is a repository here already; nothing was changed")
         }
+        // A repository that was used had an identity; a second one would void everything that names the first.
+        try await refuseRemains(access, missing: ObjectPaths.storeIdentity(0)) {
+            !$0.hasPrefix("keys/") && $0 != OwnerStatement.name(0)
+        }
         do {
             _ = try await OpenRepository.open(store: access.store, key: .secret(secret))
         } catch let error as RepositoryError where error.code == .damaged {
@@ -79,6 +85,17 @@ package enum RepositoryCreation {
         }
         throw RepositoryError(
             .wrongKey, "a repository was begun here with another passphrase; use that one or an empty folder")
+    }
+
+    /// Refuses to make anything among objects of a repository that lost its beginning.
+    private static func refuseRemains(
+        _ access: ObjectAccess, missing: String, isRemains: (String) -> Bool
+    ) async throws {
+        guard let first = try await access.names(under: "").first(where: isRemains) else { return }
+        throw RepositoryError(
+            .damaged,
+            "\(first) lies here and \(missing) is missing: this is a repository that lost an object; bring that object "
+                + "back from a copy, nothing was changed", .repair)
     }
 
     private static func putIdentity(

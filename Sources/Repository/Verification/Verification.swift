@@ -53,7 +53,10 @@ package struct Verification: Sendable {
             result.notProven.append("whether guest data opens: that needs the content key")
         }
         if level != .content {
-            result.notProven.append("whether chunks have the content they are named after: that needs --content")
+            result.notProven.append(
+                "whether chunks have the content they are named after: that needs --content and a key")
+        } else if !(reader?.keys.opensContent ?? false) {
+            result.notProven.append("whether chunks have the content they are named after: that needs the content key")
         }
         return result
     }

@@ -46,9 +46,26 @@ package struct SessionChain: ~Copyable {
     /// - Throws: ``RepositoryError``: `refused` when a sweep has fenced the session; `storage`.
     package mutating func commit(_ point: RestorePointRecord) async throws {
         try await put(.commit, records: [point.record])
+        try await confirmStore()
         // The point is true from here on, whatever becomes of the host's own notes: losing them costs a later check.
         do { try remember() } catch {
             session.addLateNote("the point was made, but this host cannot remember that it did: \(error)")
+        }
+    }
+
+    /// Looks whether the store is still the one that the session was opened in: a folder can be moved away, or another
+    /// one mounted over it, while a backup runs.
+    private func confirmStore() async throws {
+        let access = session.repository.access
+        let identity = try await access.bytes(ObjectPaths.storeIdentity(session.slot.slot.incarnation))
+        let slot = try await access.bytes(ObjectPaths.slot(session.slot.slot))
+        guard identity.map(SecureHash.sha256) == session.repository.identityHash,
+            slot.map(SecureHash.sha256) == session.slot.hash
+        else {
+            throw RepositoryError(
+                .refused,
+                "the store was exchanged or put back while this backup ran, and does not show \(session.slot.slot) any "
+                    + "more: the point is not to be relied on; look at the path, and run the backup again")
         }
     }
 
