@@ -21,8 +21,8 @@ package final class OutputFile: Sendable {
     /// an earlier run left: of that size, this user's, private, with no other name.
     ///
     /// - Parameter replaces: whether a regular file of the name is replaced in the end; its owner and rights stay.
-    /// - Throws: ``FileError``; number `EEXIST` when the name or that of the partial file is taken, `EBUSY` when another
-    ///   run is writing.
+    /// - Throws: ``FileError``; number `EEXIST` when the name or that of the partial file is taken, `EBUSY` when
+    ///   another run is writing.
     package init(path: String, byteCount: UInt64, replaces: Bool = false) throws(FileError) {
         self.path = path
         self.replaces = replaces
