@@ -121,6 +121,11 @@ extension RepositoryOptions {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
         }
         for line in view.notes { note("note: \(line)") }
+        if quiet, !view.hidden.isEmpty {
+            // Not even quiet commands may look complete when they are not.
+            Console.note(
+                "note: \(view.hidden.count) entries are known to exist and are not shown; points may be missing")
+        }
         return (repository, view)
     }
 }

@@ -63,20 +63,36 @@ struct RepositoryOptions: ParsableArguments {
     }
 
     /// What was given to open the repository; `nil` when nothing was.
+    ///
+    /// - Throws: ``CommandFailure``, `usage`, for more than one.
     func givenKey() throws -> RepositoryAccessKey? {
+        guard [keyFile, recoveryKeyFile, passphraseFile].compactMap(\.self).count <= 1 else {
+            throw CommandFailure(
+                .usage,
+                "give one of --passphrase-file, --recovery-key-file and --key-file, so that it is plain which "
+                    + "is used")
+        }
         if let file = keyFile ?? (passphraseFile == nil && recoveryKeyFile == nil ? Environment["DOZO_KEY_FILE"] : nil)
         {
+            warnOfReaders(file)
             let bytes = try HostPaths.read(file, limit: CredentialFile.largestByteCount)
             return .credential(try CredentialFile.credential(parsing: bytes, of: file))
         }
         if let file = recoveryKeyFile {
+            warnOfReaders(file)
             let bytes = try HostPaths.read(file, limit: RepositoryOptions.secretLimit)
             return .secret(.recovery(try RecoveryKey(parsing: String(decoding: bytes, as: UTF8.self))))
         }
         if let file = passphraseFile ?? Environment["DOZO_PASSPHRASE_FILE"] {
+            warnOfReaders(file)
             return .secret(.passphrase(try RepositoryOptions.passphrase(file: file)))
         }
         return nil
+    }
+
+    private func warnOfReaders(_ file: String) {
+        guard HostPaths.isOpenToOthers(file) else { return }
+        note("note: \(Console.printable(file)) opens the repository and can be read by others; chmod 600 it")
     }
 
     /// What was given, or a passphrase asked for on the terminal.

@@ -34,6 +34,13 @@ package enum HostPaths {
         return unsafe String(cString: found)
     }
 
+    /// Whether a regular file is at the path that others than its owner may read or write.
+    package static func isOpenToOthers(_ path: String) -> Bool {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG && facts.st_mode & 0o077 != 0
+    }
+
     /// Whether a block device is at the path.
     package static func isBlockDevice(_ path: String) -> Bool {
         var facts = stat()

@@ -18,6 +18,11 @@ ends_with 7 "empty" "an empty passphrase is refused" "$dozo" init -r "$folder/se
 printf 'correct horse' >"$folder/no newline"
 holds "a passphrase file without the newline is the same passphrase" "$dozo" points --passphrase-file \
     "$folder/no newline"
+ends_with 2 "give one of" "two secrets at once are status 2" "$dozo" points --passphrase-file "$folder/other" \
+    --key-file "$folder/nothing"
+chmod 644 "$folder/no newline"
+ends_with 0 "can be read by others" "a passphrase that others can read is told" "$dozo" points --passphrase-file \
+    "$folder/no newline"
 ends_with 2 "no passphrase" "no passphrase and no terminal is status 2" env -u DOZO_PASSPHRASE_FILE "$dozo" points
 "$dozo" --help >"$folder/output" 2>&1 && pass "help is status 0" || fail "help is status 0" "status $?"
 # Each command explains itself with an example that can be copied: 80 columns do not break it.
