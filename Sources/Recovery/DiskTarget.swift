@@ -25,6 +25,8 @@ protocol DiskTarget: Sendable {
 /// A new raw file, or one that an interrupted restore left.
 struct NewRawFile: DiskTarget {
     let file: OutputFile
+    /// The file that it will replace, held until then: a guest does not start on it meanwhile.
+    var replaced: ExistingDisk?
     var existing: ExistingDisk? { file.earlier }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) async throws {
@@ -34,22 +36,6 @@ struct NewRawFile: DiskTarget {
 
     func zero(_ range: Extent) async throws { try file.earlier?.zero(at: range.start, count: range.length) }
     func finish() async throws { try file.publish() }
-    func abandon() {}
-}
-
-/// A raw file that takes the place of one that is held meanwhile.
-struct ReplacedRawFile: DiskTarget {
-    let new: NewRawFile
-    let old: ExistingDisk?
-    var existing: ExistingDisk? { new.existing }
-
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) async throws {
-        // Safety: the buffer is the caller's for the call.
-        try unsafe await new.write(bytes, at: offset)
-    }
-
-    func zero(_ range: Extent) async throws { try await new.zero(range) }
-    func finish() async throws { try await new.finish() }
     func abandon() {}
 }
 
@@ -74,16 +60,19 @@ struct DiskInPlace: DiskTarget {
 struct NewContainer: DiskTarget {
     private let image: ImageTarget
     private let path: String
-    private let replaces: Bool
+    /// The image that it will replace, held until then.
+    private let replaced: ExistingDisk?
     private let folder: String
     private var partialPath: String { "\(folder)/\(path.split(separator: "/").last ?? "image")" }
 
     /// Creates the image; what an earlier run left is begun anew, because only QEMU could say what of it is whole.
     ///
     /// - Throws: ``SourceError``, ``FileError``.
-    init(path: String, replaces: Bool, format: ImageFormat, byteCount: UInt64, connections: Int) throws {
+    init(path: String, replacing replaced: ExistingDisk?, format: ImageFormat, byteCount: UInt64, connections: Int)
+        throws
+    {
         folder = path + OutputFile.suffix
-        if !replaces { try OutputFile.refuseTaken(path) }
+        if replaced == nil { try OutputFile.refuseTaken(path) }
         try HostPaths.makeFolders(folder)
         let partial = "\(folder)/\(path.split(separator: "/").last ?? "image")"
         if HostPaths.exists(partial) {
@@ -93,7 +82,7 @@ struct NewContainer: DiskTarget {
         }
         image = try ImageTarget(path: partial, format: format, byteCount: byteCount, connections: connections)
         self.path = path
-        self.replaces = replaces
+        self.replaced = replaced
     }
 
     var existing: ExistingDisk? { nil }
@@ -108,7 +97,7 @@ struct NewContainer: DiskTarget {
     func finish() async throws {
         try image.finish()
         try FileNaming.sync(partialPath)
-        try FileNaming.publish(partialPath, as: path, replaces: replaces)
+        try FileNaming.publish(partialPath, as: path, replaces: replaced != nil)
         try HostPaths.removeEmptyFolder(folder)
     }
 

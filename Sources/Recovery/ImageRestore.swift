@@ -71,10 +71,9 @@ package struct ImageRestore: Sendable {
         case .refused: return NewRawFile(file: try OutputFile(path: plan.path, byteCount: size))
         case .overwritten:
             let path = HostPaths.resolved(plan.path)
-            // Held until the new one takes its name: a guest does not start on it meanwhile.
             let taken = HostPaths.exists(path) ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
-            return ReplacedRawFile(
-                new: NewRawFile(file: try OutputFile(path: path, byteCount: size, replaces: true)), old: taken)
+            return NewRawFile(
+                file: try OutputFile(path: path, byteCount: size, replaces: true), replaced: taken)
         case .changedInPlace:
             if !plan.ignoresUse, let kind = ContentLook.containerName(ofFileAt: plan.path) {
                 throw refused(
@@ -114,10 +113,9 @@ package struct ImageRestore: Sendable {
         }
         let path = HostPaths.resolved(plan.path)
         let isThere = plan.existing == .overwritten && HostPaths.exists(path)
-        // Refuses an image that a guest uses.
-        if isThere { _ = try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) }
+        let taken = isThere ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
         return try NewContainer(
-            path: path, replaces: isThere, format: plan.format, byteCount: size, connections: min(plan.workers, 16))
+            path: path, replacing: taken, format: plan.format, byteCount: size, connections: min(plan.workers, 16))
     }
 
     // MARK: Writing

@@ -142,7 +142,6 @@ package struct RepositoryView: Sendable {
     }
 
     /// What is wrong with a session, with the points that its spoiled entries named.
-    ///
     private func told(of session: ReadSession, keys: RepositoryKeys?) throws -> [RepositoryFinding] {
         var findings = session.findings
         for spoiled in session.spoiled {

@@ -37,7 +37,8 @@ package final class ImageMap: Sendable {
     /// - Precondition: the image has such a leaf.
     /// - Throws: ``RepositoryError``: `damaged`.
     package func identifier(ofLeaf number: UInt64) async throws -> Hash256? {
-        precondition(number < leafCount(atLevel: 0), "the image has a leaf with this number")
+        precondition(
+            number * UInt64(root.parameters.leafByteCount) < root.byteCount, "the image has a leaf with this number")
         guard var identifier = root.top else { return nil }
         let fanOut = UInt64(root.parameters.fanOut)
         var level = root.depth
@@ -65,22 +66,11 @@ package final class ImageMap: Sendable {
             LeafPlace(identifier: identifier, offset: offset, byteCount: byteCount), disk: disk)
     }
 
-    /// Leaves or nodes of a level, holes counted.
-    private func leafCount(atLevel level: Int) -> UInt64 {
-        guard root.byteCount > 0 else { return 0 }
-        return (root.byteCount - 1) / root.parameters.byteCountCovered(atLevel: level) + 1
-    }
-
     private func node(_ identifier: Hash256, at place: Place) async throws -> MapNode {
         if let step = path.withLock({ $0.first { $0.place == place } }) { return step.node }
-        let fanOut = UInt64(root.parameters.fanOut)
-        let first = place.number * fanOut
-        let childCount = min(fanOut, leafCount(atLevel: place.level - 1) - first)
-        let name = "the map of disk \(disk), node \(place.number) of level \(place.level)"
-        let bytes = try await reader.blobs().bytes(of: identifier, kind: .mapNode, name: name)
-        let node = try await RepositoryError.translating {
-            try MapNode(parsing: bytes, level: UInt8(place.level), childCount: Int(childCount), name: name)
-        }
+        let offset = place.number * root.parameters.byteCountCovered(atLevel: place.level)
+        let node = try await MapWalker(reader.blobs()).node(
+            identifier, level: place.level, offset: offset, root: root, disk: disk)
         path.withLock { path in
             path.removeAll { $0.place.level <= place.level }
             path.append(Step(place: place, node: node))

@@ -86,14 +86,8 @@ package struct MapDifference {
         guard let identifier = part.identifier else { return [] }
         // The shorter image is the first child of a node that only the longer one has.
         guard part.level == level else { return [part] }
-        let parameters = image.root.parameters
-        let covered = min(parameters.byteCountCovered(atLevel: level), image.root.byteCount - offset)
-        let count = (covered - 1) / parameters.byteCountCovered(atLevel: level - 1) + 1
-        let name = "the map of disk \(image.disk) at byte \(offset)"
-        let bytes = try await blobs.bytes(of: identifier, kind: .mapNode, name: name)
-        let node = try await RepositoryError.translating {
-            try MapNode(parsing: bytes, level: UInt8(level), childCount: Int(count), name: name)
-        }
+        let node = try await MapWalker(blobs).node(
+            identifier, level: level, offset: offset, root: image.root, disk: image.disk)
         return node.children.map { Part(identifier: $0, level: level - 1) }
     }
 

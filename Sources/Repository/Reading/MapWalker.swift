@@ -65,12 +65,7 @@ package struct MapWalker {
         let step = root.parameters.byteCountCovered(atLevel: level - 1)
         let node: MapNode
         do {
-            let name = "the map of disk \(disk) at byte \(offset)"
-            let bytes = try await reader.bytes(of: identifier, kind: .mapNode, name: name)
-            node = try await RepositoryError.translating {
-                try MapNode(
-                    parsing: bytes, level: UInt8(level), childCount: Int((covered - 1) / step + 1), name: name)
-            }
+            node = try await self.node(identifier, level: level, offset: offset, root: root, disk: disk)
         } catch let error as RepositoryError where error.code == .damaged {
             guard let failed else { throw error }
             try await failed(
@@ -83,6 +78,21 @@ package struct MapWalker {
             try await visit(
                 child, level: level - 1, offset: offset + UInt64(index) * step, root: root, disk: disk,
                 failed: failed, body)
+        }
+    }
+
+    /// Reads and parses the node of `level`, at least 1, that begins at `offset`, in bytes of the image.
+    ///
+    /// - Throws: ``RepositoryError``: `damaged`, naming disk and place.
+    func node(
+        _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, disk: String
+    ) async throws -> MapNode {
+        let covered = min(root.parameters.byteCountCovered(atLevel: level), root.byteCount - offset)
+        let count = (covered - 1) / root.parameters.byteCountCovered(atLevel: level - 1) + 1
+        let name = "the map of disk \(disk) at byte \(offset)"
+        let bytes = try await reader.bytes(of: identifier, kind: .mapNode, name: name)
+        return try await RepositoryError.translating {
+            try MapNode(parsing: bytes, level: UInt8(level), childCount: Int(count), name: name)
         }
     }
 
