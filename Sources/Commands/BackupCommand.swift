@@ -75,7 +75,7 @@ struct BackupCommand: AsyncParsableCommand {
         let lock = try host.lock()
         defer { withExtendedLifetime(lock) {} }
         let known = try await KnownGuest.find(guest, isNew: newGuest, repository: repository, host: host)
-        let writer = try await host.writer(&repository, label: HostPaths.hostName)
+        let writer = try await host.writer(&repository, label: HostPaths.hostName) { options.note($0) }
         var disks: [BackupDisk] = []
         let takenAt = SystemClock.system.wall()
         do {
@@ -119,7 +119,7 @@ struct BackupCommand: AsyncParsableCommand {
         let session = try await WritingSession.begin(
             repository, state: host.state, randomness: .system, bases: { _ in known.base.map { [$0] } ?? [] })
         let told = Set(session.view.notes + session.index.notes)
-        for line in session.view.notes + session.index.notes { options.note("note: \(line)") }
+        options.notes(session.view.notes + session.index.notes)
         let plan = BackupPlan(
             guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
             tool: "dozo \(DozoCommand.version)", base: known.base, workers: jobs ?? min(16, HostPaths.processorCount),

@@ -53,8 +53,12 @@ struct HostContext {
 
     /// The credential this host writes with: the one it keeps, or one that the owner enrols now.
     ///
-    /// - Parameter repository: opened with any credential; gains the enrolment.
-    func writer(_ repository: inout OpenRepository, label: String) async throws -> Credential {
+    /// - Parameters:
+    ///   - repository: opened with any credential; gains the enrolment.
+    ///   - note: is told of a new enrolment, which happens once for a host and otherwise means that its state is gone.
+    func writer(
+        _ repository: inout OpenRepository, label: String, note: (String) -> Void
+    ) async throws -> Credential {
         if repository.credential.role == .writer { return repository.credential }
         guard repository.credential.role == .owner else { throw HostContext.mayNotWrite(repository.credential.role) }
         if let kept = try state.writerCredential(), let key = kept.signingKey,
@@ -62,7 +66,19 @@ struct HostContext {
         {
             return kept
         }
-        return try await renewWriter(&repository, label: label)
+        let twins = repository.chain.enrolments.filter { key, enrolment in
+            enrolment.label == label && enrolment.role == .writer && repository.chain.revocations[key] == nil
+        }
+        let credential = try await renewWriter(&repository, label: label)
+        let key = credential.signingKey?.publicKey.fingerprint.abbreviated ?? ""
+        note("note: this host was enrolled as writer \(Console.printable(label)) with a new key, \(key)")
+        if let twin = twins.max(by: { $0.value.statement < $1.value.statement })?.key {
+            note(
+                "note: a writer \(Console.printable(label)) was enrolled before (key \(twin.abbreviated)), and its state is "
+                    + "not in \(folder): if it is lost for good, `dozo key revoke \(twin.abbreviated)` ends that key; what "
+                    + "this host had seen of the repository is not remembered either")
+        }
+        return credential
     }
 
     private static func mayNotWrite(_ role: Role) -> CommandFailure {
@@ -120,7 +136,7 @@ extension RepositoryOptions {
         } catch let error as FileError {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
         }
-        for line in view.notes { note("note: \(line)") }
+        notes(view.notes)
         if quiet, !view.hidden.isEmpty {
             // Not even quiet commands may look complete when they are not.
             Console.note(

@@ -16,10 +16,11 @@ struct KeyCommand: AsyncParsableCommand {
               dozo key list -r /backup/dozo
               dozo key sheet -r /backup/dozo > sheet.txt
               dozo key enroll -r /backup/dozo --role reader --to reader.key
+              dozo key revoke -r /backup/dozo 1f2e3d4c --yes
             """,
         subcommands: [
             KeyListCommand.self, KeyAddCommand.self, KeyRemoveCommand.self, KeySheetCommand.self,
-            KeyEnrollCommand.self,
+            KeyEnrollCommand.self, KeyRevokeCommand.self,
         ], defaultSubcommand: KeyListCommand.self)
 }
 
@@ -50,8 +51,10 @@ struct KeyListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, _) = try await options.openAndLook()
-        let (slots, notes) = try await OpenRepository.keySlots(repository.access)
-        for line in notes { options.note("note: \(line)") }
+        let listing = try await KeySlots.listed(repository.access)
+        for finding in listing.findings { options.note("note: \(finding.sentence)") }
+        var seen = Set<String>()
+        let slots = listing.slots.filter { seen.insert($0.objectName).inserted }
         let chain = repository.chain
         let document = Document(
             slots: slots.map { Document.Slot(id: $0.id.hexadecimal, kind: $0.kind.rawValue, label: $0.label) },
@@ -266,8 +269,15 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             let host = try HostContext(repository.chain.repository)
             let lock = try host.lock()
             defer { withExtendedLifetime(lock) {} }
-            try await host.renewWriter(&repository, label: label ?? HostPaths.hostName)
-            return try done("this host writes with a new key", ["renewed": "true"])
+            let old = try host.state.writerCredential()?.signingKey?.publicKey.fingerprint
+            let fresh = try await host.renewWriter(&repository, label: label ?? HostPaths.hostName)
+            if let old, repository.chain.revocations[old] == nil, repository.chain.signer(old) != nil {
+                options.note(
+                    "note: the old key \(old.abbreviated) stays enrolled, for a copy of this host that goes on with it; "
+                        + "`dozo key revoke \(old.abbreviated)` ends it")
+            }
+            let key = fresh.signingKey?.publicKey.fingerprint.hexadecimal ?? ""
+            return try done("this host writes with a new key, \(key.prefix(12))", ["renewed": "true", "key": key])
         }
         guard let role = role.flatMap(Role.init(rawValue:)), let to else { return }
         guard !HostPaths.exists(to) else {

@@ -44,7 +44,17 @@ struct KnownGuest {
             return KnownGuest(
                 guest: known.value.identifier, label: known.key, base: known.value.base, formats: known.value.formats)
         }
-        return try allowed(text, unknown: unknown, repository: repository)
+        guard let identifier = GuestID(hexadecimal: text) else {
+            return try allowed(text, unknown: unknown, repository: repository)
+        }
+        guard repository.credential.role == .writer else {
+            throw CommandFailure(
+                .failed, "no guest has the id \(text); give the guest's name, and it gets an id of its own")
+        }
+        // A writer sees no points: an id that this host does not know is that of a guest it never wrote.
+        let guest = try allowed(text, unknown: unknown, repository: repository).guest
+        return KnownGuest(
+            guest: guest == unknown.guest ? identifier : guest, label: text, base: nil, formats: [:])
     }
 
     /// The guest that a writer's enrolment leaves, when it names guests: by its id, or the only one by any name.

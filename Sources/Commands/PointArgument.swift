@@ -96,7 +96,8 @@ package enum PointArgument {
             ? left.slot < right.slot : left.record.takenAt < right.record.takenAt
     }
 
-    private static func describe(_ point: RestorePoint) -> String {
+    /// A point for people: beginning of its id, guest and time.
+    static func describe(_ point: RestorePoint) -> String {
         "\(point.record.identifier.hexadecimal.prefix(12)) (\(Console.printable(point.record.label)), "
             + "\(TimeText.local(point.record.takenAt)))"
     }

@@ -111,6 +111,16 @@ struct RepositoryOptions: ParsableArguments {
         try await OpenRepository.open(store: try store(), key: try key())
     }
 
+    /// Notes of one kind that are shown one by one.
+    private static let noteLimit = 8
+
+    /// Prints what was found, the first few one by one.
+    func notes(_ lines: [String]) {
+        for line in lines.prefix(RepositoryOptions.noteLimit) { note("note: \(Console.printable(line))") }
+        let more = lines.count - RepositoryOptions.noteLimit
+        if more > 0 { note("note: and \(more) more like these; `dozo verify` lists them all") }
+    }
+
     /// Prints a note unless there should be none.
     func note(_ line: String) {
         if !quiet { Console.note(line) }

@@ -105,7 +105,7 @@ struct RestoreCommand: AsyncParsableCommand {
                 "a \(repository.credential.role.rawValue) credential does not hold the key that opens guest data; use "
                     + "the passphrase or a reader's credential")
         }
-        for line in reader.index.notes { options.note("note: \(line)") }
+        options.notes(reader.index.notes)
         var disks: [Document.Disk] = []
         for (image, path) in targets {
             let outcome = try await restore(image, to: path, reader: reader)

@@ -13,8 +13,11 @@ struct VerifyCommand: AsyncParsableCommand {
               dozo verify -r /backup/dozo             every object, every tag, every map
               dozo verify -r /backup/dozo --content   and every chunk against its id
               dozo verify -r /backup/dozo --no-key    every object, without any secret
+              dozo verify -r /backup/dozo --repair    and put back what stands twice
 
-            Exit status 6 when something is damaged or missing; what could not be checked is said.
+            Exit status 6 when something is damaged or missing; what could not be checked is said. Owner statements, \
+            key slots and the store's identity stand twice; --repair puts back one that is lost or damaged from the \
+            other. Nothing else can be repaired in this release: another backup stores again what it needs.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -27,6 +30,8 @@ struct VerifyCommand: AsyncParsableCommand {
             "With --no-key: fingerprint of the owner key, from the recovery "
                 + "sheet.", valueName: "hex"))
     var owner: String?
+    @Flag(help: "First put back lost or damaged objects that stand twice.")
+    var repair = false
     @Option(help: ArgumentHelp("Packs in work at once, 1 to 6; by default one a processor.", valueName: "n"))
     var jobs: Int?
 
@@ -42,6 +47,7 @@ struct VerifyCommand: AsyncParsableCommand {
             let what: String
             let lost_chunks: [String]
             let points: [String]
+            let revoked: Bool
         }
         let level: String
         let sound: Bool
@@ -54,11 +60,21 @@ struct VerifyCommand: AsyncParsableCommand {
         let findings: [Finding]
         let not_proven: [String]
         let strays: [String]
+        let repaired: [String]
     }
 
     func run() async throws {
         var notProven: [String] = []
-        let (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+        var (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+        var repaired: [String] = []
+        if repair {
+            repaired = try await SpareRepair.run(repository, in: options.store())
+            for name in repaired { options.note("put back: \(name)") }
+            if !repaired.isEmpty {
+                notProven = []
+                (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+            }
+        }
         let level: VerificationLevel = noKey ? .keyless : content ? .content : .tags
         let line = ProgressLine(isQuiet: options.quiet)
         let verification = Verification(
@@ -68,14 +84,10 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         line.clear()
         report.notProven = notProven + report.notProven
-        try show(report, seconds: line.elapsed, points: view.points)
+        try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
         guard report.isSound else {
-            throw CommandFailure(
-                .damaged,
-                report.findings.count == 1
-                    ? "1 finding: see above"
-                    : "\(report.findings.count) "
-                        + "findings: see above")
+            let count = report.findings.count { !$0.isRevoked }
+            throw CommandFailure(.damaged, count == 1 ? "1 finding: see above" : "\(count) findings: see above")
         }
     }
 
@@ -98,7 +110,9 @@ struct VerifyCommand: AsyncParsableCommand {
         return (repository, try await repository.view())
     }
 
-    private func show(_ report: VerificationReport, seconds: Double, points: [RestorePoint]) throws {
+    private func show(
+        _ report: VerificationReport, repaired: [String], seconds: Double, points: [RestorePoint]
+    ) throws {
         if options.json {
             return try Console.json(
                 Document(
@@ -108,11 +122,11 @@ struct VerifyCommand: AsyncParsableCommand {
                     findings: report.findings.map {
                         Document.Finding(
                             object: $0.object, what: $0.sentence, lost_chunks: $0.lost.map(\.hexadecimal),
-                            points: $0.points.map(\.hexadecimal))
-                    }, not_proven: report.notProven, strays: report.strays))
+                            points: $0.points.map(\.hexadecimal), revoked: $0.isRevoked)
+                    }, not_proven: report.notProven, strays: report.strays, repaired: repaired))
         }
         for finding in report.findings {
-            Console.result("DAMAGED \(Console.printable(finding.sentence))")
+            Console.result("\(finding.isRevoked ? "VOID" : "DAMAGED") \(Console.printable(finding.sentence))")
             for chunk in finding.lost.prefix(5) { Console.result("  chunk \(chunk.hexadecimal)") }
             if finding.lost.count > 5 { Console.result("  and \(finding.lost.count - 5) more chunks") }
             for identifier in finding.points {

@@ -23,6 +23,8 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
         case unsupported = 8
         /// No such point or image, or several.
         case noSuchPoint = 9
+        /// This host lacks the memory for it.
+        case exhausted = 10
     }
 
     /// What the caller can do; callers branch on this, never on text.
@@ -61,7 +63,7 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
         case .wrongKey, .roleLacksKey: 5
         case .damaged: 6
         case .storage: 1
-        case .noSuchPoint: 1
+        case .noSuchPoint, .exhausted: 1
         }
     }
 
@@ -83,6 +85,7 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
         case .unsupported: RepositoryError(.unsupported, error.sentence, .useOtherVersion)
         case .void, .refused: RepositoryError(.refused, error.sentence)
         case .wrongSecret: RepositoryError(.wrongKey, error.sentence)
+        case .exhausted: RepositoryError(.exhausted, error.sentence)
         }
     }
 

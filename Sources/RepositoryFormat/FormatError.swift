@@ -18,6 +18,8 @@ package struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
         case refused
         /// A secret that a person gave is mistyped or does not open what it should.
         case wrongSecret
+        /// This host lacks the memory for it.
+        case exhausted
     }
 
     /// What a person can do about it.

@@ -39,9 +39,14 @@ package enum ObjectPaths {
                 && isNumber(parts[3])
         case ("packs", 3), ("runs", 3): return ObjectKey(name: name, folder: String(parts[0])) != nil
         case ("parity", 2...), ("proofs", 2...): return true
+        case ("spare", 3):
+            return ["owner", "store", "keys"].contains(parts[1]) && isName(String(name.dropFirst("spare/".count)))
         default: return false
         }
     }
+
+    /// `spare/<name>`: where an owner statement, a key slot or a store's identity stands once more.
+    package static func spare(_ name: String) -> String { "spare/\(name)" }
 
     /// `keys/<slot id>`, 32 digits.
     package static func keySlot(_ identifier: String) -> String { "keys/\(identifier)" }

@@ -21,6 +21,16 @@ struct Damage {
     /// The objects that are not what they were.
     var names: Set<String> { Set(changes.keys.map(\.text)) }
 
+    /// The same damage to the spares as well.
+    var withSpare: Damage {
+        var both = changes
+        for (name, bytes) in changes {
+            guard let spare = ObjectName("spare/\(name)") else { preconditionFailure("a spare has a name") }
+            both[spare] = .some(bytes)
+        }
+        return Damage(what: "\(what), and so is its spare", changes: both)
+    }
+
     /// A flipped bit.
     static func flip(_ name: ObjectName, _ bytes: [UInt8], bit: Int) -> Damage {
         var changed = bytes

@@ -22,8 +22,13 @@ struct DamageTests {
     /// What cannot be noticed by somebody who has seen nothing before: nobody names a key slot, and what is last has
     /// been seen by nobody else.
     private static func isUnnoticeable(_ damage: Damage, of sample: SampleRepository) -> Bool {
-        guard damage.changes.count == 1, let (name, bytes) = damage.changes.first, bytes == nil else { return false }
-        return Damage.kind(name) == "keys" || !sample.earlier.keys.contains(name) && name.text.hasPrefix("s/")
+        guard damage.changes.values.allSatisfy({ $0 == nil }), let name = damage.changes.keys.min() else {
+            return false
+        }
+        if damage.changes.count == 2 { return Damage.kind(name) == "keys" }
+        // Nothing is damaged then: a verification says that the object has no spare.
+        if Damage.kind(name) == "spare" { return true }
+        return !sample.earlier.keys.contains(name) && name.text.hasPrefix("s/")
     }
 
     private func expectAllFound(
@@ -57,7 +62,7 @@ struct DamageTests {
         print("sample: \(counts)")
         #expect(sample.points.count == 4)
         #expect(counts["packs", default: 0] >= 20 && counts["runs", default: 0] >= 4)
-        #expect(counts["keys"] == 2 && counts["owner"] == 4 && counts["log"] == 5)
+        #expect(counts["keys"] == 2 && counts["owner"] == 4 && counts["log"] == 5 && counts["spare"] == 7)
         let repository = try await OpenRepository.open(
             store: SampleRepository.store(sample.objects), key: .credential(sample.reader))
         let actions = Set(try await repository.view().sessions.flatMap { $0.entries.map(\.action) })
@@ -65,12 +70,29 @@ struct DamageTests {
     }
 
     @Test(
-        "whatever happens to an owner statement or the store identity, opening names it", arguments: ["owner", "store"])
+        "whatever happens to an owner statement, a store identity or a spare of one, it is named and costs nothing",
+        arguments: ["owner", "store", "spare"])
     func trust(kind: String) async throws {
         let (sample, foreign) = (try await Samples.sample(), try await Samples.foreign())
         try await expectAllFound(kind) { name, bytes, dice in
             Damage.flips(name, bytes, &dice) + Damage.lengths(name, bytes)
                 + Damage.exchanges(name, bytes, sample: sample, foreign: foreign)
+        } also: { damage, examination in
+            #expect(examination.gone.isEmpty && examination.suffering.isEmpty, "\(damage.what)")
+            #expect(!examination.isRefused, "\(damage.what)")
+        }
+    }
+
+    @Test(
+        "damage to an owner statement, a store identity or a key slot and its spare too is named",
+        arguments: ["owner", "store", "keys"])
+    func trustTwice(kind: String) async throws {
+        let (sample, foreign) = (try await Samples.sample(), try await Samples.foreign())
+        try await expectAllFound(kind) { name, bytes, dice in
+            let damages =
+                Damage.flips(name, bytes, &dice) + Damage.lengths(name, bytes)
+                + Damage.exchanges(name, bytes, sample: sample, foreign: foreign)
+            return damages.filter { $0.changes.count == 1 }.map(\.withSpare)
         }
     }
 
@@ -143,7 +165,7 @@ struct DamageTests {
         }
     }
 
-    @Test("a damaged key slot is named, and the other slot still opens")
+    @Test("a damaged key slot is named, and opens from its spare; without that the other slot still opens")
     func keySlots() async throws {
         let (sample, foreign) = (try await Samples.sample(), try await Samples.foreign())
         try await expectAllFound("keys") { name, bytes, dice in
@@ -154,18 +176,21 @@ struct DamageTests {
         }
         let slots = Self.objects("keys", of: sample)
         for (number, (name, bytes)) in slots.enumerated() {
-            let store = try await Damage.flip(name, bytes, bit: 8 * (bytes.count / 2)).store(sample)
-            var opened = 0
-            for secret in [
-                SlotSecret.passphrase(SecretBytes(copying: Array(SampleRepository.passphrase.utf8))),
-                .recovery(sample.recovery),
-            ] {
-                do {
-                    _ = try await OpenRepository.open(store: store, key: .secret(secret))
-                    opened += 1
-                } catch let error as RepositoryError { #expect(error.code == .wrongKey) }
+            let damage = Damage.flip(name, bytes, bit: 8 * (bytes.count / 2))
+            for (damage, expected) in [(damage, slots.count), (damage.withSpare, slots.count - 1)] {
+                let store = try await damage.store(sample)
+                var opened = 0
+                for secret in [
+                    SlotSecret.passphrase(SecretBytes(copying: Array(SampleRepository.passphrase.utf8))),
+                    .recovery(sample.recovery),
+                ] {
+                    do {
+                        _ = try await OpenRepository.open(store: store, key: .secret(secret))
+                        opened += 1
+                    } catch let error as RepositoryError { #expect(error.code == .wrongKey) }
+                }
+                #expect(opened == expected, "slot \(number)")
             }
-            #expect(opened == slots.count - 1, "slot \(number)")
         }
     }
 

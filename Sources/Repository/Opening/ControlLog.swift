@@ -10,8 +10,10 @@ package struct ReadSlot: Sendable {
         case counts(LogSlot, signer: Hash256)
         /// A slot that an allowed key signed and that names another slot before it than the one there.
         case void(String)
-        /// A slot that a key signed which may not say this: role or revocation.
+        /// A slot that a key signed whose role may not say this.
         case forbidden(String)
+        /// A slot that a key signed behind what its revocation accepts.
+        case revoked(String)
         /// Bytes that no enrolled key signed for this place.
         case damaged(String)
         /// Nothing, although a slot behind it counts.
@@ -39,7 +41,7 @@ package struct ReadSlot: Sendable {
     package var complaint: String? {
         switch state {
         case .counts: nil
-        case .void(let why), .forbidden(let why), .damaged(let why), .missing(let why): why
+        case .void(let why), .forbidden(let why), .revoked(let why), .damaged(let why), .missing(let why): why
         }
     }
     /// Whether nothing signed by an allowed key stands here (format page §10): then nobody can say from this place what
@@ -47,13 +49,20 @@ package struct ReadSlot: Sendable {
     package var isSpoiled: Bool {
         switch state {
         case .counts, .void: false
-        case .forbidden, .damaged, .missing: true
+        case .forbidden, .revoked, .damaged, .missing: true
         }
+    }
+    /// What is wrong, as a finding; `nil` when it counts.
+    package var finding: RepositoryFinding? {
+        guard let complaint else { return nil }
+        var finding = RepositoryFinding(object: ObjectPaths.slot(slot), sentence: complaint)
+        if case .revoked = state { finding.isRevoked = true }
+        return finding
     }
     /// Whether what stood here was lost.
     package var isLost: Bool {
         switch state {
-        case .counts, .void, .forbidden: false
+        case .counts, .void, .forbidden, .revoked: false
         case .damaged, .missing: true
         }
     }
@@ -200,7 +209,7 @@ package struct ControlLog: Sendable {
                 return verdict(.forbidden("\(name): a \(enrolment.role.rawValue) may not sign this"))
             }
             guard chain.accepts(LogHead(slot: slot, hash: object.hash), by: signer) else {
-                return verdict(.forbidden("\(name) is signed by a key that the owner revoked before"))
+                return verdict(.revoked("\(name) is signed by a key that the owner revoked before"))
             }
             guard previous.map({ $0 == content.previous }) ?? true else {
                 return verdict(.void("\(name) was claimed without having read the slot before it"))

@@ -20,6 +20,7 @@ struct HeadsComparison {
         let places = Dictionary(uniqueKeysWithValues: log.slots.map { ($0.slot, $0) })
         let horizon = Set(log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         let read = Dictionary(uniqueKeysWithValues: sessions.map { ($0.name, $0) })
+        let revoked = Set(chain.revocations.keys.map(WriterID.init(fingerprint:)))
         var compared = Set<SessionHead>()
         for (witness, heads) in witnesses {
             let owner = OwnerHead(number: heads.owner.number, hash: heads.owner.hash)
@@ -34,6 +35,8 @@ struct HeadsComparison {
             for head in heads.sessions where compared.insert(head).inserted {
                 let name = SessionName(writer: head.writer, session: head.session)
                 guard !horizon.contains(name), read[name]?.shows(head) != true else { continue }
+                // What a revocation does not accept is not read at all.
+                if read[name] == nil, revoked.contains(head.writer) { continue }
                 note(name.entry(head.number), seenBy: witness)
             }
         }

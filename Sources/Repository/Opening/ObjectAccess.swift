@@ -61,6 +61,21 @@ package struct ObjectAccess: Sendable {
         }
     }
 
+    /// What lies at the place of an object that has a spare, and in its spare; `nil` where the store shows nothing.
+    func pair(_ name: String) async throws -> SparedObject {
+        SparedObject(name: name, place: try await bytes(name), spare: try await bytes(ObjectPaths.spare(name)))
+    }
+
+    /// Puts an object that has a spare: first its place, which alone decides, then the spare.
+    ///
+    /// - Returns: as ``put(_:_:)``, for the place.
+    func putSpared(_ name: String, _ bytes: [UInt8]) async throws -> PutAnswer {
+        let answer = try await put(name, bytes)
+        // Something else in the spare's place is for a verification to report: the object itself is stored.
+        if case .mine = answer { _ = try await put(ObjectPaths.spare(name), bytes) }
+        return answer
+    }
+
     /// Puts an object and learns whose bytes hold the name; asks again while the store does not decide.
     ///
     /// - Returns: ``PutAnswer/mine`` or ``PutAnswer/theirs(_:)``, never unknown.

@@ -15,7 +15,7 @@ package enum RepositoryCreation {
             fanOut: image.fanOut, pack: 32 << 20)
     }()
 
-    /// Puts key slot, genesis and store identity, in this order: a repository exists once its genesis does.
+    /// Puts key slot, genesis and store identity, in this order, each with its spare: a repository exists once its genesis does.
     ///
     /// Interrupted before the genesis it leaves a key slot that belongs to nothing, and can be started again;
     /// interrupted behind it, it is completed by a second call with the same secret.
@@ -34,7 +34,7 @@ package enum RepositoryCreation {
             return try await complete(access, secret: secret, randomness: randomness)
         }
         // A key slot alone is what an interrupted creation leaves.
-        try await refuseRemains(access, missing: OwnerStatement.name(0)) { !$0.hasPrefix("keys/") }
+        try await refuseRemains(access, missing: OwnerStatement.name(0)) { !isSlot($0) }
         guard let repository = RepositoryID(bytes: randomness.bytes(RepositoryID.byteCount)) else {
             preconditionFailure("16 bytes make a repository id")
         }
@@ -52,8 +52,8 @@ package enum RepositoryCreation {
             try KeySlot.seal(
                 credential, secret: secret, label: label, cost: cost, randomness: randomness.bytes)
         }
-        guard case .mine = try await access.put(slot.name, slot.object.bytes),
-            case .mine = try await access.put(OwnerStatement.name(0), genesis.bytes)
+        guard case .mine = try await access.putSpared(slot.name, slot.object.bytes),
+            case .mine = try await access.putSpared(OwnerStatement.name(0), genesis.bytes)
         else { throw RepositoryError(.exists, "somebody else made a repository here at the same time") }
         try await putIdentity(access, repository: repository, owner: owner, randomness: randomness)
         return credential
@@ -63,22 +63,22 @@ package enum RepositoryCreation {
     private static func complete(
         _ access: ObjectAccess, secret: SlotSecret, randomness: Randomness
     ) async throws -> Credential {
-        guard try await access.bytes(ObjectPaths.storeIdentity(0)) == nil else {
+        guard try await access.pair(ObjectPaths.storeIdentity(0)).isAbsent else {
             throw RepositoryError(.exists, "there is a repository here already; nothing was changed")
         }
         // A repository that was used had an identity; a second one would void everything that names the first.
         try await refuseRemains(access, missing: ObjectPaths.storeIdentity(0)) {
-            !$0.hasPrefix("keys/") && $0 != OwnerStatement.name(0)
+            !isSlot($0) && $0 != OwnerStatement.name(0) && $0 != ObjectPaths.spare(OwnerStatement.name(0))
         }
         do {
             _ = try await OpenRepository.open(store: access.store, key: .secret(secret))
         } catch let error as RepositoryError where error.code == .damaged {
             // The identity is missing, as was just seen; everything before it was fine.
         }
-        let genesis = try await access.object(OwnerStatement.name(0), kind: .ownerStatement, repository: nil)
-        for slot in try await OpenRepository.keySlots(access).slots {
+        let owners = try await TrustReader.claimedGenesis(access).map(\.header.signer)
+        for slot in try await KeySlots.listed(access).slots {
             guard let credential = try? slot.open(secret), let owner = credential.signingKey,
-                credential.owner == genesis?.header.signer
+                owners.contains(credential.owner)
             else { continue }
             try await putIdentity(access, repository: credential.repository, owner: owner, randomness: randomness)
             return credential
@@ -86,6 +86,8 @@ package enum RepositoryCreation {
         throw RepositoryError(
             .wrongKey, "a repository was begun here with another passphrase; use that one or an empty folder")
     }
+
+    private static func isSlot(_ name: String) -> Bool { name.hasPrefix("keys/") || name.hasPrefix("spare/keys/") }
 
     /// Refuses to make anything among objects of a repository that lost its beginning.
     private static func refuseRemains(
@@ -105,7 +107,7 @@ package enum RepositoryCreation {
         let identity = StoreIdentity(
             repository: repository, store: store, incarnation: 0, previous: nil, reason: "created")
         let object = SignedObject(kind: .storeIdentity, repository: repository, body: identity.body, signedBy: owner)
-        if case .theirs = try await access.put(ObjectPaths.storeIdentity(0), object.bytes) {
+        if case .theirs = try await access.putSpared(ObjectPaths.storeIdentity(0), object.bytes) {
             throw RepositoryError(
                 .exists, "somebody else completed the repository at the same time; nothing was changed")
         }

@@ -10,4 +10,6 @@ package struct RepositoryFinding: Hashable, Sendable {
     package var lost: [Hash256] = []
     /// Points that cannot be restored whole because of it, or that it named.
     package var points: [PointID] = []
+    /// Whether nothing is wrong but that the owner takes no more of a key's word: no damage.
+    package var isRevoked = false
 }

@@ -49,9 +49,9 @@ package struct RepositoryView: Sendable {
     /// Whether restore points could be opened with the credential.
     package let showsPoints: Bool
 
-    /// Whether something is spoiled or hidden that may have named packs.
+    /// Whether something is spoiled, revoked or hidden that may have named packs.
     var hasSpoiledPlaces: Bool {
-        !hidden.isEmpty || log.slots.contains(where: \.isLost) || sessions.contains { !$0.spoiled.isEmpty }
+        !hidden.isEmpty || log.slots.contains(where: \.isSpoiled) || sessions.contains { !$0.spoiled.isEmpty }
     }
 
     /// The sentences of ``findings``.
@@ -61,11 +61,12 @@ package struct RepositoryView: Sendable {
     ///
     /// - Parameters:
     ///   - chain: says which guests a writer may write.
+    ///   - opening: what was found before.
     ///   - unseen: what others have seen and the store does not show.
     ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
     init(
-        log: ControlLog, sessions: [ReadSession], chain: OwnerChain, unseen: [RepositoryFinding] = [],
-        keys: RepositoryKeys?
+        log: ControlLog, sessions: [ReadSession], chain: OwnerChain, opening: [RepositoryFinding] = [],
+        unseen: [RepositoryFinding] = [], keys: RepositoryKeys?
     ) throws {
         self.log = log
         self.sessions = sessions
@@ -73,9 +74,7 @@ package struct RepositoryView: Sendable {
         hidden =
             log.slots.filter { if case .missing = $0.state { true } else { false } }.map { ObjectPaths.slot($0.slot) }
             + sessions.flatMap(\.hidden) + unseen.map(\.object)
-        findings = log.slots.compactMap { slot in
-            slot.complaint.map { RepositoryFinding(object: ObjectPaths.slot(slot.slot), sentence: $0) }
-        }
+        findings = opening + log.slots.compactMap(\.finding)
         let horizon = Set(
             log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         var live = Set<PointID>()

@@ -86,10 +86,10 @@ extension ReadSession {
         case .void(let why):
             note(object, why)
             isBehindSpoiled = false
-        case .spoiled(let why):
+        case .spoiled(let why, let isRevoked):
             // Somebody without the right may have put it there; it is never waited for and never believed. Damage to a
             // true entry looks the same from here, so it is always told.
-            note(object, why)
+            note(object, why, isRevoked: isRevoked)
             spoiled.append(Spoiled(number: next, bytes: bytes))
             isBehindSpoiled = true
         }
@@ -116,8 +116,8 @@ extension ReadSession {
                 + "state")
     }
 
-    private mutating func note(_ object: String, _ sentence: String) {
-        findings.append(RepositoryFinding(object: object, sentence: sentence))
+    private mutating func note(_ object: String, _ sentence: String, isRevoked: Bool = false) {
+        findings.append(RepositoryFinding(object: object, sentence: sentence, isRevoked: isRevoked))
     }
 
     /// Whether the bytes are an entry of this session for a place behind the next one.
@@ -132,7 +132,7 @@ private enum EntryVerdict {
     case counts(SessionEntry)
     /// Signed by a key that may, but it does not fit what stands before it.
     case void(String)
-    case spoiled(String)
+    case spoiled(String, isRevoked: Bool)
 
     /// - Parameter previous: what the entry must name as the one before it; `nil` behind a spoiled one.
     init(_ bytes: [UInt8], of session: ReadSession, number: UInt32, previous: Hash256?, chain: OwnerChain) {
@@ -146,18 +146,20 @@ private enum EntryVerdict {
             else { throw .void("\(name) is signed by a key that may not say this, or its signature is wrong") }
             // A fence stands under somebody else's slot; of a maintainer of whom nothing is accepted it is none.
             if entry.action == .fenced, !chain.acceptsAnything(by: signer) {
-                throw .void("\(name) is void: its signer was revoked")
+                self = .spoiled("\(name) is void: its signer was revoked", isRevoked: true)
+                return
             }
             let reference = SessionEntryReference(session: entry.session, number: entry.number, hash: entry.hash)
             guard entry.action == .fenced || chain.accepts(reference, under: session.slot, by: signer) else {
-                throw .void("\(name) was signed after its key was revoked")
+                self = .spoiled("\(name) was signed after its key was revoked", isRevoked: true)
+                return
             }
             guard entry.slot == session.slot.slot, previous.map({ $0 == entry.previous }) ?? true else {
                 self = .void("\(name) does not follow the entry before it")
                 return
             }
             self = .counts(entry)
-        } catch { self = .spoiled(error.sentence) }
+        } catch { self = .spoiled(error.sentence, isRevoked: false) }
     }
 }
 

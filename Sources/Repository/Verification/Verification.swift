@@ -34,7 +34,7 @@ package struct Verification: Sendable {
         result.findings = view.findings
         // What opening and looking have read and checked already.
         result.objectCount =
-            Int(repository.chain.head.number) + 2 + view.log.slots.count + view.sessions.reduce(0) { $0 + Int($1.next) }
+            2 * Int(repository.chain.next) + 2 + view.log.slots.count + view.sessions.reduce(0) { $0 + Int($1.next) }
         result.add(try await UnreachedSearch(repository: repository, view: view).findings())
         try await checkKeySlots(into: &result)
         result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) }
@@ -61,26 +61,27 @@ package struct Verification: Sendable {
         return result
     }
 
-    /// Key slots are found by a listing alone, so one that is gone cannot be missed.
+    /// Key slots are found by a listing alone, so one that is gone with its spare cannot be missed.
     private func checkKeySlots(into result: inout VerificationReport) async throws {
         let chain = repository.chain
-        for name in try await repository.access.names(under: "keys/") {
-            do {
-                guard let object = try await repository.access.object(name, kind: .keySlot, repository: nil) else {
-                    continue
-                }
-                result.objectCount += 1
-                result.byteCount += UInt64(object.bytes.count)
-                _ = try await RepositoryError.translating { try KeySlot(object, name: name) }
-                if object.header.repository != chain.repository, object.header.signer != chain.owner.fingerprint {
-                    result.notProven.append(
-                        "whether \(name) opens anything: it belongs to another repository, as an interrupted `dozo "
-                            + "init` leaves one behind; `dozo key remove` takes it away")
-                } else if object.header.repository != chain.repository || !object.isSigned(by: chain.owner) {
-                    throw RepositoryError(.damaged, "\(name) is not as the owner signed it", .repair)
-                }
-            } catch let error as RepositoryError where error.code != .storage {
-                result.findings.append(RepositoryFinding(object: name, sentence: error.sentence))
+        let listing = try await KeySlots.listed(repository.access, owner: chain.owner)
+        if let unread = listing.unread { throw unread }
+        result.add(listing.findings)
+        for name in repository.lacking + listing.lacking {
+            result.notProven.append(
+                "whether \(name) outlives the loss of a file: it has no spare; `dozo verify --repair` makes one")
+        }
+        for slot in listing.slots {
+            result.objectCount += 1
+            result.byteCount += UInt64(slot.object.bytes.count)
+            guard slot.object.header.signer != chain.owner.fingerprint else { continue }
+            if slot.object.header.repository != chain.repository {
+                result.notProven.append(
+                    "whether \(slot.objectName) opens anything: it belongs to another repository, as an interrupted "
+                        + "`dozo init` leaves one behind; `dozo key remove` takes it away")
+            } else {
+                let object = slot.objectName
+                result.add([RepositoryFinding(object: object, sentence: "\(object) is not as the owner signed it")])
             }
         }
     }

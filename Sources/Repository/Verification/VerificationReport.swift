@@ -33,8 +33,8 @@ package struct VerificationReport: Sendable {
     /// What could not be checked, and why: never to be taken for a pass.
     package var notProven: [String] = []
 
-    /// Whether nothing is wrong.
-    package var isSound: Bool { findings.isEmpty }
+    /// Whether nothing is damaged or missing. What a revocation makes void is told and is no damage.
+    package var isSound: Bool { findings.allSatisfy(\.isRevoked) }
 
     init(level: VerificationLevel) { self.level = level }
 

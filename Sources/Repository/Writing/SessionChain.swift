@@ -45,12 +45,21 @@ package struct SessionChain: ~Copyable {
     /// All packs that the point leans on have been put.
     /// - Throws: ``RepositoryError``: `refused` when a sweep has fenced the session; `storage`.
     package mutating func commit(_ point: RestorePointRecord) async throws {
+        try await confirmKey()
         try await put(.commit, records: [point.record])
         try await confirmStore()
         // The point is true from here on, whatever becomes of the host's own notes: losing them costs a later check.
         do { try remember() } catch {
             session.addLateNote("the point was made, but this host cannot remember that it did: \(error)")
         }
+    }
+
+    /// Looks whether the owner has revoked the key while the backup ran: the point would be void, and not be made.
+    private func confirmKey() async throws {
+        var chain = session.repository.chain
+        var reader = TrustReader(session.repository.access)
+        try await reader.readOn(&chain)
+        try WritingSession.refuseRevoked(session.signer.publicKey.fingerprint, chain: chain)
     }
 
     /// Looks whether the store is still the one that the session was opened in: a folder can be moved away, or another

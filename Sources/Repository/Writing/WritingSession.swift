@@ -80,6 +80,15 @@ package final class WritingSession: Sendable {
     /// Bytes of packs and runs put so far.
     package var stored: UInt64 { storedByteCount.withLock { $0 } }
 
+    /// Refuses to sign what nobody would believe.
+    static func refuseRevoked(_ key: Hash256, chain: OwnerChain) throws {
+        guard chain.revocations[key] != nil else { return }
+        throw RepositoryError(
+            .refused,
+            "the owner has revoked the key \(key.abbreviated) of this host: what it signs now is void; if the host is "
+                + "still yours, `dozo key enroll --renew` gives it a new key")
+    }
+
     /// Begins a session.
     ///
     /// The caller makes sure that no other session with the same host state is running.
@@ -97,6 +106,7 @@ package final class WritingSession: Sendable {
                 .roleLacksKey,
                 "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")
         }
+        try refuseRevoked(signer.publicKey.fingerprint, chain: repository.chain)
         let keys = try repository.keys()
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)

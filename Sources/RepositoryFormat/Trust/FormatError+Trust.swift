@@ -5,12 +5,17 @@ extension FormatError {
     }
 
     /// Refused for safety: a person has to look before anything goes on.
-    static func refused(_ what: String) -> FormatError {
+    package static func refused(_ what: String) -> FormatError {
         FormatError(code: .refused, sentence: what, remedy: .askOperator)
     }
 
     /// A secret that a person gave does not open what it should.
     static func wrongSecret(_ what: String) -> FormatError {
         FormatError(code: .wrongSecret, sentence: what, remedy: .askOperator)
+    }
+
+    /// This host lacks what the work needs; the bytes may be in order.
+    static func exhausted(_ what: String) -> FormatError {
+        FormatError(code: .exhausted, sentence: what, remedy: .askOperator)
     }
 }

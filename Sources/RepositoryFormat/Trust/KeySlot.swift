@@ -53,7 +53,8 @@ package struct KeySlot: Sendable {
     package let cost: PassphraseCost
     private let salt: [UInt8]
     private let sealed: [UInt8]
-    private let object: SignedObject
+    /// The object as stored; its signature is checked when the slot opens.
+    package let object: SignedObject
     private let name: String
 
     /// Name of the object that holds the slot with this id of 16 bytes.
@@ -71,8 +72,8 @@ extension KeySlot {
     /// - Parameter label: a name for people, at most ``FormatLimits/textByteCount`` bytes.
     /// - Parameter randomness: gives as many unpredictable bytes as asked for; called for the id and for the salt.
     /// - Returns: the object and the name to store it under.
-    /// - Throws: ``FormatError``: `refused` for an empty passphrase or when the memory is not to be had; `malformed`
-    ///   for an overlong label.
+    /// - Throws: ``FormatError``: `refused` for an empty passphrase; `exhausted` when the memory is not to be had;
+    ///   `malformed` for an overlong label.
     /// - Precondition: the credential is the owner's.
     package static func seal(
         _ credential: Credential, secret: SlotSecret, label: String, cost: PassphraseCost = .standard,
@@ -126,8 +127,12 @@ extension KeySlot {
     ) throws(FormatError) -> SecretBytes {
         do {
             return try KeyDerivation.scrypt(passphrase: secret.bytes, salt: salt, cost: cost)
-        } catch {
+        } catch  where error.code == .refusedParameters {
             throw .refused("the wrapping key of \(name) cannot be derived: \(error)")
+        } catch {
+            throw .exhausted(
+                "the wrapping key of \(name) cannot be derived: \(error); it takes \(cost.memoryByteCount >> 20) MiB of "
+                    + "memory: free some, or raise the limit, and start again")
         }
     }
 }
@@ -183,8 +188,8 @@ extension KeySlot {
 
     /// The key under which the credential is sealed; this is what takes the time.
     ///
-    /// - Throws: ``FormatError``: `wrongSecret` for a secret of another kind; `refused` for an empty passphrase or when
-    ///   the memory is not to be had.
+    /// - Throws: ``FormatError``: `wrongSecret` for a secret of another kind; `refused` for an empty passphrase;
+    ///   `exhausted` when the memory is not to be had.
     package func wrappingKey(from secret: SlotSecret) throws(FormatError) -> SecretBytes {
         guard secret.kind == kind else {
             throw .wrongSecret("\(name) is opened by a secret of kind \(kind.rawValue), not \(secret.kind.rawValue)")

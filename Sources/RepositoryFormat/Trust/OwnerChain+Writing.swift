@@ -63,14 +63,14 @@ extension OwnerChain {
     }
 
     /// Name under which the next statement is stored.
-    package var nextName: String { OwnerStatement.name(head.number + 1) }
+    package var nextName: String { OwnerStatement.name(next) }
 
     private func next(
         _ content: OwnerStatement.Content, createdAt: UInt64, signedBy owner: SigningKey
     ) throws(FormatError) -> SignedObject {
         precondition(owner.publicKey == self.owner, "the owner key alone signs statements")
         let statement = OwnerStatement(
-            number: head.number + 1, previous: head.hash, createdAt: createdAt, content: content)
+            number: next, previous: head.hash, createdAt: createdAt, content: content)
         let object = statement.object(in: repository, signedBy: owner)
         // What no reader would take is never handed out.
         var copy = self

@@ -20,8 +20,10 @@ package struct OwnerChain: Sendable {
     package private(set) var enrolments: [Hash256: Enrolment] = [:]
     /// The revocations by fingerprint; of several, each narrows what is accepted.
     package private(set) var revocations: [Hash256: [Revocation]] = [:]
-    /// Hashes of the statements' objects by number.
-    private var hashes: [Hash256]
+    /// Number of the place that is looked at next.
+    package private(set) var next: UInt32 = 1
+    /// Number and hash of every statement, ascending; places that hold none are left out.
+    package private(set) var statements: [OwnerHead]
 
     /// Begins a chain.
     ///
@@ -52,37 +54,62 @@ package struct OwnerChain: Sendable {
         defaults = genesis.defaults
         features = genesis.features
         domains = genesis.domains.sorted { $0.id < $1.id }
-        hashes = [object.hash]
+        statements = [OwnerHead(number: 0, hash: object.hash)]
     }
 
     /// Number and hash of the last statement.
     package var head: OwnerHead {
-        guard let last = hashes.last else { preconditionFailure("a chain has a genesis") }
-        return OwnerHead(number: UInt32(hashes.count - 1), hash: last)
+        guard let last = statements.last else { preconditionFailure("a chain has a genesis") }
+        return last
     }
 
     /// Takes the next statement.
     ///
-    /// - Parameter name: the object's name in the store, which must be the next of the chain.
+    /// - Parameter name: of the place, which must be ``nextName``.
     /// - Throws: ``FormatError``: `misplaced` for another number, name or repository; `void` when another key signed;
-    ///   `damaged` for a wrong signature or a wrong hash of the statement before; `malformed` for what contradicts the
-    ///   chain; and what ``OwnerStatement/init(_:name:)`` throws.
+    ///   `damaged` for a wrong signature, or when it names another statement before it than the last one here, so that
+    ///   one between was lost; `malformed` for what contradicts the chain; and what ``OwnerStatement/init(_:name:)``
+    ///   throws.
     package mutating func append(_ object: SignedObject, name: String) throws(FormatError) {
         guard object.header.repository == repository else {
             throw .misplaced("\(name) belongs to another repository (\(object.header.repository))")
         }
         try OwnerChain.checkSignature(of: object, name: name, owner: owner)
         let statement = try OwnerStatement(object, name: name)
-        guard statement.number == head.number + 1 else {
-            throw .misplaced("\(name) does not follow statement \(head.number), the last one known")
+        guard statement.number == next else {
+            throw .misplaced("\(name) is not the place behind what was read, which is \(nextName)")
         }
         guard statement.previous == head.hash else {
-            throw .damaged("\(name) follows another statement \(head.number) than the one known")
+            let between = (head.number + 1..<next).map { OwnerStatement.name($0) }
+            throw .damaged(
+                "\(name) follows another statement than \(OwnerStatement.name(head.number)): "
+                    + (between.isEmpty ? "one of the two is not what it was" : "\(between[0]) is lost or damaged")
+                    + "; bring it back from a copy")
         }
-        var next = self
-        try next.take(statement.content, name: name)
-        next.hashes.append(object.hash)
-        self = next
+        var longer = self
+        try longer.take(statement.content, name: name)
+        longer.statements.append(OwnerHead(number: statement.number, hash: object.hash))
+        longer.next += 1
+        self = longer
+    }
+
+    /// Passes over the place ``nextName``, which holds no statement of the owner.
+    package mutating func passOver() {
+        precondition(next < OwnerStatement.largestNumber, "a statement's number has eight digits")
+        next += 1
+    }
+
+    /// Whether an object is the owner's statement of its place: only such a one can count, or be a reason to refuse the
+    /// chain.
+    package func isStatement(_ object: SignedObject, at number: UInt32) -> Bool {
+        guard object.header.kind == .ownerStatement, object.header.repository == repository,
+            object.isSigned(by: owner)
+        else { return false }
+        // What the owner signed and this program cannot read is a statement.
+        guard let fields = try? object.fields(name: OwnerStatement.name(number)),
+            let stated = try? fields.unsigned("n", limit: UInt64(OwnerStatement.largestNumber))
+        else { return true }
+        return stated == UInt64(number)
     }
 
     private static func checkSignature(
@@ -151,10 +178,12 @@ extension OwnerChain {
         guard remembered.number <= head.number else {
             return .refused(
                 "the owner chain ends at statement \(head.number), and statement \(remembered.number) is known to "
-                    + "exist: the store went back or hides it")
+                    + "exist: the store went back, lost it or hides it")
         }
-        guard hashes[Int(remembered.number)] == remembered.hash else {
-            return .refused("statement \(remembered.number) of the owner chain is another than the one remembered")
+        guard statements.contains(remembered) else {
+            return .refused(
+                "statement \(remembered.number) of the owner chain is lost, damaged or another than the one remembered; "
+                    + "bring \(OwnerStatement.name(remembered.number)) back from a copy")
         }
         return nil
     }

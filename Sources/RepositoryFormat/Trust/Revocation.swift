@@ -53,9 +53,11 @@ package struct Revocation: Hashable, Sendable {
         self.sessions = sessions
     }
 
-    func accepts(_ candidate: LogHead) -> Bool { slot?.covers(candidate) ?? false }
+    /// Whether a slot of the key is still believed.
+    package func accepts(_ candidate: LogHead) -> Bool { slot?.covers(candidate) ?? false }
 
-    func accepts(_ entry: SessionEntryReference, under candidate: LogHead) -> Bool {
+    /// Whether an entry of the session that the slot opened is still believed.
+    package func accepts(_ entry: SessionEntryReference, under candidate: LogHead) -> Bool {
         guard accepts(candidate) else { return false }
         return sessions.first { $0.session == entry.session }?.covers(entry) ?? true
     }

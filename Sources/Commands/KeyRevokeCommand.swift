@@ -1,0 +1,109 @@
+import ArgumentParser
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// `dozo key revoke`: believe a writer's or maintainer's key no longer.
+struct KeyRevokeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Believe an enrolled key no longer.",
+        discussion: """
+            Examples:
+              dozo key revoke -r /backup/dozo 1f2e3d4c --yes                        a host that is gone
+              dozo key revoke -r /backup/dozo 1f2e3d4c --last-point 9a8b7c6d --yes  stolen after that point
+              dozo key revoke -r /backup/dozo 1f2e3d4c --nothing --yes              nothing of it is believed
+
+            Points that the key made until now stay, unless you say otherwise; no byte is removed. What was \
+            stored can still be read by whoever holds the key's credential and a copy of the repository only as far \
+            as its role allows: a writer opens nothing. A revocation cannot be taken back, only narrowed; a host that \
+            is still yours gets a new key with `dozo key enroll --renew`.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Argument(
+        help: ArgumentHelp(
+            "The key's fingerprint or the beginning of it; `dozo key list` shows them.", valueName: "key"))
+    var key: String
+    @Option(help: ArgumentHelp("The last point of this key that is believed.", valueName: "point"))
+    var lastPoint: String?
+    @Flag(help: "Believe nothing of this key: all its points are void.")
+    var nothing = false
+    @Flag(help: "Do it; without this the command only says what it would do.")
+    var yes = false
+
+    func validate() throws {
+        guard key.count >= KeyRevokeCommand.shortestPrefix else {
+            throw ValidationError("give at least \(KeyRevokeCommand.shortestPrefix) digits of the key's fingerprint")
+        }
+        guard lastPoint == nil || !nothing else { throw ValidationError("give --last-point or --nothing, not both") }
+    }
+
+    private static let shortestPrefix = 4
+    /// Void points that are shown by name.
+    private static let shownLimit = 10
+
+    private struct Document: Encodable {
+        let key: String
+        let label: String
+        let role: String
+        let done: Bool
+        let statement: UInt32?
+        let points_kept: [String]
+        let points_void: [String]
+    }
+
+    func run() async throws {
+        var (repository, view) = try await options.openAndLook()
+        guard repository.credential.role == .owner else {
+            throw CommandFailure(.wrongKey, "only the owner revokes; open the repository with the passphrase")
+        }
+        let (fingerprint, enrolment) = try find(in: repository.chain)
+        let plan = try KeyRevocation(of: fingerprint, extent: try extent(fingerprint, view), view: view)
+        if yes {
+            try await repository.revoke(plan.revocation, createdAt: SystemClock.system.wall() / 1_000_000_000)
+        }
+        let document = Document(
+            key: fingerprint.hexadecimal, label: enrolment.label, role: enrolment.role.rawValue, done: yes,
+            statement: yes ? repository.chain.head.number : nil,
+            points_kept: plan.kept.map(\.record.identifier.hexadecimal),
+            points_void: plan.void.map(\.record.identifier.hexadecimal))
+        if options.json { try Console.json(document) } else { show(document, plan: plan) }
+        guard yes else { throw CommandFailure(.refused, "nothing was changed; say --yes to do it") }
+    }
+
+    private func find(in chain: OwnerChain) throws -> (Hash256, Enrolment) {
+        let prefix = key.lowercased()
+        let found = chain.enrolments.filter { $0.key.hexadecimal.hasPrefix(prefix) }
+        guard let only = found.first, found.count == 1 else {
+            throw CommandFailure(
+                .failed,
+                "\(found.isEmpty ? "no" : "\(found.count)") enrolled keys begin with \(Console.printable(key)); "
+                    + "`dozo key list` shows them")
+        }
+        return (only.key, only.value)
+    }
+
+    private func extent(_ key: Hash256, _ view: RepositoryView) throws -> KeyRevocation.Extent {
+        if nothing { return .nothing }
+        guard let lastPoint else { return .untilNow }
+        let point = try PointArgument.find(lastPoint, in: view)
+        guard point.writer == WriterID(fingerprint: key) else {
+            throw CommandFailure(.failed, "point \(point.record.identifier) was made by another key than this one")
+        }
+        return .until(point)
+    }
+
+    private func show(_ document: Document, plan: KeyRevocation) {
+        let what = "\(document.role) \(Console.printable(document.label)) (key \(document.key.prefix(12)))"
+        Console.result(yes ? "revoked \(what)" : "would revoke \(what)")
+        Console.result("  points that stay: \(plan.kept.count)")
+        Console.result("  points that are void: \(plan.void.count)")
+        for point in plan.void.prefix(KeyRevokeCommand.shownLimit) {
+            Console.result("    \(PointArgument.describe(point))")
+        }
+        if plan.void.count > KeyRevokeCommand.shownLimit {
+            Console.result("    and \(plan.void.count - KeyRevokeCommand.shownLimit) more")
+        }
+    }
+}

@@ -1,0 +1,179 @@
+import BackupModel
+import ChunkEncryption
+import ObjectStorage
+import RepositoryFormat
+
+/// Reads what says whose a repository is and who may write to it: owner chain and store identity, each from its place
+/// or its spare (format page §§1, 3, 10).
+struct TrustReader {
+    private let access: ObjectAccess
+    /// What is damaged, missing, or no statement.
+    private(set) var findings: [RepositoryFinding] = []
+    /// Names of objects that count and have no spare.
+    private(set) var lacking: [String] = []
+    /// A place at the end of the chain that may hold a damaged statement of the owner.
+    private(set) var doubtful: String?
+
+    init(_ access: ObjectAccess) { self.access = access }
+
+    private mutating func count(_ pair: SparedObject, good: [UInt8]) {
+        findings += pair.findings(good: good)
+        if pair.lacksSpare { lacking.append(pair.name) }
+    }
+
+    // MARK: Genesis
+
+    /// What the store shows as the genesis, believed by nobody.
+    ///
+    /// - Throws: ``RepositoryError``: `notFound`; `damaged` when neither place nor spare can be read.
+    static func claimedGenesis(_ access: ObjectAccess) async throws -> [SignedObject] {
+        let name = OwnerStatement.name(0)
+        let pair = try await access.pair(name)
+        guard !pair.isAbsent else { throw try await nothingHere(access) }
+        var refusal: FormatError?
+        var objects: [SignedObject] = []
+        for bytes in pair.candidates {
+            do throws(FormatError) {
+                objects.append(try SignedObject(parsing: bytes, name: name, kind: .ownerStatement, repository: nil))
+            } catch { refusal = refusal ?? error }
+        }
+        if objects.isEmpty, let refusal { throw RepositoryError.format(refusal) }
+        return objects
+    }
+
+    /// What it means that the genesis is not there: no repository, or one that lost it.
+    private static func nothingHere(_ access: ObjectAccess) async throws -> RepositoryError {
+        let remains = try await access.names(under: "").first {
+            !$0.hasPrefix("keys/") && !$0.hasPrefix("spare/keys/") && ObjectPaths.isName($0)
+        }
+        guard let remains else {
+            return RepositoryError(
+                .notFound,
+                "there is no repository here: owner/00000000 is missing; check the path, or make one with `dozo init`")
+        }
+        return RepositoryError(
+            .damaged,
+            "owner/00000000 is missing, its spare too, and \(remains) lies here: the repository lost the object that "
+                + "says whose it is; bring it back from a copy", .repair)
+    }
+
+    // MARK: Owner chain
+
+    /// The whole chain, from a genesis that the credential's owner has signed.
+    ///
+    /// - Throws: ``RepositoryError``: `refused` for another owner; `damaged` when a statement was lost.
+    mutating func chain(for credential: Credential) async throws -> OwnerChain {
+        let name = OwnerStatement.name(0)
+        let pair = try await access.pair(name)
+        var begun: OwnerChain?
+        var refusal: FormatError?
+        for bytes in pair.candidates where begun == nil {
+            do throws(FormatError) {
+                let genesis = try SignedObject(parsing: bytes, name: name, kind: .ownerStatement, repository: nil)
+                begun = try OwnerChain(
+                    genesis: genesis, expectedOwner: credential.owner, expectedRepository: credential.repository)
+                count(pair, good: bytes)
+            } catch { refusal = refusal ?? error }
+        }
+        guard var chain = begun else {
+            guard let refusal else { throw try await TrustReader.nothingHere(access) }
+            throw RepositoryError.format(refusal)
+        }
+        try await readOn(&chain)
+        return chain
+    }
+
+    /// Takes the statements that follow, to the first place where nothing lies, nor behind it.
+    ///
+    /// - Throws: ``RepositoryError``, `damaged`, when a statement was lost; and what readers do not take.
+    mutating func readOn(_ chain: inout OwnerChain) async throws {
+        while true {
+            let pair = try await access.pair(chain.nextName)
+            if pair.isAbsent, try await access.pair(OwnerStatement.name(chain.next + 1)).isAbsent { return }
+            try await take(pair.isAbsent ? access.pair(chain.nextName) : pair, as: &chain)
+        }
+    }
+
+    /// Takes what lies at the chain's next place.
+    mutating func take(_ pair: SparedObject, as chain: inout OwnerChain) async throws {
+        var isOwners = false
+        for bytes in pair.candidates {
+            let parsed = try? SignedObject(
+                parsing: bytes, name: pair.name, kind: .ownerStatement, repository: chain.repository)
+            if let parsed, chain.isStatement(parsed, at: chain.next) {
+                try await RepositoryError.translating { try chain.append(parsed, name: pair.name) }
+                count(pair, good: bytes)
+                doubtful = nil
+                return
+            }
+            let header = try? ObjectHeader(parsing: bytes[...], name: pair.name)
+            isOwners = isOwners || header?.signer == chain.owner.fingerprint
+        }
+        findings += pair.findings(good: nil, why: ": no statement that the owner has signed for this place")
+        if isOwners { doubtful = doubtful ?? pair.name }
+        chain.passOver()
+    }
+
+    // MARK: Store identity
+
+    /// Which store this is.
+    ///
+    /// - Throws: ``RepositoryError``: `damaged` when it is lost; `refused` for one that a key without the right signed;
+    ///   `unsupported` for a later incarnation than this program reads.
+    mutating func identity(_ chain: OwnerChain) async throws -> (StoreIdentity, Hash256) {
+        var found: (StoreIdentity, Hash256)?
+        var number: UInt32 = 0
+        while true {
+            let pair = try await access.pair(ObjectPaths.storeIdentity(number))
+            if pair.isAbsent, number == 0 { throw TrustReader.lostIdentity }
+            if pair.isAbsent, try await access.pair(ObjectPaths.storeIdentity(number + 1)).isAbsent { break }
+            do {
+                let (next, bytes) = try TrustReader.identity(pair, number: number, after: found, chain: chain)
+                found = next
+                count(pair, good: bytes)
+            } catch {
+                guard number > 0 else { throw error }
+                findings += pair.findings(good: nil, why: ": no incarnation that owner or maintainer have signed")
+            }
+            number += 1
+        }
+        guard let found else { throw TrustReader.lostIdentity }
+        guard found.0.incarnation == 0 else {
+            throw RepositoryError(
+                .unsupported,
+                "the store is in incarnation \(found.0.incarnation), which this program does not read; use a newer one",
+                .useOtherVersion)
+        }
+        return found
+    }
+
+    private static var lostIdentity: RepositoryError {
+        RepositoryError(
+            .damaged,
+            "store/00000000 is missing: the store lost it, and it has to come back from a copy; or `dozo init` was "
+                + "interrupted, and then the same command completes it",
+            .repair)
+    }
+
+    private static func identity(
+        _ pair: SparedObject, number: UInt32, after earlier: (StoreIdentity, Hash256)?, chain: OwnerChain
+    ) throws -> ((StoreIdentity, Hash256), [UInt8]) {
+        var refusal = RepositoryError(.damaged, "\(pair.name) is missing", .repair)
+        for (index, bytes) in pair.candidates.enumerated() {
+            do throws(FormatError) {
+                let object = try SignedObject(
+                    parsing: bytes, name: pair.name, kind: .storeIdentity, repository: chain.repository)
+                guard let signer = chain.signer(object.header.signer), signer.role.closesEpochs,
+                    chain.acceptsAnything(by: object.header.signer)
+                else { throw .refused("\(pair.name) is signed by a key that may not say who the store is") }
+                guard object.isSigned(by: signer.key) else { throw .damaged("the signature of \(pair.name) is wrong") }
+                let identity = try StoreIdentity(object, expected: number)
+                guard identity.previous == earlier?.1, earlier.map({ $0.0.store == identity.store }) ?? true else {
+                    throw .refused("\(pair.name) does not follow the incarnation before it")
+                }
+                return ((identity, object.hash), bytes)
+            } catch { if index == 0 { refusal = RepositoryError.format(error) } }
+        }
+        throw refusal
+    }
+}
