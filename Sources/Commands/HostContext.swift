@@ -74,9 +74,9 @@ struct HostContext {
         note("note: this host was enrolled as writer \(Console.printable(label)) with a new key, \(key)")
         if let twin = twins.max(by: { $0.value.statement < $1.value.statement })?.key {
             note(
-                "note: a writer \(Console.printable(label)) was enrolled before (key \(twin.abbreviated)), and its state is "
-                    + "not in \(folder): if it is lost for good, `dozo key revoke \(twin.abbreviated)` ends that key; what "
-                    + "this host had seen of the repository is not remembered either")
+                "note: a writer \(Console.printable(label)) was enrolled before (key \(twin.abbreviated)), and its "
+                    + "state is not in \(folder): if it is lost for good, `dozo key revoke \(twin.abbreviated)` ends "
+                    + "that key; what this host had seen of the repository is not remembered either")
         }
         return credential
     }

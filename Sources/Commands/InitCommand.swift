@@ -42,7 +42,9 @@ struct InitCommand: AsyncParsableCommand {
         }
         try HostPaths.makeFolders(path)
         let files = HostFiles(root: path)
-        let known: Set<String> = ["owner", "keys", "store", "log", "ledger", "s", "packs", "runs", "tmp", "lost+found"]
+        let known: Set<String> = [
+            "owner", "keys", "store", "spare", "log", "ledger", "s", "packs", "runs", "tmp", "lost+found",
+        ]
         if let foreign = try files.names(in: "").sorted().first(where: { !known.contains($0) }) {
             throw CommandFailure(
                 .refused, "\(path) is not empty (\(Console.printable(foreign))); choose an empty folder")

@@ -273,8 +273,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             let fresh = try await host.renewWriter(&repository, label: label ?? HostPaths.hostName)
             if let old, repository.chain.revocations[old] == nil, repository.chain.signer(old) != nil {
                 options.note(
-                    "note: the old key \(old.abbreviated) stays enrolled, for a copy of this host that goes on with it; "
-                        + "`dozo key revoke \(old.abbreviated)` ends it")
+                    "note: the old key \(old.abbreviated) stays enrolled, for a copy of this host that goes on with "
+                        + "it; `dozo key revoke \(old.abbreviated)` ends it")
             }
             let key = fresh.signingKey?.publicKey.fingerprint.hexadecimal ?? ""
             return try done("this host writes with a new key, \(key.prefix(12))", ["renewed": "true", "key": key])

@@ -241,6 +241,9 @@ holds "and writes again with a key of its own" sh -c \
 DOZO_REPOSITORY=$folder/evil "$dozo" init >/dev/null 2>&1
 cp -a "$DOZO_REPOSITORY" "$folder/swapped"
 cp "$folder/evil/owner/00000000" "$folder/swapped/owner/00000000"
+ends_with 0 "owner/00000000 is damaged" "an exchanged genesis beside its whole spare is told" "$dozo" points \
+    -r "$folder/swapped" --key-file "$folder/reader.key"
+cp "$folder/evil/owner/00000000" "$folder/swapped/spare/owner/00000000"
 ends_with 7 "another repository\|swapped\|other owner" "a store that shows another owner is refused" "$dozo" points \
     -r "$folder/swapped" --key-file "$folder/reader.key"
 cp "$folder/evil/owner/00000000" "$folder/swapped/owner/00000099"

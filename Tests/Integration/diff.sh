@@ -61,7 +61,8 @@ PY
 holds "for people, with a picture" "$dozo" diff "$(cat "$folder/before.id")" "$(cat "$folder/after.id")" --disk d \
     --svg "$folder/changes.svg"
 # Which heights appear hangs on where the chunks' edges fell, and those on the repository's random key.
-if grep -q "places" "$folder/output" && grep -q "▁\|▂\|▃\|▄\|▅\|▆\|▇\|█" "$folder/output"; then pass "a strip shows where"
+if grep -q "places" "$folder/output" && grep -q "▁\|▂\|▃\|▄\|▅\|▆\|▇\|█" "$folder/output"; then
+    pass "a strip shows where"
 else fail "a strip shows where" "$(head -c 300 "$folder/output")"; fi
 holds "the picture is well-formed" "$python" -c '
 import sys, xml.etree.ElementTree as tree

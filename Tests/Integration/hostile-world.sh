@@ -29,7 +29,7 @@ lost empty ': >"$1"'
 without() { # STATUS NAME OBJECT…
     wanted=$1; name=$2; shift 2
     cp -a "$DOZO_REPOSITORY" "$folder/remains"
-    for object in "$@"; do rm -rf "$folder/remains/$object"; done
+    for object in "$@"; do rm -rf "$folder/remains/$object" "$folder/remains/spare/$object"; done
     find "$folder/remains" -type f | sort >"$folder/before"
     ends_with "$wanted" "missing" "a repository $name is not taken for none" "$dozo" points -r "$folder/remains"
     ends_with 6 "nothing was changed" "and nothing is made in it: $name" "$dozo" init -r "$folder/remains"

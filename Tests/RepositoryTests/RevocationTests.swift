@@ -109,7 +109,9 @@ struct RevocationTests {
         #expect(record.volume.stored > 0)
         let view = try await open(store).view()
         let kept = Set(view.packs.map(\.key.packName))
-        for name in try await store.list(prefix: "packs/") where !kept.contains(name.text) { try await store.delete(name) }
+        for name in try await store.list(prefix: "packs/") where !kept.contains(name.text) {
+            try await store.delete(name)
+        }
         let repository = try await open(store)
         let reader = try await RepositoryReader(repository, view: repository.view())
         for (disk, image) in zip(sample.disks[sample.points[1]] ?? [], record.images) {

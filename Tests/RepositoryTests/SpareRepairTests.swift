@@ -15,7 +15,8 @@ struct SpareRepairTests {
         #expect(doubled.count == 14)
         for (name, bytes) in doubled {
             let damages = [
-                Damage(what: "\(name) is removed", changes: [name: nil]), Damage(what: "\(name) is empty", changes: [name: []]),
+                Damage(what: "\(name) is removed", changes: [name: nil]),
+                Damage(what: "\(name) is empty", changes: [name: []]),
                 .flip(name, bytes, bit: 8 * (bytes.count / 2)),
             ]
             for damage in damages {

@@ -59,8 +59,8 @@ class History:
         self.heads = []  # (who said so, Body)
         self.ledger = None
         self.identities = self._read_identities()
-        for incarnation in range(len(self.identities)):
-            self._walk_log(incarnation)
+        for identity in self.identities:
+            self._walk_log(identity)
         for slot in self.slots:
             if slot.body.text("type") == "open":
                 self._read_session(slot.signer, slot.body.octets("session", 16), slot.place, slot.hash)
@@ -71,32 +71,53 @@ class History:
     # Store identity
 
     def _read_identities(self):
-        identities = []
+        identities, i = [], 0
         while True:
-            i = len(identities)
-            name = f"store/{i:08d}"
-            data = self.store.get(name)
-            if data is None:
+            copies = self._identity_copies(i)
+            if not copies and not self._identity_copies(i + 1):
                 require(identities, "store/00000000 is missing: this store has no identity")
                 return identities
-            small = parse_small_object(data, name, STORE, self.repository)
-            signer = self.chain.check(small, CLOSING_ROLES)
-            body = small.body
-            require(body.octets("repository", 16) == self.repository and body.number("incarnation") == i,
-                    f"{name} is misplaced")
-            if signer.revoked and (signer.last_slot is None or i > signer.last_slot[0]):
-                raise Void(f"{name} is void: its signer was revoked")
-            body.octets("store", 16)
-            body.text("reason")
-            if i > 0:
-                require(body.octets("previous", 32) == identities[-1].hash, f"{name} does not follow the one before it")
-            self._note_heads(name, body)
-            identities.append(small)
+            small, refusal = None, None
+            for _, data in copies:
+                try:
+                    small = self._read_identity(data, i, identities)
+                    self.store.tell(small.name, copies, data, self.report)
+                    break
+                except Refusal as error:
+                    refusal = refusal or error
+            if small is not None:
+                self._note_heads(small.name, small.body)
+                identities.append(small)
+            elif i == 0:
+                raise refusal or Damaged("store/00000000 is missing: this store has no identity")
+            else:
+                self.report(Damaged(f"store/{i:08d} is passed over: {refusal or 'nothing lies there'}"))
+            i += 1
+
+    def _identity_copies(self, i):
+        return self.store.copies(f"store/{i:08d}")
+
+    def _read_identity(self, data, i, earlier):
+        name = f"store/{i:08d}"
+        small = parse_small_object(data, name, STORE, self.repository)
+        signer = self.chain.check(small, CLOSING_ROLES)
+        body = small.body
+        require(body.octets("repository", 16) == self.repository and body.number("incarnation") == i,
+                f"{name} is misplaced")
+        if signer.is_void:
+            raise Void(f"{name} is void: its signer was revoked")
+        body.octets("store", 16)
+        body.text("reason")
+        if i > 0:
+            follows = earlier and body.octets("previous", 32) == earlier[-1].hash
+            require(follows, f"{name} does not follow the one before it")
+        return small
 
     # Control log
 
-    def _walk_log(self, incarnation):
-        epoch, n, previous = 0, 0, self.identities[incarnation].hash
+    def _walk_log(self, identity):
+        incarnation = identity.body.number("incarnation")
+        epoch, n, previous = 0, 0, identity.hash
         last_of_writer = {}
         end = self._end_of_incarnation(incarnation)
         while end is None or (epoch, n) <= end:
@@ -151,9 +172,10 @@ class History:
 
     def _end_of_incarnation(self, incarnation):
         """(epoch, n) of the last slot that the next incarnation knows of this one; None: no such bound."""
-        if incarnation + 1 == len(self.identities):
+        later = [identity for identity in self.identities if identity.body.number("incarnation") > incarnation]
+        if not later:
             return None
-        heads = self.identities[incarnation + 1].body.body("heads", optional=True)
+        heads = later[0].body.body("heads", optional=True)
         log = heads.tuple("log", "nnnh", optional=True) if heads else None
         return log[1:3] if log and log[0] == incarnation else None
 
@@ -268,7 +290,7 @@ class History:
                 raise Void(f"{name} is void: somebody else signed it")
             self.chain.accept_slot(signer, name, place, slot_hash)
             self.chain.accept_entry(signer, name, session, k, small.hash)
-        elif signer.revoked and signer.last_slot is None:
+        elif signer.is_void:
             raise Void(f"{name} is void: its signer was revoked")
         for record, sealed in _sealed_records(small):
             require(sha256(sealed) == record.octets("body", 32), f"{name}: a sealed body was changed")
@@ -432,7 +454,7 @@ class History:
     def _compare_heads(self):
         for name, heads in self.heads:
             owner, log = heads.tuple("owner", "nh", optional=True), heads.tuple("log", "nnnh", optional=True)
-            if owner and (owner[0] >= len(self.chain.hashes) or self.chain.hashes[owner[0]] != owner[1]):
+            if owner and self.chain.hashes.get(owner[0]) != owner[1]:
                 self._missing(name, f"owner/{owner[0]:08d}")
             if log and log[:3] not in self.spoiled_slots and self.slot_hashes.get(log[:3]) != log[3]:
                 self._missing(name, "log/" + "/".join(f"{number:08d}" for number in log[:3]))
@@ -444,9 +466,14 @@ class History:
                 self._compare_session(name, slot.signer[:16], session, k, entry_hash)
 
     def _compare_session(self, name, writer, session, k, entry_hash):
+        if (writer, session) not in self.sessions and self._is_revoked(writer):
+            return  # what a revocation does not accept is not read at all
         if (writer, session) not in self.horizon and (writer, session, k) not in self.spoiled_entries \
                 and self.entry_hashes.get((writer, session, k)) != entry_hash:
             self._missing(name, f"s/{writer.hex()}/{session.hex()}/{k:08d}")
+
+    def _is_revoked(self, writer):
+        return any(key[:16] == writer and signer.revoked for key, signer in self.chain.signers.items())
 
     def _missing(self, name, missing):
         self.report(Damaged(f"known to exist, not shown: {missing}, which {name} has seen"))

@@ -62,22 +62,23 @@ def open_key_slots(store, secrets, report):
     """Tries every key slot; returns the first credential that opens and whose slot the owner signed."""
     refusals, tried = [], 0
     for name in store.key_slot_names():
-        try:
-            credential = _open_slot(store, name, secrets)
-            if credential is not None:
-                return credential
-            tried += 1
-        except Refusal as refusal:
-            refusals.append(refusal)
-            report(refusal)
+        copies = store.copies(name)
+        for _, data in copies:
+            try:
+                credential = _open_slot(data, name, secrets)
+                if credential is not None:
+                    store.tell(name, copies, data, report)
+                    return credential
+                tried += 1
+            except Refusal as refusal:
+                refusals.append(refusal)
+                report(refusal)
     if refusals and not tried:
         raise refusals[0]
     raise WrongSecret("no key slot opens with this passphrase")
 
 
-def _open_slot(store, name, secrets):
-    data = store.get(name)
-    require(data is not None, f"{name} vanished")
+def _open_slot(data, name, secrets):
     slot = parse_small_object(data, name, KEY_SLOT)
     body = slot.body
     require(body.octets("slot", 16).hex() == name.split("/")[1], f"{name} is misplaced: it says another slot id")

@@ -78,6 +78,7 @@ class Example:
                      ("identity", "boundary", "index", "psk", "content_private", "structure_private")}
         self.keys["structure_identity"] = derive(self.keys["identity"], "dozo/1 structure id", b"", 32)
         self.chain = []  # hashes of owner statements
+        self.passed_over = 0  # places of the owner chain that hold something else
 
     # Objects
 
@@ -99,11 +100,13 @@ class Example:
         data = self.header(kind, signer, len(plain)) + plain
         data += sign(signer, b"dozo/1 object\0", data) + sealed
         self.put(name, data)
+        if kind in (OWNER, KEY_SLOT, STORE):
+            self.put(f"spare/{name}", data)
         return sha256(data)
 
     def statement(self, kind, **fields):
         """Adds a statement to the owner chain."""
-        n = len(self.chain)
+        n = len(self.chain) + self.passed_over
         body = {"n": n, "type": kind, "created_at": TIME, **fields}
         if n:
             body["previous"] = self.chain[-1]
@@ -140,7 +143,7 @@ class Example:
 
     def heads(self, log=None, sessions=()):
         """What the writer of an object has seen."""
-        heads = {"owner": [len(self.chain) - 1, self.chain[-1]], "sessions": list(sessions)}
+        heads = {"owner": [len(self.chain) + self.passed_over - 1, self.chain[-1]], "sessions": list(sessions)}
         return {**heads, "log": log} if log else heads
 
     def log_slot(self, signer, epoch, n, kind, log_head=None, **fields):

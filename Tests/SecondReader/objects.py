@@ -38,13 +38,32 @@ class Store:
         require(len(data) <= limit, f"{name} is longer than {limit} bytes")
         return data
 
+    def copies(self, name):
+        """[(place, bytes)] of an object that stands twice: at its place and in its spare; equal bytes once."""
+        found = []
+        for place in (name, f"spare/{name}"):
+            try:
+                data = self.get(place)
+            except Damaged:
+                data = b""
+            if data is not None and data not in [other for _, other in found]:
+                found.append((place, data))
+        return found
+
+    def tell(self, name, copies, good, report):
+        """Reports the copy that is damaged or lost while `good` is whole. A spare may be missing."""
+        for place, data in copies:
+            if data != good:
+                report(Damaged(f"{place} is damaged; its other copy is used"))
+        if name not in [place for place, _ in copies]:
+            report(Damaged(f"{name} is missing; its spare is used"))
+
     def key_slot_names(self):
         """Names of the key slots, sorted; names that do not fit the pattern are ignored."""
-        try:
-            found = sorted(os.listdir(os.path.join(self.directory, "keys")))
-        except OSError as error:
-            raise Refusal(f"{self.directory} is not a repository: {error.strerror}: keys") from None
-        return [f"keys/{name}" for name in found if len(name) == 32 and not set(name) - set("0123456789abcdef")]
+        found = sorted(set(self._names("keys", 32)) | set(self._names("spare/keys", 32)))
+        if not found:
+            raise Refusal(f"{self.directory} is not a repository: no key slots")
+        return [f"keys/{name}" for name in found]
 
     def session_names(self):
         """(writer, session) of what lies under `s/`: says where to look, and nothing more."""
@@ -206,3 +225,12 @@ def parse_small_object(data, name, kind, repository=None):
     except Damaged as error:
         raise Damaged(f"{name}: {error}") from None
     return SmallObject(name, header, body, sha256(data), data[:end], data[end:end + SIGNATURE_LENGTH], rest)
+
+
+def check_small_signature(data, name, kind, repository, key):
+    """Raises a `Refusal` unless `key` signed header and body, whatever the body says."""
+    header = parse_header(data, name, kind, repository)
+    end = HEADER_LENGTH + header.body_length
+    require(header.signer == sha256(key), f"{name} is signed by another key")
+    require(end + SIGNATURE_LENGTH == len(data), f"{name} has another length than it says")
+    verify(key, data[end:], b"dozo/1 object\0" + sha256(data[:end]), name)

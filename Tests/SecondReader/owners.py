@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from crypto import sha256
 from keys import check_domain_keys
-from objects import OWNER, parse_small_object
-from refusals import Damaged, Unsupported, Void, require
+from objects import OWNER, check_small_signature, parse_small_object
+from refusals import Damaged, Refusal, Unsupported, Void, require
 
 KNOWN_READ_FEATURES = frozenset()  # draft 1 defines no words
 SIGNING_ROLES = ("writer", "maintainer", "owner")
@@ -20,39 +20,72 @@ class Signer:
     role: str
     domains: set = field(default_factory=set)  # None: all
     guests: set = None  # None: all
-    revoked: bool = False
-    last_slot: tuple = None  # (incarnation, epoch, n, hash); only when revoked
-    last_entries: dict = field(default_factory=dict)  # session -> (k, hash); only when revoked
+    # Each accepts less: ((incarnation, epoch, n, hash) or None, {session: (k, hash)})
+    revocations: list = field(default_factory=list)
+
+    @property
+    def revoked(self):
+        return bool(self.revocations)
+
+    @property
+    def is_void(self):
+        """Whether nothing that it signed is accepted."""
+        return any(last_slot is None for last_slot, _ in self.revocations)
 
 
 class OwnerChain:
     """All statements of the owner, read and checked."""
 
-    def __init__(self, store, credential):
-        self.credential = credential
-        self.hashes = []
+    def __init__(self, store, credential, report):
+        self.credential, self.report = credential, report
+        self.hashes = {}  # n -> hash of the statement, places that are passed over left out
+        self.previous = None
         self.signers = {credential.owner: Signer(credential.owner_key, "owner", None)}
         self.domains = {}  # id -> entry in force
+        n = 0
         while True:
-            n = len(self.hashes)
-            name = f"owner/{n:08d}"
-            data = store.get(name)
-            if data is None:
+            copies = self._copies(store, n)
+            if not copies and not self._copies(store, n + 1):
                 break
-            self._read(parse_small_object(data, name, OWNER, credential.repository), n)
+            self._read_place(store, copies, n)
+            n += 1
         last, last_hash = credential.owner_head
-        if last >= len(self.hashes):
+        if last > max(self.hashes):
             raise Damaged(f"the owner chain ends before statement {last}, which the key slot knows: it is cut short")
-        require(self.hashes[last] == last_hash, f"owner/{last:08d} is not the statement that the key slot knows")
+        require(self.hashes.get(last) == last_hash, f"owner/{last:08d} is not the statement that the key slot knows")
+
+    def _copies(self, store, n):
+        return store.copies(f"owner/{n:08d}")
+
+    def _read_place(self, store, copies, n):
+        name, refusal = f"owner/{n:08d}", None
+        for _, data in copies:
+            try:
+                check_small_signature(data, name, OWNER, self.credential.repository, self.credential.owner_key)
+            except Refusal as error:
+                refusal = refusal or error
+                continue
+            # The owner signed it: what is wrong with it is wrong with the chain.
+            statement = parse_small_object(data, name, OWNER, self.credential.repository)
+            if statement.body.fields.get("n", n) != n:
+                refusal = refusal or Damaged(f"{name} is misplaced: it says another number")
+                continue
+            self._read(statement, n)
+            store.tell(name, copies, data, self.report)
+            return
+        if n == 0:
+            raise refusal or Damaged("owner/00000000 is missing: there is nothing to believe")
+        # Whoever may create objects can put anything there.
+        self.report(Damaged(f"{name} is passed over: {refusal or 'nothing lies there'}"))
 
     def _read(self, statement, n):
-        statement.check_signature(self.credential.owner_key)
         body = statement.body
         require(body.number("n") == n, f"{statement.name} is misplaced: it says n = {body.number('n')}")
         body.number("created_at")
         if n > 0:
-            require(body.octets("previous", 32) == self.hashes[-1], f"{statement.name} does not follow the last one")
-        self.hashes.append(statement.hash)
+            follows = body.octets("previous", 32) == self.previous
+            require(follows, f"{statement.name} does not follow the last statement: one between was lost")
+        self.hashes[n] = self.previous = statement.hash
         kind = body.text("type")
         require((kind == "genesis") == (n == 0), f"{statement.name}: {kind!r} cannot stand here")
         readers = {"genesis": self._genesis, "enrol": self._enrol, "revoke": self._revoke,
@@ -104,8 +137,7 @@ class OwnerChain:
         last_slot = body.tuple("slot", "nnnh", optional=True)
         sessions = body.tuples("sessions", "inh", optional=True)
         require(signer is not None and signer.role != "owner", f"{body.what}: revokes a key that is not enrolled")
-        signer.revoked, signer.last_slot = True, last_slot
-        signer.last_entries = {session: (k, entry_hash) for session, k, entry_hash in sessions}
+        signer.revocations.append((last_slot, {session: (k, entry_hash) for session, k, entry_hash in sessions}))
 
     def refuse_unknown_features(self):
         """Raises `Unsupported` when a feature in force forbids reading."""
@@ -133,20 +165,16 @@ class OwnerChain:
     @staticmethod
     def accept_slot(signer, name, place, slot_hash):
         """Raises `Void` when the slot is behind the last one that a revocation accepts. `place`: three numbers."""
-        if not signer.revoked:
-            return
-        accepted = signer.last_slot is not None and (
-            place < signer.last_slot[:3] or place + (slot_hash,) == signer.last_slot)
-        if not accepted:
-            raise Void(f"{name} is void: its signer was revoked")
+        for last_slot, _ in signer.revocations:
+            if last_slot is None or not (place < last_slot[:3] or place + (slot_hash,) == last_slot):
+                raise Void(f"{name} is void: its signer was revoked")
 
     @staticmethod
     def accept_entry(signer, name, session, k, entry_hash):
         """Raises `Void` when the entry is behind the last one that a revocation accepts of its session."""
-        if not signer.revoked:
-            return
-        if signer.last_slot is None:
-            raise Void(f"{name} is void: its signer was revoked and nothing of it is accepted")
-        last = signer.last_entries.get(session)
-        if last is not None and not (k < last[0] or (k, entry_hash) == last):
-            raise Void(f"{name} is void: its signer was revoked")
+        for last_slot, last_entries in signer.revocations:
+            if last_slot is None:
+                raise Void(f"{name} is void: its signer was revoked and nothing of it is accepted")
+            last = last_entries.get(session)
+            if last is not None and not (k < last[0] or (k, entry_hash) == last):
+                raise Void(f"{name} is void: its signer was revoked")

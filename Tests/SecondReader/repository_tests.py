@@ -18,6 +18,7 @@ from refusals import Damaged, Unsupported
 from restore import Repository, main
 
 SEED = int(os.environ.get("SECOND_READER_SEED", "1"))
+DOUBLED = ("owner/", "store/", "keys/", "spare/")  # what stands twice
 
 
 class RepositoryTests(unittest.TestCase):
@@ -162,7 +163,7 @@ class RepositoryTests(unittest.TestCase):
                 os.unlink(os.path.join(copy, name))
                 status, data = self.restored(copy, "main")
                 self.assertTrue(status != 0 or data == self.images["main"])
-                self.assertTrue(status != 0 or name.startswith("runs/"), status)
+                self.assertTrue(status != 0 or name.startswith(("runs/",) + DOUBLED), status)
 
     def test_no_changed_byte_goes_unseen(self):
         dice = random.Random(SEED)
@@ -179,7 +180,7 @@ class RepositoryTests(unittest.TestCase):
                     status, data = self.restored(copy, "main")
                     if status == 0:
                         # What a run or a slot says, other objects say again.
-                        self.assertTrue(name.startswith(("runs/", "log/")), status)
+                        self.assertTrue(name.startswith(("runs/", "log/") + DOUBLED), status)
                         self.assertEqual(data, self.images["main"])
                         arguments = ["--point", self.point.hex(), "--disk", "main", "--to", os.path.join(copy, "again")]
                         self.assertIn(name, self.run_program(copy, *arguments)[2])
@@ -194,7 +195,7 @@ class RepositoryTests(unittest.TestCase):
                 with self.subTest(name, length=length, seed=SEED), self.changed_copy() as copy:
                     os.truncate(os.path.join(copy, name), length)
                     status, _ = self.restored(copy, "one")
-                    self.assertTrue(status != 0 or name.startswith(("runs/", "log/")), status)
+                    self.assertTrue(status != 0 or name.startswith(("runs/", "log/") + DOUBLED), status)
 
     def test_another_copy_of_a_damaged_pack_is_used(self):
         with self.changed_copy() as copy:
@@ -265,6 +266,59 @@ class HistoryTests(unittest.TestCase):
         self.two_entries()
         self.revoke(slot=[0, 0, 0, bytes(32)])
         self.assertEqual(self.counting(), [])
+
+    def test_of_several_revocations_each_must_accept(self):
+        session, slot, entries = self.two_entries()
+        self.revoke(slot=[0, 0, 0, slot], sessions=[[session, 0, entries[0]]])
+        self.revoke(slot=[0, 0, 0, slot], sessions=[])
+        self.assertEqual(self.counting(), [0])
+
+    def test_what_a_revocation_does_not_accept_is_not_missed(self):
+        session, slot, entries = self.two_entries()
+        self.second_session(slot)
+        writer = fingerprint(self.example.writer)[:16]
+        self.example.log_slot(self.example.maintainer, 0, 2, "open", session=bytes(16), bases=[], heads={
+            "owner": [0, self.example.chain[0]], "sessions": [[writer, session, 1, entries[1]]]})
+        self.revoke()
+        self.assertEqual(self.counting(), [])
+        self.assertFalse([report for report in self.reports if "known to exist" in report])
+
+    def remove(self, name):
+        os.unlink(os.path.join(self.example.directory, name))
+
+    def test_one_copy_of_what_stands_twice_is_enough(self):
+        self.two_entries()
+        names = ["owner/00000000", "owner/00000001", "store/00000000"]
+        names += [f"keys/{name}" for name in os.listdir(os.path.join(self.example.directory, "keys"))]
+        for name in names:
+            for copy in (name, f"spare/{name}"):
+                path = os.path.join(self.example.directory, copy)
+                with open(path, "rb") as file:
+                    data = file.read()
+                self.spoil(copy)
+                self.assertEqual(self.counting(), [0, 1], copy)
+                self.remove(copy)
+                self.assertEqual(self.counting(), [0, 1], copy)
+                self.example.put(copy, data)
+
+    def test_places_that_somebody_filled_are_passed_over(self):
+        self.two_entries()
+        first = len(self.example.chain)
+        for n in range(first, first + 20):
+            self.example.put(f"owner/{n:08d}", b"squat")
+            self.example.put(f"store/{n - first + 1:08d}", b"")
+        self.assertEqual(self.counting(), [0, 1])
+        self.example.passed_over = 20
+        self.revoke()
+        self.assertEqual(self.counting(), [])
+        self.assertTrue([report for report in self.reports if f"owner/{first:08d} is passed over" in report])
+
+    def test_a_lost_statement_is_missed(self):
+        self.two_entries()
+        self.remove("owner/00000001")
+        self.remove("spare/owner/00000001")
+        with self.assertRaisesRegex(Damaged, "one between was lost"):
+            self.history()
 
     def test_nothing_behind_an_abandon_counts(self):
         session, _, entries = self.two_entries()
@@ -403,15 +457,16 @@ class HistoryTests(unittest.TestCase):
         self.assertIn("may not close", self.reports[0])
 
     def test_a_shortened_owner_chain_is_refused(self):
-        os.unlink(os.path.join(self.example.directory, "owner", "00000002"))
+        self.remove("owner/00000002")
+        self.remove("spare/owner/00000002")
         with self.assertRaises(Damaged):
             self.history()
 
-    def test_a_statement_of_somebody_else_is_refused(self):
+    def test_a_statement_of_somebody_else_is_passed_over(self):
         self.example.owner = self.example.writer
         self.example.statement("revoke", key=fingerprint(self.example.maintainer))
-        with self.assertRaises(Damaged):
-            self.history()
+        self.assertEqual(len(self.history().chain.hashes), 3)
+        self.assertIn("owner/00000003 is passed over", self.reports[0])
 
     def test_a_critical_field_that_is_not_known_is_refused(self):
         self.example.statement("features", features={"read": [], "write": [], "sweep": []}, **{"!later": 1})

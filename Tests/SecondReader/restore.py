@@ -27,7 +27,7 @@ class Repository:
         self.report = report
         self.store = Store(directory)
         self.credential = open_key_slots(self.store, parse_secret_file(secret_file), report)
-        self.chain = OwnerChain(self.store, self.credential)
+        self.chain = OwnerChain(self.store, self.credential, report)
         self.chain.refuse_unknown_features()
         self.history = History(self.store, self.chain, report)
 

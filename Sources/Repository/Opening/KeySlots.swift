@@ -112,12 +112,7 @@ package enum KeySlots {
                     + "\(shown.abbreviated): this is another repository, or the store has swapped it")
         }
         let more = reasons.isEmpty ? "" : " (\(KeySlots.shortened(reasons)))"
-        let count = listing.slots.count
-        throw RepositoryError(
-            .wrongKey,
-            "the passphrase or recovery key opens "
-                + (count == 1 ? "not the one key slot" : "none of \(count) key slots")
-                + more)
+        throw RepositoryError(.wrongKey, "the passphrase or recovery key opens none of the key slots\(more)")
     }
 
     /// Reasons shown in one sentence.

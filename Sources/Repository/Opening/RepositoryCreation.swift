@@ -15,7 +15,8 @@ package enum RepositoryCreation {
             fanOut: image.fanOut, pack: 32 << 20)
     }()
 
-    /// Puts key slot, genesis and store identity, in this order, each with its spare: a repository exists once its genesis does.
+    /// Puts key slot, genesis and store identity, in this order, each with its spare: a repository exists once its
+    /// genesis does.
     ///
     /// Interrupted before the genesis it leaves a key slot that belongs to nothing, and can be started again;
     /// interrupted behind it, it is completed by a second call with the same secret.

@@ -131,8 +131,8 @@ extension KeySlot {
             throw .refused("the wrapping key of \(name) cannot be derived: \(error)")
         } catch {
             throw .exhausted(
-                "the wrapping key of \(name) cannot be derived: \(error); it takes \(cost.memoryByteCount >> 20) MiB of "
-                    + "memory: free some, or raise the limit, and start again")
+                "the wrapping key of \(name) cannot be derived: \(error); it takes \(cost.memoryByteCount >> 20) MiB "
+                    + "of memory: free some, or raise the limit, and start again")
         }
     }
 }

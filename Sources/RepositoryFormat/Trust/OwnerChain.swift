@@ -182,8 +182,8 @@ extension OwnerChain {
         }
         guard statements.contains(remembered) else {
             return .refused(
-                "statement \(remembered.number) of the owner chain is lost, damaged or another than the one remembered; "
-                    + "bring \(OwnerStatement.name(remembered.number)) back from a copy")
+                "statement \(remembered.number) of the owner chain is lost, damaged or another than the one "
+                    + "remembered; bring \(OwnerStatement.name(remembered.number)) back from a copy")
         }
         return nil
     }

@@ -1,0 +1,101 @@
+#!/bin/sh
+# What stands twice, places that somebody filled, and keys that the owner takes back (format page §§1, 3; S52).
+. "$(dirname -- "$0")/cases.sh"
+noise "$folder/disk" 3 21
+holds "init" "$dozo" init
+holds "backup" "$dozo" backup --guest g --disk "d=$folder/disk"
+holds "a reader's credential" "$dozo" key enroll --role reader --to "$folder/reader.key"
+holds "a recovery sheet" "$dozo" key sheet --to "$folder/sheet"
+(umask 077 && sed -n 's/^recovery key *//p' "$folder/sheet" >"$folder/recovery")
+without_passphrase() { env -u DOZO_PASSPHRASE_FILE "$dozo" "$@"; }
+
+# --- every small object lost in turn, then whole folders of them: everybody still restores
+restores() { # NAME
+    holds "a passphrase restores: $1" "$dozo" restore -r "$folder/copy" g@latest --to "$folder/1"
+    holds "a recovery key restores: $1" without_passphrase restore -r "$folder/copy" g@latest --to "$folder/2" \
+        --recovery-key-file "$folder/recovery"
+    holds "a reader restores: $1" without_passphrase restore -r "$folder/copy" g@latest --to "$folder/3" \
+        --key-file "$folder/reader.key"
+    if cmp -s "$folder/disk" "$folder/1" && cmp -s "$folder/disk" "$folder/2" && cmp -s "$folder/disk" "$folder/3"
+    then pass "the same bytes: $1"; else fail "the same bytes: $1" "they differ"; fi
+    rm -f "$folder/1" "$folder/2" "$folder/3"
+}
+repaired() { # NAME OBJECT
+    ends_with 6 "$2" "verify names it: $1" "$dozo" verify -r "$folder/copy"
+    ends_with 0 "no damage found" "verify --repair puts it back: $1" "$dozo" verify -r "$folder/copy" --repair
+    if diff -r "$DOZO_REPOSITORY" "$folder/copy" >"$folder/output"; then pass "byte for byte: $1"
+    else fail "byte for byte: $1" "$(head -n 3 "$folder/output")"; fi
+    rm -rf "$folder/copy"
+}
+slot=$(cd "$DOZO_REPOSITORY" && find keys -type f | sort | head -n 1)
+for object in owner/00000000 owner/00000001 store/00000000 "$slot"; do
+    cp -a "$DOZO_REPOSITORY" "$folder/copy"
+    rm "$folder/copy/$object"
+    restores "$object is lost"
+    repaired "$object is lost" "$object"
+    cp -a "$DOZO_REPOSITORY" "$folder/copy"
+    printf 'x' | dd of="$folder/copy/$object" bs=1 seek=150 conv=notrunc 2>/dev/null
+    restores "$object has a changed byte"
+    repaired "$object has a changed byte" "$object"
+done
+cp -a "$DOZO_REPOSITORY" "$folder/copy"
+rm -r "$folder/copy/owner" "$folder/copy/store" "$folder/copy/keys"
+restores "owner, store and keys are lost"
+repaired "owner, store and keys are lost" owner/00000000
+cp -a "$DOZO_REPOSITORY" "$folder/copy"
+rm -r "$folder/copy/spare"
+ends_with 0 "has no spare" "verify tells of objects without a spare" "$dozo" verify -r "$folder/copy"
+holds "and makes them" "$dozo" verify -r "$folder/copy" --repair
+if diff -r "$DOZO_REPOSITORY" "$folder/copy" >/dev/null; then pass "all of them"; else fail "all of them" "differ"; fi
+
+# --- somebody who may create objects fills the places of a copy, which grows apart: a host of its own looks at it
+own_state=$XDG_STATE_HOME
+XDG_STATE_HOME="$folder/state of the copy"
+mkdir "$XDG_STATE_HOME"
+for number in 2 3 4; do echo squat >"$folder/copy/owner/0000000$number"; done
+: >"$folder/copy/store/00000001"
+ends_with 0 "owner/00000002" "garbage in the owner's places is told" "$dozo" points -r "$folder/copy"
+restores "garbage in the owner's places"
+holds "the owner enrols behind it" "$dozo" key enroll -r "$folder/copy" --role writer --to "$folder/writer.key"
+holds "and the new writer writes" without_passphrase backup -r "$folder/copy" --guest other \
+    --disk "d=$folder/disk" --key-file "$folder/writer.key"
+ends_with 6 "owner/00000003" "verify names the garbage" "$dozo" verify -r "$folder/copy"
+rm -rf "$folder/copy"
+XDG_STATE_HOME=$own_state
+
+# --- keys that the owner takes back
+holds "a second writer" "$dozo" key enroll --role writer --label thief --to "$folder/thief.key"
+thief() { without_passphrase backup --key-file "$folder/thief.key" --guest stolen --disk "d=$folder/disk" "$@"; }
+holds "it writes" env XDG_STATE_HOME="$folder/thief" sh -c 'unset DOZO_PASSPHRASE_FILE
+    "$1" backup --key-file "$2" --guest stolen --disk "d=$3"' sh "$dozo" "$folder/thief.key" "$folder/disk"
+"$dozo" key list --json >"$folder/list.json"
+key=$(json "$folder/list.json" '[k["fingerprint"] for k in d["enrolled"] if k["label"] == "thief"][0]')
+ends_with 7 "would revoke writer thief" "revoking says first what it would do" "$dozo" key revoke "$key"
+ends_with 0 "" "and changes nothing" "$dozo" verify
+ends_with 1 "no enrolled keys" "a key that is not there is status 1" "$dozo" key revoke 00000000 --yes
+ends_with 2 "at least 4" "too few digits are status 2" "$dozo" key revoke 00 --yes
+ends_with 5 "only the owner" "a reader revokes nothing" without_passphrase key revoke "$key" --yes --key-file \
+    "$folder/reader.key"
+ends_with 0 "points that stay: 1" "a key is revoked" "$dozo" key revoke "$key" --yes
+ends_with 7 "has revoked the key" "a revoked writer is refused" thief
+holds "what it made before restores" "$dozo" restore stolen@latest --to "$folder/1"
+holds "the same bytes: of a revoked writer" cmp "$folder/disk" "$folder/1"
+ends_with 0 "no damage found" "a revocation is no damage" "$dozo" verify
+ends_with 0 "points that are void: 1" "the revocation is narrowed to nothing" "$dozo" key revoke "$key" --nothing --yes
+ends_with 1 "no guest stolen\|no restore point" "its points are void" "$dozo" restore stolen@latest --to "$folder/2"
+ends_with 0 "VOID" "which is told and is no damage" "$dozo" verify --content
+holds "the other guest restores" "$dozo" restore g@latest --to "$folder/3"
+holds "the same bytes: beside a revoked writer" cmp "$folder/disk" "$folder/3"
+holds "and is backed up" "$dozo" backup --guest g --disk "d=$folder/disk"
+holds "all is sound after it" "$dozo" verify --content
+json "$folder/list.json" '[k["fingerprint"] for k in d["enrolled"] if k["label"] != "thief"][0]' >"$folder/own"
+holds "this host's own key is revoked" "$dozo" key revoke "$(cat "$folder/own")" --yes
+ends_with 7 "enroll --renew" "it is told how to go on" "$dozo" backup --guest g --disk "d=$folder/disk"
+holds "it gets a new key" "$dozo" key enroll --renew
+holds "and writes again" "$dozo" backup --guest g --disk "d=$folder/disk"
+
+# --- a host that lost its state gets a new key, and is told
+mv "$XDG_STATE_HOME" "$folder/old state"
+mkdir "$XDG_STATE_HOME"
+ends_with 0 "was enrolled before" "a lost state folder is told" "$dozo" backup --guest g --disk "d=$folder/disk"
+echo done
