@@ -204,6 +204,11 @@ package struct BackupRun: ~Copyable {
             }
             byteCount = input.byteCount
             format = ImageFormat.raw.name
+            if let container = input.containerName {
+                session.addLateNote(
+                    "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
+                        + "up the disk inside of it, give the image as a file")
+            }
         }
         if case .image(_, _, let earlier?) = disk {
             changed += earlier.changed.reduce(0) { $0 + $1.length }

@@ -7,6 +7,7 @@ import GuestSource
 import ObjectStorage
 import Repository
 import RepositoryFormat
+import Synchronization
 
 /// `dozo backup`: images of a guest into a new restore point.
 struct BackupCommand: AsyncParsableCommand {
@@ -65,12 +66,13 @@ struct BackupCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        Interruption.wasBackup.store(true, ordering: .relaxed)
         let named = try DiskArgument.parse(images: images, disks: disk)
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
         let store = try options.store()
-        var repository = try await OpenRepository.open(store: store, key: try await accessKey(store))
+        var repository = try await options.opened(with: try await accessKey(store))
         let host = try HostContext(repository.chain.repository)
         let lock = try host.lock()
         defer { withExtendedLifetime(lock) {} }

@@ -45,7 +45,8 @@ struct CatalogRebuildCommand: AsyncParsableCommand {
             points: view.points.count, guests: Set(view.points.map(\.record.guest)).count, set_aside: setAside)
         if options.json { return try Console.json(document) }
         if let setAside { options.note("the catalog that could not be read is now \(setAside)") }
-        Console.result("\(document.points) points of \(document.guests) guests")
+        Console.result(
+            "\(Console.count(document.points, "point")) of \(Console.count(document.guests, "guest"))")
     }
 }
 

@@ -23,6 +23,13 @@ enum Console {
         result(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
+    /// A value as one line of JSON.
+    static func line(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
     /// Writes all of the text. - Returns: why it could not; `nil` when it could.
     @discardableResult
     static func write(_ text: String, to descriptor: Int32) -> String? {
@@ -44,6 +51,9 @@ enum Console {
     static func printable(_ text: String) -> String {
         String(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : Character($0) })
     }
+
+    /// A number of things: "1 point", "2 points".
+    static func count(_ number: Int, _ thing: String) -> String { "\(number) \(thing)\(number == 1 ? "" : "s")" }
 
     /// Bytes for people: "1.5 GiB".
     static func size(_ byteCount: UInt64) -> String {

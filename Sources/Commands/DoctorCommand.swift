@@ -72,7 +72,7 @@ struct DoctorCommand: AsyncParsableCommand {
             let repository = try await options.open()
             opened = repository
             return "\(repository.chain.repository), owner \(repository.chain.owner.fingerprint.abbreviated), "
-                + "\(repository.chain.enrolments.count) enrolled keys"
+                + Console.count(repository.chain.enrolments.count, "enrolled key")
         }
         guard let repository = opened else { return }
         var looked: RepositoryView?
@@ -80,10 +80,13 @@ struct DoctorCommand: AsyncParsableCommand {
             let view = try await repository.view()
             looked = view
             guard view.notes.isEmpty else { throw CommandFailure(.damaged, view.notes.joined(separator: "; ")) }
-            return "\(view.log.slots.count) slots, \(view.sessions.count) sessions, \(view.packs.count) packs, "
-                + "\(view.runs.count) index runs, "
-                + (view.showsPoints
-                    ? "\(view.points.count) points" : "points not looked at: that needs the structure key")
+            let counts = [
+                Console.count(view.log.slots.count, "slot"), Console.count(view.sessions.count, "session"),
+                Console.count(view.packs.count, "pack"), Console.count(view.runs.count, "index run"),
+                view.showsPoints
+                    ? Console.count(view.points.count, "point") : "points not looked at: that needs the structure key",
+            ]
+            return counts.joined(separator: ", ")
         }
         guard let view = looked else { return }
         await attempt("what this host remembers") {

@@ -30,13 +30,16 @@ public enum DozoProcess {
             }
             return .done
         } catch {
-            return report(error)
+            return report(error, asDocument: arguments.contains("--json"))
         }
     }
 
-    private static func report(_ error: any Error) -> ExitStatus {
+    private static func report(_ error: any Error, asDocument: Bool) -> ExitStatus {
         if Interruption.wasRequested {
-            Console.note("dozo: interrupted; no restore point was made, and the next run goes on from what is stored")
+            let sentence =
+                Interruption.wasBackup.load(ordering: .relaxed)
+                ? "interrupted; no restore point was made, and the next run goes on from what is stored" : "interrupted"
+            fail(CommandFailure(.interrupted, sentence), asDocument: asDocument)
             return .interrupted
         }
         let code = DozoCommand.exitCode(for: error)
@@ -50,8 +53,22 @@ public enum DozoProcess {
             return .usage
         }
         let failure = CommandFailure(error)
-        Console.note("dozo: \(Console.printable(failure.sentence))")
+        fail(failure, asDocument: asDocument)
         return failure.status
+    }
+
+    private struct FailureDocument: Encodable {
+        let status: Int32
+        let error: String
+    }
+
+    /// Says what went wrong: a sentence, or with `--json` one line of JSON, on standard error.
+    private static func fail(_ failure: CommandFailure, asDocument: Bool) {
+        let document = FailureDocument(status: failure.status.rawValue, error: failure.sentence)
+        guard asDocument, let line = try? Console.line(document) else {
+            return Console.note("dozo: \(Console.printable(failure.sentence))")
+        }
+        Console.note(line)
     }
 }
 
@@ -68,33 +85,28 @@ enum StandardDescriptors {
     }
 }
 
-/// SIGINT and SIGTERM: the first cancels the command, which ends cleanly; the second ends the process at once.
+/// SIGINT, SIGTERM and SIGHUP: the first cancels the command, which ends cleanly; the second ends the process at once,
+/// and so does SIGQUIT.
 ///
 /// A signal that was ignored when the process began stays ignored, as shells expect of what they run in the background.
 enum Interruption {
     private static let requested = Atomic(false)
+    /// Whether the command was making a restore point.
+    static let wasBackup = Atomic(false)
 
     /// Whether a signal asked the process to stop.
     static var wasRequested: Bool { requested.load(ordering: .relaxed) }
 
     /// Runs `body` in a task that the signals cancel.
+    ///
+    /// The signals' own thread cancels it: every thread of the pool may be waiting for a server that does not answer.
     static func cancelling(_ body: @escaping @Sendable () async -> ExitStatus) async -> ExitStatus {
-        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        let task = Task { await body() }
         SignalThread.start {
             if requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
-            continuation.finish()
+            task.cancel()
         }
-        return await withTaskGroup(of: ExitStatus.self) { group in
-            group.addTask { await body() }
-            group.addTask {
-                for await _ in stream {}
-                return .interrupted
-            }
-            let first = await group.next() ?? .failed
-            group.cancelAll()
-            guard wasRequested, first == .interrupted else { return first }
-            return await group.next() ?? .interrupted
-        }
+        return await task.value
     }
 }
 
@@ -133,16 +145,32 @@ private enum SignalThread {
             }, context)
         guard status == 0 else { return }
         pthread_detach(thread)
-        for number in [SIGINT, SIGTERM] { install(number) }
+        for number in [SIGINT, SIGTERM, SIGHUP] { install(number) }
+        endsAtOnce(SIGQUIT)
+    }
+
+    /// The language's own handler would print the program's memory addresses, and the system's leave its memory in a
+    /// file, keys included.
+    private static func endsAtOnce(_ number: Int32) {
+        guard !isIgnored(number) else { return }
+        var action = sigaction()
+        // Safety: the structure lives through the call; the handler makes one call that handlers may make.
+        unsafe action.__sigaction_handler.sa_handler = { number in _exit(128 + number) }
+        unsafe sigaction(number, &action, nil)
+    }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var old = sigaction()
+        // Safety: the structure lives through the call.
+        unsafe sigaction(number, nil, &old)
+        // SIG_IGN is the address 1, which is no function: it can only be compared as a number.
+        return unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
     private static func install(_ number: Int32) {
-        var old = sigaction()
-        // Safety: both structures live through the calls; the handler does nothing but write one byte.
-        unsafe sigaction(number, nil, &old)
-        // SIG_IGN is the address 1, which is no function: it can only be compared as a number.
-        if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 { return }
+        guard !isIgnored(number) else { return }
         var new = sigaction()
+        // Safety: the structure lives through the call; the handler does nothing but write one byte.
         unsafe new.__sigaction_handler.sa_handler = { _ in
             var byte: UInt8 = 1
             let kept = errno

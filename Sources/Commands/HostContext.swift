@@ -118,6 +118,24 @@ struct HostContext {
     }
 }
 
+/// A repository that was opened and looked at.
+struct LookedAt {
+    let repository: OpenRepository
+    let view: RepositoryView
+    /// Names of objects that are lost, hidden or damaged and may have named points that are not shown.
+    let gaps: [String]
+
+    /// Ends a command that did what it was asked with status 3 when it may have missed points.
+    ///
+    /// - Parameter what: what was done, and what may be wrong with it.
+    func requireWhole(_ what: String) throws {
+        guard let first = gaps.first else { return }
+        let more = gaps.count > 1 ? " and \(gaps.count - 1) more" : ""
+        throw CommandFailure(
+            .partial, "\(what): \(first)\(more) cannot be read and may have named points; `dozo verify` says more")
+    }
+}
+
 extension RepositoryOptions {
     /// Opens the repository and its view, refuses a store that went back, remembers what was seen, prints what is odd.
     func openAndLook() async throws -> (repository: OpenRepository, view: RepositoryView) {
@@ -137,11 +155,15 @@ extension RepositoryOptions {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
         }
         notes(view.notes)
-        if quiet, !view.hidden.isEmpty {
-            // Not even quiet commands may look complete when they are not.
-            Console.note(
-                "note: \(view.hidden.count) entries are known to exist and are not shown; points may be missing")
-        }
         return (repository, view)
+    }
+
+    /// As ``openAndLook()``, and looks in a listing for what nothing leads to: for commands that say which points there
+    /// are, or choose the newest one.
+    func openAndSearch() async throws -> LookedAt {
+        let (repository, view) = try await openAndLook()
+        let unreached = try await repository.unreached(view)
+        notes(unreached.map(\.sentence))
+        return LookedAt(repository: repository, view: view, gaps: view.gaps + unreached.map(\.object))
     }
 }

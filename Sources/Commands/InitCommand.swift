@@ -53,6 +53,7 @@ struct InitCommand: AsyncParsableCommand {
         let credential = try await RepositoryCreation.create(
             in: store, secret: secret, label: "passphrase of \(HostPaths.hostName)",
             createdAt: SystemClock.system.wall() / 1_000_000_000, randomness: .system)
+        try options.remember(credential.repository, isNew: true)
         let fingerprint = credential.owner.hexadecimal
         if options.json {
             try Console.json(

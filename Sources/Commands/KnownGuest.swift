@@ -29,7 +29,7 @@ struct KnownGuest {
             let view = try await repository.view()
             let named = view.points.filter { $0.record.label == text || $0.record.guest.hexadecimal == text }
             if !named.isEmpty,
-                let last = try PointArgument.ofGuest(text, in: view.points).max(by: PointArgument.isEarlier)
+                let last = try PointArgument.ofGuest(text, in: view.points).max(by: PointArgument.isOlder)
             {
                 let record = last.record
                 return KnownGuest(

@@ -42,10 +42,9 @@ package enum PointArgument {
 
     private static func find(guest: String, time: String, in points: [RestorePoint]) throws -> RestorePoint {
         let candidates = try ofGuest(guest, in: points)
+        if time == "latest" { return latest(of: candidates) }
         let chosen: [RestorePoint]
-        if time == "latest" {
-            chosen = candidates
-        } else {
+        do {
             guard let instant = TimeText.parse(time) else {
                 throw CommandFailure(
                     .usage,
@@ -62,14 +61,25 @@ package enum PointArgument {
                     + "the first is \(candidates.min(by: isEarlier).map(describe) ?? "none")"
             )
         }
-        if time == "latest", let newest = candidates.max(by: { $0.slot < $1.slot }), newest.slot > point.slot,
-            newest.writer == point.writer
-        {
+        return point
+    }
+
+    /// The point that was made last, by the control log's order: no clock has a say in it.
+    ///
+    /// - Precondition: there is one.
+    static func latest(of candidates: [RestorePoint]) -> RestorePoint {
+        guard let latest = candidates.max(by: isOlder) else { preconditionFailure("a guest was found by its points") }
+        if let later = candidates.max(by: isEarlier), later.record.takenAt > latest.record.takenAt {
             Console.note(
-                "note: \(describe(newest)) was made after \(describe(point)) and says an earlier time: a clock was "
+                "note: \(describe(latest)) was made after \(describe(later)), which says a later time: a clock was "
                     + "wrong; name the point by its id to be sure")
         }
-        return point
+        return latest
+    }
+
+    /// Whether the left one was made before the right one, by the order of their slots.
+    static func isOlder(_ left: RestorePoint, _ right: RestorePoint) -> Bool {
+        (left.slot, left.entry) < (right.slot, right.entry)
     }
 
     /// Points of the guest with this name or id.
@@ -77,7 +87,9 @@ package enum PointArgument {
         let found = points.filter { $0.record.label == guest || $0.record.guest.hexadecimal == guest }
         let ids = Set(found.map(\.record.guest))
         guard ids.count <= 1 else {
-            let list = ids.sorted().map { id in "\(id) (\(found.count { $0.record.guest == id }) points)" }
+            let list = ids.sorted().map { id in
+                "\(id) (\(Console.count(found.count { $0.record.guest == id }, "point")))"
+            }
             throw CommandFailure(
                 .refused,
                 "\(ids.count) guests are called \(Console.printable(guest)); use the id of one: "

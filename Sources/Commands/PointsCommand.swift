@@ -13,8 +13,28 @@ struct PointsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only points of this guest, by name or id.", valueName: "name"))
     var guest: String?
 
+    private struct Document: Encodable {
+        let point: PointDocument
+        let new_bytes: UInt64
+        let stored_bytes: UInt64
+
+        func encode(to encoder: any Encoder) throws {
+            // One object: the point's own members and these two.
+            try point.encode(to: encoder)
+            var container = encoder.container(keyedBy: Keys.self)
+            try container.encode(new_bytes, forKey: .new_bytes)
+            try container.encode(stored_bytes, forKey: .stored_bytes)
+        }
+
+        private enum Keys: String, CodingKey {
+            case new_bytes
+            case stored_bytes
+        }
+    }
+
     func run() async throws {
-        let (_, view) = try await options.openAndLook()
+        let looked = try await options.openAndSearch()
+        let view = looked.view
         guard view.showsPoints else {
             throw CommandFailure(
                 .wrongKey,
@@ -26,22 +46,50 @@ struct PointsCommand: AsyncParsableCommand {
         if let guest {
             points = points.filter { $0.record.label == guest || $0.record.guest.hexadecimal == guest }
         }
-        if options.json { return try Console.json(points.map(PointDocument.init)) }
-        guard !points.isEmpty else {
+        if options.json {
+            try Console.json(
+                points.map { point in
+                    Document(
+                        point: PointDocument(point), new_bytes: point.record.volume.new,
+                        stored_bytes: point.record.volume.stored)
+                })
+        } else if points.isEmpty {
             options.note(guest.map { "no restore points of \(Console.printable($0))" } ?? "no restore points yet")
-            return
+        } else {
+            show(points)
         }
+        try looked.requireWhole("the list may lack points")
+    }
+
+    private func show(_ points: [RestorePoint]) {
         Console.table(
             ["POINT", "GUEST", "TAKEN AT", "DISKS", "SIZE", "NEW", "STORED"],
             points.map { point in
                 let record = point.record
                 return [
                     String(record.identifier.hexadecimal.prefix(12)), Console.printable(record.label),
-                    TimeText.local(record.takenAt),
-                    record.images.map { Console.printable($0.name) }.joined(separator: ","),
+                    TimeText.local(record.takenAt), PointsCommand.disks(of: record),
                     Console.size(record.images.reduce(0) { $0 + $1.byteCount }), Console.size(record.volume.new),
                     Console.size(record.volume.stored),
                 ]
             })
+    }
+
+    /// Characters of the column with disk names.
+    private static let diskColumnWidth = 24
+
+    /// Names of the disks as far as they fit, and how many more there are; `dozo show` has them all.
+    private static func disks(of record: RestorePointRecord) -> String {
+        let names = record.images.map { Console.printable($0.name) }
+        var text = ""
+        for (index, name) in names.enumerated() {
+            let next = text.isEmpty ? name : text + "," + name
+            guard next.count <= diskColumnWidth else {
+                if text.isEmpty { return name.prefix(diskColumnWidth - 1) + "…" }
+                return text + " +\(names.count - index)"
+            }
+            text = next
+        }
+        return text
     }
 }

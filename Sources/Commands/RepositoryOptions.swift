@@ -27,6 +27,9 @@ struct RepositoryOptions: ParsableArguments {
             "File with the recovery key from the recovery sheet, in place of the passphrase.", valueName: "file"))
     var recoveryKeyFile: String?
 
+    @Flag(help: "Take the repository at this path although another one lay there before.")
+    var otherRepository = false
+
     @Flag(help: "Print one JSON document on standard output.")
     var json = false
 
@@ -107,8 +110,37 @@ struct RepositoryOptions: ParsableArguments {
     }
 
     /// Opens the repository with what was given.
-    func open() async throws -> OpenRepository {
-        try await OpenRepository.open(store: try store(), key: try key())
+    func open() async throws -> OpenRepository { try await opened(with: try key()) }
+
+    /// Opens the repository, and refuses another one than this host has seen at the path.
+    func opened(with key: RepositoryAccessKey) async throws -> OpenRepository {
+        let repository = try await OpenRepository.open(store: try store(), key: key)
+        try remember(repository.chain.repository)
+        return repository
+    }
+
+    /// Keeps which repository lies at the path.
+    ///
+    /// - Throws: ``CommandFailure``, `refused`, when others were seen there and not this one.
+    func remember(_ repository: RepositoryID, isNew: Bool = false) throws {
+        let path = HostPaths.resolved(try path())
+        do {
+            let folder = try HostContext.stateFolder()
+            try HostPaths.makeFolders(folder)
+            let places = KnownPlaces(files: HostFiles(root: folder), randomness: .system)
+            let known = try places.repositories(at: path)
+            guard known.isEmpty || known.contains(repository) || otherRepository || isNew else {
+                throw CommandFailure(
+                    .refused,
+                    "another repository lies in \(path) than this host has seen there: \(repository), not "
+                        + "\(known.map(\.description).joined(separator: ", ")); is another disk mounted? Nothing was "
+                        + "done; if it is meant, say --other-repository once")
+            }
+            try places.add(repository, at: path)
+        } catch let error as CommandFailure { throw error } catch {
+            note(
+                "note: \(CommandFailure(error).sentence); whether this is the repository that lay here was not checked")
+        }
     }
 
     /// Notes of one kind that are shown one by one.

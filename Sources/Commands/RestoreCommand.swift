@@ -86,7 +86,8 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (repository, view) = try await options.openAndLook()
+        let looked = try await options.openAndSearch()
+        let (repository, view) = (looked.repository, looked.view)
         let chosen = try PointArgument.find(point, in: view)
         let targets = try targets(of: chosen)
         // All are looked at before the first is written.
@@ -120,11 +121,13 @@ struct RestoreCommand: AsyncParsableCommand {
         try show(disks, of: chosen, view: view)
         let lost = disks.flatMap(\.lost)
         guard lost.isEmpty else {
+            let size = Console.size(lost.reduce(0) { $0 + $1.length })
             throw CommandFailure(
                 .partial,
-                "\(Console.size(lost.reduce(0) { $0 + $1.length })) in \(lost.count) places are damaged and zero now; "
-                    + "see above")
+                "\(size) in \(Console.count(lost.count, "place")) could not be read and are zero now; see above")
         }
+        // A point that was named by its id is what was asked for; the newest one may be another.
+        if point.contains("@") { try looked.requireWhole("restored; a newer point of this guest may be missing") }
     }
 
     private func show(_ disks: [Document.Disk], of point: RestorePoint, view: RepositoryView) throws {

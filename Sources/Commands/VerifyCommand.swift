@@ -87,7 +87,7 @@ struct VerifyCommand: AsyncParsableCommand {
         try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }
-            throw CommandFailure(.damaged, count == 1 ? "1 finding: see above" : "\(count) findings: see above")
+            throw CommandFailure(.damaged, "\(Console.count(count, "finding")): see above")
         }
     }
 
@@ -136,9 +136,9 @@ struct VerifyCommand: AsyncParsableCommand {
             }
         }
         Console.result(
-            "\(report.objectCount) objects, \(Console.size(report.byteCount)), \(report.tagCount) tags, "
-                + "\(report.contentCount) chunks compared, \(report.wholePoints.count) of "
-                + "\(report.pointCount) points whole, "
+            "\(Console.count(report.objectCount, "object")), \(Console.size(report.byteCount)), "
+                + "\(Console.count(report.tagCount, "tag")), \(Console.count(report.contentCount, "chunk")) compared, "
+                + "\(report.wholePoints.count) of \(Console.count(report.pointCount, "point")) whole, "
                 + "in \(Console.duration(seconds))")
         if let first = report.strays.first {
             let more = report.strays.count > 1 ? " and \(report.strays.count - 1) more" : ""

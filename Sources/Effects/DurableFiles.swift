@@ -33,6 +33,8 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
         case makeRoom
         /// Give the right to do this, then try again.
         case permit
+        /// Mount the file system for writing, then try again.
+        case remount
         /// Look at the disk: the system could not read or write it.
         case inspect
     }

@@ -20,7 +20,8 @@ package struct HostFiles: DurableFiles {
         let remedy: FileError.Remedy =
             switch number {
             case ENOSPC, EDQUOT: .makeRoom
-            case EACCES, EPERM, EROFS: .permit
+            case EACCES, EPERM: .permit
+            case EROFS: .remount
             default: .inspect
             }
         // Safety: strerror answers a terminated string for every number.

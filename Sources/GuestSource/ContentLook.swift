@@ -48,10 +48,17 @@ extension ContentLook {
         guard let file = try? HostFile(opening: path), let look = try? ContentLook(HeaderBytes(file)) else {
             return nil
         }
-        switch look {
-        case .container(let format): return format.name
-        case .foreign(let kind): return kind
-        case .nothing: return nil
+        return look.containerName
+    }
+
+    /// As ``containerName(ofFileAt:)``, for the first 512 bytes of something.
+    static func containerName(ofHead head: [UInt8]) -> String? { byHead(head)?.containerName }
+
+    private var containerName: String? {
+        switch self {
+        case .container(let format): format.name
+        case .foreign(let kind): kind
+        case .nothing: nil
         }
     }
 

@@ -10,10 +10,14 @@ import Glibc
     private static let largestRead = 16 << 20
     // The protocol counts the length of a request in 32 bits.
     private static let largestQuestion: UInt64 = 1 << 30
+    /// Milliseconds between two looks whether the task was cancelled.
+    private static let patience: Int32 = 200
 
     // Safety: valid from the initialiser's end to the deinitialiser.
     let handle: OpaquePointer
     let path: String
+    /// Whether a request was given up: its buffer is not to be written any more, so no call follows but the close.
+    private var isAbandoned = false
 
     /// An unconnected handle. - Parameter path: the image, for messages.
     init(path: String) throws(SourceError) {
@@ -48,8 +52,7 @@ import Glibc
     func finishConnecting() throws(SourceError) {
         // Safety: the handle lives as long as this object, here and below.
         while unsafe nbd_aio_is_connecting(handle) == 1 {
-            // -1: as long as it takes; the end of the server ends the waiting.
-            guard unsafe nbd_poll(handle, -1) >= 0 else { throw .server(path, NBDConnection.lastMessage()) }
+            try poll()
         }
         guard unsafe nbd_aio_is_ready(handle) == 1 else { throw .server(path, NBDConnection.lastMessage()) }
     }
@@ -121,9 +124,35 @@ import Glibc
     }
 
     private func request(_ offset: UInt64, _ buffer: UnsafeMutableRawBufferPointer) throws(SourceError) {
-        // Safety: libnbd writes `count` bytes into the buffer, during the call only.
-        guard unsafe nbd_pread(handle, buffer.baseAddress, buffer.count, offset, 0) == 0 else {
+        guard !isAbandoned else { throw .closed(path) }
+        // Safety: libnbd writes `count` bytes into the buffer, only during calls with this handle; when the request is
+        // given up there are no more of them until the handle is closed.
+        let cookie = unsafe nbd_aio_pread(
+            handle, buffer.baseAddress, buffer.count, offset,
+            nbd_completion_callback(callback: nil, user_data: nil, free: nil), 0)
+        try complete(cookie)
+    }
+
+    /// Waits for the answer to a request, as long as the task is not cancelled: a server that is stopped never answers.
+    private func complete(_ cookie: Int64) throws(SourceError) {
+        guard cookie >= 0 else { throw .server(path, NBDConnection.lastMessage()) }
+        // Safety: the handle lives as long as this object, here and below.
+        while true {
+            switch unsafe nbd_aio_command_completed(handle, UInt64(cookie)) {
+            case 1: return
+            case 0: try poll()
+            default: throw .server(path, NBDConnection.lastMessage())
+            }
+        }
+    }
+
+    private func poll() throws(SourceError) {
+        guard unsafe nbd_poll(handle, NBDConnection.patience) >= 0 else {
             throw .server(path, NBDConnection.lastMessage())
+        }
+        if Task.isCancelled {
+            isAbandoned = true
+            throw SourceError(.interrupted, "interrupted while waiting for the server of \(path)", .retry)
         }
     }
 
@@ -136,20 +165,26 @@ import Glibc
             // Questions are asked in whole units too; the list cuts the answers.
             var position = before - before % unit
             let answer = StatusAnswer()
-            // Safety: the callback runs only during the call, while `answer` is held here.
+            // Safety: libnbd holds `answer` until it lets go of the callback, which it does also when the call fails
+            // or the handle is closed.
             let callback = unsafe nbd_extent_callback(
                 callback: { context, _, _, entries, count, _ in
                     guard let context = unsafe context, let entries = unsafe entries else { return -1 }
                     let answer = unsafe Unmanaged<StatusAnswer>.fromOpaque(context).takeUnretainedValue()
                     unsafe answer.take(UnsafeBufferPointer(start: entries, count: count))
                     return 0
-                }, user_data: Unmanaged.passUnretained(answer).toOpaque(), free: nil)
+                }, user_data: Unmanaged.passRetained(answer).toOpaque(),
+                free: { context in
+                    guard let context = unsafe context else { return }
+                    unsafe Unmanaged<StatusAnswer>.fromOpaque(context).release()
+                })
             let length = (range.end - position + unit - 1) / unit * unit
             let count = min(length, NBDConnection.largestQuestion)
-            let status = withExtendedLifetime(answer) {
-                unsafe nbd_block_status(handle, count, position, callback, 0)
-            }
-            guard status == 0 else { throw .server(path, NBDConnection.lastMessage()) }
+            guard !isAbandoned else { throw .closed(path) }
+            let cookie = unsafe nbd_aio_block_status(
+                handle, count, position, callback,
+                nbd_completion_callback(callback: nil, user_data: nil, free: nil), 0)
+            try complete(cookie)
             for piece in answer.pieces {
                 position += piece.length
                 list.append(piece.kind, upTo: position)

@@ -2,7 +2,13 @@ import Glibc
 
 /// A disk that arrives on standard input: unknown length, read once, from front to back.
 package struct StandardInputSource: ~Copyable {
+    /// Bytes at the beginning that are looked at.
+    private static let lookByteCount = 512
+
     private let descriptor: CInt
+    /// What kind of container the first bytes look like, by its usual name; `nil` for a raw disk. It is read as one all
+    /// the same: what comes down a pipe cannot be opened again.
+    package private(set) var containerName: String?
     /// Bytes delivered so far; the disk's size once `next` has returned less than it was asked for.
     package private(set) var byteCount: UInt64 = 0
 
@@ -37,6 +43,11 @@ package struct StandardInputSource: ~Copyable {
             } else if errno != EINTR && errno != EAGAIN {
                 throw .system("reading", "standard input", errno)
             }
+        }
+        if byteCount == 0 {
+            // Safety: the buffer is the caller's, and filled up to `done`.
+            let head = unsafe Array(buffer[..<min(done, StandardInputSource.lookByteCount)])
+            containerName = ContentLook.containerName(ofHead: head)
         }
         byteCount += UInt64(done)
         return done

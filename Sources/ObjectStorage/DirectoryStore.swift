@@ -116,6 +116,7 @@ package final class DirectoryStore: SweepableStore {
                 switch error.remedy {
                 case .makeRoom: .full
                 case .permit: .refused
+                case .remount: .readOnly
                 case .inspect: .failed
                 }
             throw StorageError(code: code, sentence: error.sentence)

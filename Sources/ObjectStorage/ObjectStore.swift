@@ -81,6 +81,8 @@ package struct StorageError: Error, Hashable, Sendable, CustomStringConvertible 
         case full
         /// The right to do it is missing.
         case refused
+        /// The store cannot be written at all.
+        case readOnly
         /// The store failed in a way that may pass.
         case failed
     }

@@ -73,6 +73,7 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
             switch error.code {
             case .full: "; make room and start again, nothing that was committed is lost"
             case .refused: "; give this user the right to it and start again"
+            case .readOnly: "; it is mounted read-only: mount it for writing and start again"
             case .failed: ""
             }
         return RepositoryError(.storage, error.sentence + advice, error.code == .failed ? .retry : .askOperator)

@@ -218,9 +218,10 @@ holds "another night" "$dozo" backup --format raw --guest "a@b" --disk "d=$folde
 cp -a "$DOZO_REPOSITORY" "$folder/rotten"
 newest=$(cd "$folder/rotten" && find s -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
 printf '\377' | dd of="$folder/rotten/$newest" bs=1 seek=200 conv=notrunc 2>/dev/null
-holds "a host whose own last commit rotted still lists the other points" "$dozo" points -r "$folder/rotten"
+ends_with 3 "left" "a host whose own last commit rotted still lists the other points" "$dozo" points \
+    -r "$folder/rotten"
 rm -f "$folder/restored"
-holds "and restores them" "$dozo" restore -r "$folder/rotten" "left@latest" --to "$folder/restored"
+ends_with 3 "newer point" "and restores them" "$dozo" restore -r "$folder/rotten" "left@latest" --to "$folder/restored"
 holds "same bytes: beside a rotten entry" cmp "$folder/left" "$folder/restored"
 ends_with 6 "$newest" "verify names the rotten entry" "$dozo" verify -r "$folder/rotten"
 "$dozo" verify -r "$folder/rotten" --json >"$folder/verify.json" 2>/dev/null

@@ -59,11 +59,13 @@ package struct HostState: Sendable {
         }
     }
 
-    private static func translating<Result>(_ body: () throws -> Result) throws -> Result {
+    /// Translates what files throw.
+    static func translating<Result>(_ body: () throws -> Result) throws -> Result {
         do { return try body() } catch let error as FileError {
             let advice: String =
                 switch error.remedy {
                 case .makeRoom: "make room for this host's state and start again, nothing that was committed is lost"
+                case .remount: "its file system is mounted read-only: set XDG_STATE_HOME to another folder"
                 case .permit: "give this user the right to the state folder, or set XDG_STATE_HOME to another"
                 case .inspect: "look at the disk that holds the state folder"
                 }

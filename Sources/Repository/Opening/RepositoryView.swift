@@ -54,6 +54,16 @@ package struct RepositoryView: Sendable {
         !hidden.isEmpty || log.slots.contains(where: \.isSpoiled) || sessions.contains { !$0.spoiled.isEmpty }
     }
 
+    /// Names of objects that are lost, hidden or damaged and may have named points that are not shown.
+    package var gaps: [String] {
+        let shown = Set(points.map(\.record.identifier))
+        let damaged = findings.filter { finding in
+            !finding.isRevoked && (finding.object.hasPrefix("s/") || !shown.isSuperset(of: finding.points))
+        }
+        var seen = Set<String>()
+        return (hidden + damaged.map(\.object)).filter { seen.insert($0).inserted }
+    }
+
     /// The sentences of ``findings``.
     package var notes: [String] { findings.map(\.sentence) }
 

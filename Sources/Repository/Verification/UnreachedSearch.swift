@@ -74,3 +74,12 @@ extension SlotNumber {
         guard ObjectPaths.slot(self) == objectName else { return nil }
     }
 }
+
+extension OpenRepository {
+    /// What a listing shows and nothing leads to: something that led there is missing, and points with it.
+    ///
+    /// - Throws: ``RepositoryError``, `storage`.
+    package func unreached(_ view: RepositoryView) async throws -> [RepositoryFinding] {
+        try await UnreachedSearch(repository: self, view: view).findings()
+    }
+}

@@ -73,9 +73,10 @@ package final class WritingSession: Sendable {
     /// Name of this session's writer.
     package var writer: WriterID { WriterID(fingerprint: signer.publicKey.fingerprint) }
 
-    /// What went wrong after the point was made, for people; the point is true all the same.
+    /// What people should know of a point that was made; it is true all the same.
     package var lateNotes: [String] { notesAfterCommit.withLock { $0 } }
-    func addLateNote(_ note: String) { notesAfterCommit.withLock { $0.append(note) } }
+    /// Adds to ``lateNotes``.
+    package func addLateNote(_ note: String) { notesAfterCommit.withLock { $0.append(note) } }
 
     /// Bytes of packs and runs put so far.
     package var stored: UInt64 { storedByteCount.withLock { $0 } }

@@ -29,8 +29,9 @@ package enum CredentialFile {
     /// Parses a file; the newline at its very end may be missing.
     ///
     /// - Parameter what: names the file in errors.
-    /// - Throws: ``FormatError``: `unsupported` for another version, `damaged` when the check does not fit, `malformed`
-    ///   for any other departure, and what ``Credential/init(decoding:of:)`` throws.
+    /// - Throws: ``FormatError``: `wrongSecret` when it is no credential file, `unsupported` for another version,
+    ///   `damaged` when the check does not fit or the line ends were changed, and what
+    ///   ``Credential/init(decoding:of:)`` throws.
     package static func credential(parsing file: [UInt8], of what: String) throws(FormatError) -> Credential {
         guard file.count <= largestByteCount else {
             throw .overLimit("the size of \(what)", value: UInt64(file.count), limit: UInt64(largestByteCount))
@@ -40,7 +41,14 @@ package enum CredentialFile {
         let first = lines.removeFirst()
         guard first.elementsEqual((title + version).utf8) else {
             guard first.starts(with: title.utf8) else {
-                throw .notCanonical("\(what) does not begin with the line \(title)\(version)")
+                throw .wrongSecret(
+                    "\(what) is not a credential file: it does not begin with the line `\(title)\(version)`; `dozo key "
+                        + "enroll` writes one")
+            }
+            guard first.last != UInt8(ascii: "\r") else {
+                throw .damaged(
+                    "\(what) has the line ends of another system (CR LF): copy it again without changing it, or remove "
+                        + "the CRs")
             }
             throw .unsupported("\(what) is a credential of another version than \(version)")
         }
