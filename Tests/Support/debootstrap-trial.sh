@@ -2,7 +2,7 @@
 # Proves that a bare Debian 12 is enough: runs ./demo and ./run-tests in a fresh minimal system, as root and as an
 # ordinary user.
 #
-#   Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests]
+#   Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests] [--as root|user]
 #
 # By hand or in a long run, as root, with about 20 GB free in TMPDIR (or /tmp; debootstrap takes no space in that path),
 # with debootstrap (apt-get install debootstrap) and a network for apt-get. It makes the system with debootstrap
@@ -11,6 +11,7 @@
 #   an ordinary user, nothing installed, no sudo   ./demo and ./run-tests say which line root has to run, and stop
 #   root                                           ./demo, ./demo again, ./run-tests; what that line names is there then
 #   an ordinary user, everything installed         ./demo, ./demo again, ./run-tests
+# With --as root the last line is left out; with --as user root runs nothing but the line that the user was told.
 # Nothing of the host is bound into the new system; /proc is mounted for it in a mount and process namespace of its own,
 # so that nothing stays mounted and nothing stays running whatever happens. DEBIAN_MIRROR names another mirror; a folder
 # that git on this host is told to fetch from (url.….insteadOf) is copied too. The new system is removed at the end,
@@ -19,17 +20,23 @@ set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
 . "$top/scripts/environment.sh"
 
-usage() { echo "usage: Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests]" >&2; exit 2; }
+usage() {
+    echo "usage: Tests/Support/debootstrap-trial.sh [--keep] [--only demo|run-tests] [--as root|user]" >&2
+    exit 2
+}
 keep=no
 only=both
+as=both
 while [ $# -gt 0 ]; do
     case "$1" in
         --keep) keep=yes; shift ;;
         --only) only=${2:-}; shift; shift || usage ;;
+        --as) as=${2:-}; shift; shift || usage ;;
         *) usage ;;
     esac
 done
 case "$only" in both|demo|run-tests) ;; *) usage ;; esac
+case "$as" in both) users="root visitor" ;; root) users=root ;; user) users=visitor ;; *) usage ;; esac
 stop() { echo "debootstrap-trial: $1" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || stop "this needs root, to make a system and change into it."
@@ -152,7 +159,10 @@ failures=0
 : >"$root.times"
 [ "$only" = run-tests ] || is_told ./demo
 [ "$only" = demo ] || is_told ./run-tests
-for who in root "$user"; do
+if [ "$as" = user ]; then
+    works root sh -c "apt-get update && apt-get install -y --no-install-recommends $(sort -u "$root.named" | tr '\n' ' ')"
+fi
+for who in $users; do
     [ "$only" = run-tests ] || { works "$who" ./demo; works "$who" ./demo; }
     [ "$only" = demo ] || works "$who" ./run-tests
     [ "$who" != root ] || line_was_enough
