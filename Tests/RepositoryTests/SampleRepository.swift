@@ -5,6 +5,7 @@ import Effects
 import ObjectStorage
 import Repository
 import RepositoryFormat
+import Simulation
 import TestKit
 
 /// A repository as hosts leave it: two hosts and a maintainer, four points of two guests that share chunks,
@@ -129,7 +130,7 @@ extension SampleRepository.Host {
             guest: guest, label: name, takenAt: time, host: name, tool: "test", base: base, workers: 1,
             now: { time })
         let disks = images.enumerated().map { number, bytes in
-            BackupDisk.image(name: "disk\(number)", source: MemoryImage(bytes, changes: changes))
+            BackupDisk.image(name: "disk\(number)", source: SimulatedImage(bytes, changes: changes))
         }
         return try await BackupRun(session, plan: plan).run(disks)
     }

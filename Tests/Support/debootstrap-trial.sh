@@ -160,7 +160,8 @@ failures=0
 [ "$only" = run-tests ] || is_told ./demo
 [ "$only" = demo ] || is_told ./run-tests
 if [ "$as" = user ]; then
-    works root sh -c "apt-get update && apt-get install -y --no-install-recommends $(sort -u "$root.named" | tr '\n' ' ')"
+    line=$(sort -u "$root.named" | tr '\n' ' ')
+    works root sh -c "apt-get update && apt-get install -y --no-install-recommends $line"
 fi
 for who in $users; do
     [ "$only" = run-tests ] || { works "$who" ./demo; works "$who" ./demo; }

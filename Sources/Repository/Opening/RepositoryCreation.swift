@@ -82,6 +82,12 @@ package enum RepositoryCreation {
                 owners.contains(credential.owner)
             else { continue }
             try await putIdentity(access, repository: credential.repository, owner: owner, randomness: randomness)
+            // The interruption may have come between an object and its spare.
+            let begun = try await OpenRepository.open(store: access.store, key: .credential(credential))
+            for name in begun.lacking + [slot.objectName] {
+                guard let bytes = try await access.bytes(name) else { continue }
+                _ = try await access.put(ObjectPaths.spare(name), bytes)
+            }
             return credential
         }
         throw RepositoryError(
