@@ -1,6 +1,6 @@
 package import BackupModel
 import ChunkCompression
-import ChunkEncryption
+package import ChunkEncryption
 package import RepositoryFormat
 
 /// Reads blobs by id and believes none of them: tag, length and id are checked on every read (design §4.2). Belongs to
@@ -13,6 +13,10 @@ package final class BlobReader {
     private let cipher: BlobCipher
     private let decompressor = ChunkDecompressor()
     private var hashers: [BlobKind: KeyedHasher] = [:]
+    /// Where blobs are opened, and where they are decompressed.
+    private let packedRoom = GrowingRoom()
+    private let plainRoom = GrowingRoom()
+    private var keyInUse: (pack: ObjectKey, number: UInt16)?
 
     /// A reader of its own contexts over a shared index and shelf.
     package init(_ access: ObjectAccess, keys: RepositoryKeys, index: ChunkIndex, shelf: PackShelf) {
@@ -62,62 +66,65 @@ package final class BlobReader {
         }
         let range = Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))
         let sealed = try await access.bytes(name, range: range)
-        return try open(sealed, as: entry, pack: place.pack, contents: contents)
+        let packKeys = try shelf.packKeys(of: place.pack, contents: contents)
+        // Safety: the array lives through the call, and what is opened is copied before the next one.
+        return try unsafe sealed.withUnsafeBytes {
+            try unsafe Array(open($0, as: entry, pack: place.pack, packKeys: packKeys))
+        }
     }
 
-    /// Opens the bytes of one entry of a pack: decrypts, decompresses, and compares the id.
+    /// Opens the bytes of one entry of a pack: decrypts, decompresses, and compares the id. Allocates nothing but once
+    /// for the largest blob.
     ///
-    /// - Throws: ``RepositoryError``: `damaged`, naming pack and blob; `roleLacksKey`.
+    /// - Parameter packKeys: of that pack, by number.
+    /// - Returns: the plain bytes, valid until this reader is used again.
+    /// - Throws: ``RepositoryError``, `damaged`, naming pack and blob; `roleLacksKey`.
     package func open(
-        _ sealed: [UInt8], as entry: PackEntry, pack: ObjectKey, contents: PackContents
-    ) throws -> [UInt8] {
-        let packed = try unseal(sealed, as: entry, pack: pack, contents: contents)
-        let plain = try unpack(packed, as: entry, pack: pack)
-        guard try hash(plain, kind: entry.kind) == entry.identifier else {
+        _ sealed: UnsafeRawBufferPointer, as entry: PackEntry, pack: ObjectKey, packKeys: [SecretBytes]
+    ) throws -> UnsafeRawBufferPointer {
+        // Safety: both buffers are this reader's own and live on; they are distinct from each other and from `sealed`.
+        let packed = try unsafe unseal(sealed, as: entry, pack: pack, packKeys: packKeys)
+        let plain = try unsafe unpack(packed, as: entry, pack: pack)
+        guard try unsafe hasher(for: entry.kind).authenticate(plain) == entry.identifier else {
             throw RepositoryError(
                 .damaged,
                 "blob \(entry.identifier.abbreviated) in \(pack.packName) does not have the content it is named after",
                 .repair)
         }
-        return plain
+        return unsafe plain
     }
 
-    /// Checks the tag of one entry and gives its bytes as the codec packed them.
+    /// Checks the tag of one entry and gives its bytes as the codec packed them, valid until this reader is used again.
+    ///
+    /// - Throws: ``RepositoryError``, `damaged`, naming pack and blob.
     package func unseal(
-        _ sealed: [UInt8], as entry: PackEntry, pack: ObjectKey, contents: PackContents
-    ) throws -> [UInt8] {
-        let packKeys = try shelf.packKeys(of: pack, contents: contents)
-        cipher.use(packKey: packKeys[Int(entry.keyNumber)])
-        var packed = [UInt8](repeating: 0, count: sealed.count - AuthenticatedCipher.tagByteCount)
-        do {
-            try unsafe sealed.withUnsafeBytes { source in
-                // Safety: both buffers live for the call and are distinct.
-                try unsafe packed.withUnsafeMutableBytes { try unsafe cipher.open(source, as: entry, into: $0) }
-            }
-        } catch is EncryptionError {
+        _ sealed: UnsafeRawBufferPointer, as entry: PackEntry, pack: ObjectKey, packKeys: [SecretBytes]
+    ) throws -> UnsafeRawBufferPointer {
+        // One key serves all blobs of a pack; setting it anew for each costs more than a small blob.
+        if keyInUse?.pack != pack || keyInUse?.number != entry.keyNumber {
+            cipher.use(packKey: packKeys[Int(entry.keyNumber)])
+            keyInUse = (pack, entry.keyNumber)
+        }
+        // Safety: the room is as long as asked for and this reader's own.
+        let output = unsafe packedRoom.first(sealed.count - AuthenticatedCipher.tagByteCount)
+        do { try unsafe cipher.open(sealed, as: entry, into: output) } catch is EncryptionError {
             throw RepositoryError(
                 .damaged, "blob \(entry.identifier.abbreviated) in \(pack.packName) was damaged or exchanged", .repair)
         }
-        return packed
+        return UnsafeRawBufferPointer(output)
     }
 
-    private func unpack(_ packed: [UInt8], as entry: PackEntry, pack: ObjectKey) throws -> [UInt8] {
-        guard entry.codec == .zstd else { return packed }
-        var plain = [UInt8](repeating: 0, count: Int(entry.plainByteCount))
-        do {
-            // Safety: both arrays live through the call, which is told their counts.
-            try unsafe packed.withUnsafeBytes { source in
-                try unsafe plain.withUnsafeMutableBytes { try unsafe decompressor.decompress(source, into: $0) }
-            }
-        } catch let error as CompressionError {
+    private func unpack(
+        _ packed: UnsafeRawBufferPointer, as entry: PackEntry, pack: ObjectKey
+    ) throws -> UnsafeRawBufferPointer {
+        guard entry.codec == .zstd else { return unsafe packed }
+        // Safety: as in unseal.
+        let output = unsafe plainRoom.first(Int(entry.plainByteCount))
+        do { try unsafe decompressor.decompress(packed, into: output) } catch {
             throw RepositoryError(
                 .damaged, "blob \(entry.identifier.abbreviated) in \(pack.packName): \(error.sentence)", .repair)
         }
-        return plain
-    }
-
-    private func hash(_ plain: [UInt8], kind: BlobKind) throws -> Hash256 {
-        try hasher(for: kind).authenticate(plain)
+        return UnsafeRawBufferPointer(output)
     }
 
     private func hasher(for kind: BlobKind) throws -> KeyedHasher {
@@ -125,5 +132,23 @@ package final class BlobReader {
         let hasher = KeyedHasher(key: try keys.identityKey(kind))
         hashers[kind] = hasher
         return hasher
+    }
+}
+
+/// Memory that is as large as the largest piece so far, and is not cleared in between.
+// Safety: the memory is this object's own, allocated and freed by it.
+@safe private final class GrowingRoom {
+    private var room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
+
+    deinit { unsafe room.deallocate() }
+
+    /// The first `count` bytes; what they held is undefined. Earlier pieces are not valid any more.
+    func first(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        if unsafe room.count < count {
+            unsafe room.deallocate()
+            unsafe room = .allocate(byteCount: count, alignment: 64)
+        }
+        // Safety: there are at least `count` bytes now.
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<count])
     }
 }

@@ -1,4 +1,5 @@
 import BackupModel
+import ChunkEncryption
 import RepositoryFormat
 
 /// What the check of one pack came to.
@@ -94,16 +95,29 @@ final class PackChecker: @unchecked Sendable {
         let isContent = contents.header.objectClass == .content
         // What no key at hand can try is doubtful in a damaged pack and believed in others.
         guard isContent ? reader.keys.opensContent : reader.keys.opensStructure else { return }
+        let packKeys: [SecretBytes]
+        do { packKeys = try reader.shelf.packKeys(of: result.pack.key, contents: contents) } catch let error
+            as RepositoryError where error.isAboutBytes
+        {
+            if result.sentence == nil { result.sentence = error.sentence }
+            return
+        }
         for (ordinal, entry) in contents.entries.enumerated() where entry.kind != .padding {
             try Task.checkCancellation()
-            let sealed = Array(bytes[Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))])
+            let range = Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))
             do {
-                if level == .content {
-                    _ = try reader.blobs.open(sealed, as: entry, pack: result.pack.key, contents: contents)
-                    result.contentCount += 1
-                } else {
-                    _ = try reader.blobs.unseal(sealed, as: entry, pack: result.pack.key, contents: contents)
+                try unsafe bytes.withUnsafeBytes { pack in
+                    // Safety: the directory was checked to lie inside the pack; what is opened is not looked at again.
+                    let sealed = unsafe UnsafeRawBufferPointer(rebasing: pack[range])
+                    if level == .content {
+                        _ = try unsafe reader.blobs.open(
+                            sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
+                    } else {
+                        _ = try unsafe reader.blobs.unseal(
+                            sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
+                    }
                 }
+                if level == .content { result.contentCount += 1 }
                 result.tagCount += 1
                 result.survivors[ordinal] = entry.identifier
             } catch let error as RepositoryError where error.isAboutBytes {
