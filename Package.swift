@@ -57,8 +57,8 @@ let package = Package(
         .target(
             name: "Capture",
             dependencies: [
-                "BackupModel", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
-                "Repository",
+                "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",
+                "RepositoryFormat", "Repository",
             ], swiftSettings: hot),
         .target(
             name: "Recovery",

@@ -2,3 +2,9 @@
 /* Calls of the C library that the importer does not see, because their headers hide them behind a feature macro. The
    prototypes are those of the manual pages for 64-bit Linux. */
 int fallocate(int descriptor, int mode, long offset, long length);
+/* A call that the C library has no function for, and that Swift cannot make because syscall(2) is variadic. */
+#include <sys/syscall.h>
+#include <unistd.h>
+static inline long io_priority_set(int which, int who, int priority) {
+    return syscall(SYS_ioprio_set, which, who, priority);
+}

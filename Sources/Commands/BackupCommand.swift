@@ -25,6 +25,7 @@ struct BackupCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
+    @OptionGroup var load: LoadOptions
     @Option(help: ArgumentHelp("Name of the guest, or its id.", valueName: "name"))
     var guest: String
     @Argument(help: ArgumentHelp("Disk images or block devices; - reads one from standard input.", valueName: "image"))
@@ -72,7 +73,8 @@ struct BackupCommand: AsyncParsableCommand {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
         let store = try options.store()
-        var repository = try await options.opened(with: try await accessKey(store))
+        let rates = load.begin(nice: LoadOptions.backgroundNice)
+        var repository = try await options.opened(with: try await accessKey(store), rates: rates)
         let host = try HostContext(repository.chain.repository)
         let lock = try host.lock()
         defer { withExtendedLifetime(lock) {} }
@@ -81,7 +83,7 @@ struct BackupCommand: AsyncParsableCommand {
         var disks: [BackupDisk] = []
         let takenAt = SystemClock.system.wall()
         do {
-            for argument in named { disks.append(try await open(argument, known: known)) }
+            for argument in named { disks.append(try await open(argument, known: known, rates: rates)) }
             let document = try await run(
                 disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
             await close(disks)
@@ -100,7 +102,7 @@ struct BackupCommand: AsyncParsableCommand {
         return try options.key()
     }
 
-    private func open(_ argument: DiskArgument, known: KnownGuest) async throws -> BackupDisk {
+    private func open(_ argument: DiskArgument, known: KnownGuest, rates: Rates) async throws -> BackupDisk {
         guard argument.path != "-" else { return .standardInput(name: argument.name) }
         let source = try await ImageOpener.open(
             path: argument.path, format: format.flatMap(ImageFormat.init(name:)),
@@ -108,7 +110,8 @@ struct BackupCommand: AsyncParsableCommand {
             recordedFormat: known.formats[argument.name].flatMap(ImageFormat.init(name:)),
             options: OpenOptions(connections: jobs ?? min(16, HostPaths.processorCount)))
         for line in source.summary.notes { options.note("note: \(Console.printable(line))") }
-        return .image(name: argument.name, source: source)
+        return .image(
+            name: argument.name, source: rates.reads.map { PacedImageSource(source, limit: $0) } ?? source)
     }
 
     private func close(_ disks: [BackupDisk]) async {

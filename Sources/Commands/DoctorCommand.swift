@@ -79,7 +79,8 @@ struct DoctorCommand: AsyncParsableCommand {
         await attempt("control log and sessions") {
             let view = try await repository.view()
             looked = view
-            guard view.notes.isEmpty else { throw CommandFailure(.damaged, view.notes.joined(separator: "; ")) }
+            let wrong = view.findings.filter { !$0.isRevoked }.map(\.sentence)
+            guard wrong.isEmpty else { throw CommandFailure(.damaged, wrong.joined(separator: "; ")) }
             let counts = [
                 Console.count(view.log.slots.count, "slot"), Console.count(view.sessions.count, "session"),
                 Console.count(view.packs.count, "pack"), Console.count(view.runs.count, "index run"),

@@ -100,7 +100,18 @@ struct HostContext {
         let credential = repository.credential.restricted(
             to: .writer, signingSeed: seed, ownerHead: repository.chain.head)
         try state.keep(writerCredential: credential)
+        try remember(repository)
         return credential
+    }
+
+    /// Remembers the end of the owner chain.
+    func remember(_ repository: OpenRepository) throws {
+        var memory =
+            try state.memory()
+            ?? HostState.Memory(
+                owner: repository.chain.head, log: nil, incarnation: repository.identity.incarnation, sessions: [])
+        memory.owner = repository.chain.head
+        try state.keep(memory: memory)
     }
 
     /// Remembers what was seen, so that a store that goes back is noticed by this host from now on.
@@ -138,8 +149,10 @@ struct LookedAt {
 
 extension RepositoryOptions {
     /// Opens the repository and its view, refuses a store that went back, remembers what was seen, prints what is odd.
-    func openAndLook() async throws -> (repository: OpenRepository, view: RepositoryView) {
-        let repository = try await open()
+    func openAndLook(
+        rates: Rates = Rates()
+    ) async throws -> (repository: OpenRepository, view: RepositoryView) {
+        let repository = try await open(rates: rates)
         let view = try await repository.view()
         // A host that cannot keep state can still read; it only cannot notice that a store went back.
         do {
@@ -160,8 +173,8 @@ extension RepositoryOptions {
 
     /// As ``openAndLook()``, and looks in a listing for what nothing leads to: for commands that say which points there
     /// are, or choose the newest one.
-    func openAndSearch() async throws -> LookedAt {
-        let (repository, view) = try await openAndLook()
+    func openAndSearch(rates: Rates = Rates()) async throws -> LookedAt {
+        let (repository, view) = try await openAndLook(rates: rates)
         let unreached = try await repository.unreached(view)
         notes(unreached.map(\.sentence))
         return LookedAt(repository: repository, view: view, gaps: view.gaps + unreached.map(\.object))

@@ -51,10 +51,10 @@ struct KeyListCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, _) = try await options.openAndLook()
-        let listing = try await KeySlots.listed(repository.access)
+        let listing = try await KeySlots.listed(repository.access, owners: [repository.chain.owner])
         for finding in listing.findings { options.note("note: \(finding.sentence)") }
         var seen = Set<String>()
-        let slots = listing.slots.filter { seen.insert($0.objectName).inserted }
+        let slots = listing.all.filter { seen.insert($0.objectName).inserted }
         let chain = repository.chain
         let document = Document(
             slots: slots.map { Document.Slot(id: $0.id.hexadecimal, kind: $0.kind.rawValue, label: $0.label) },
@@ -139,7 +139,8 @@ struct KeyRemoveCommand: AsyncParsableCommand {
                     + "slot still open "
                     + "what was stored until now; say --yes to do it")
         }
-        let name = try await KeySlots.remove(slot.lowercased(), from: try options.store())
+        let name = try await KeySlots.remove(
+            slot.lowercased(), from: try options.store(), owner: repository.chain.owner)
         if options.json { return try Console.json(["removed": name]) }
         Console.result("removed \(name)")
         options.note(
@@ -175,7 +176,9 @@ struct KeySheetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        if let to { try OutputFile.refuseTaken(to) }
+        if let to, HostPaths.exists(to) {
+            throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
+        }
         let key = RecoveryKey.generate(randomness: Randomness.system.bytes)
         let printed = SystemClock.system.wall()
         let name = try await KeySlots.add(
@@ -277,7 +280,9 @@ struct KeyEnrollCommand: AsyncParsableCommand {
                         + "it; `dozo key revoke \(old.abbreviated)` ends it")
             }
             let key = fresh.signingKey?.publicKey.fingerprint.hexadecimal ?? ""
-            return try done("this host writes with a new key, \(key.prefix(12))", ["renewed": "true", "key": key])
+            return try done(
+                "this host writes with a new key, \(key.prefix(12))",
+                Document(renewed: true, role: Role.writer.rawValue, path: nil, key: key))
         }
         guard let role = role.flatMap(Role.init(rawValue:)), let to else { return }
         guard !HostPaths.exists(to) else {
@@ -293,11 +298,15 @@ struct KeyEnrollCommand: AsyncParsableCommand {
                     key: SigningKey(seed: fresh).publicKey, role: role, domain: 0, guests: guests,
                     label: label ?? role.rawValue),
                 createdAt: SystemClock.system.wall() / 1_000_000_000)
+            options.rememberStatement(repository)
         }
         let credential = repository.credential.restricted(
             to: role, signingSeed: seed, ownerHead: repository.chain.head)
         try HostPaths.writeNew(to, CredentialFile.encoded(credential))
-        try done("\(role.rawValue) credential written to \(to)", ["role": role.rawValue, "path": to])
+        let key = seed.map { SigningKey(seed: $0).publicKey.fingerprint.hexadecimal }
+        try done(
+            "\(role.rawValue) credential written to \(to)" + (key.map { ", key \($0.prefix(12))" } ?? ""),
+            Document(renewed: false, role: role.rawValue, path: to, key: key))
     }
 
     /// Ids of the guests that were named; `nil` for all.
@@ -313,7 +322,14 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         }
     }
 
-    private func done(_ sentence: String, _ document: [String: String]) throws {
+    private struct Document: Encodable {
+        let renewed: Bool
+        let role: String
+        let path: String?
+        let key: String?
+    }
+
+    private func done(_ sentence: String, _ document: Document) throws {
         if options.json { return try Console.json(document) }
         Console.result(sentence)
     }

@@ -62,6 +62,7 @@ struct KeyRevokeCommand: AsyncParsableCommand {
         let plan = try KeyRevocation(of: fingerprint, extent: try extent(fingerprint, view), view: view)
         if yes {
             try await repository.revoke(plan.revocation, createdAt: SystemClock.system.wall() / 1_000_000_000)
+            options.rememberStatement(repository)
         }
         let document = Document(
             key: fingerprint.hexadecimal, label: enrolment.label, role: enrolment.role.rawValue, done: yes,

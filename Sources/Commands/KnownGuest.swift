@@ -28,9 +28,11 @@ struct KnownGuest {
         if repository.credential.role == .owner {
             let view = try await repository.view()
             let named = view.points.filter { $0.record.label == text || $0.record.guest.hexadecimal == text }
-            if !named.isEmpty,
-                let last = try PointArgument.ofGuest(text, in: view.points).max(by: PointArgument.isOlder)
-            {
+            // Of several guests of one name this host means its own; somebody else's of that name changes nothing.
+            let own = kept[text].map(\.identifier)
+            let mine = named.filter { $0.record.guest == own }
+            let candidates = try mine.isEmpty ? (named.isEmpty ? [] : PointArgument.ofGuest(text, in: named)) : mine
+            if let last = candidates.max(by: PointArgument.isOlder) {
                 let record = last.record
                 return KnownGuest(
                     guest: record.guest, label: record.label, base: record.identifier,

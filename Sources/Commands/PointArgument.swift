@@ -88,7 +88,9 @@ package enum PointArgument {
         let ids = Set(found.map(\.record.guest))
         guard ids.count <= 1 else {
             let list = ids.sorted().map { id in
-                "\(id) (\(Console.count(found.count { $0.record.guest == id }, "point")))"
+                let own = found.filter { $0.record.guest == id }
+                let host = own.max(by: isOlder).map { ", last from \(Console.printable($0.record.host))" } ?? ""
+                return "\(id) (\(Console.count(own.count, "point"))\(host))"
             }
             throw CommandFailure(
                 .refused,

@@ -110,13 +110,33 @@ struct RepositoryOptions: ParsableArguments {
     }
 
     /// Opens the repository with what was given.
-    func open() async throws -> OpenRepository { try await opened(with: try key()) }
+    func open(rates: Rates = Rates()) async throws -> OpenRepository { try await opened(with: try key(), rates: rates) }
 
     /// Opens the repository, and refuses another one than this host has seen at the path.
-    func opened(with key: RepositoryAccessKey) async throws -> OpenRepository {
-        let repository = try await OpenRepository.open(store: try store(), key: key)
+    func opened(with key: RepositoryAccessKey, rates: Rates = Rates()) async throws -> OpenRepository {
+        let repository = try await OpenRepository.open(store: rates.paced(try store()), key: key)
         try remember(repository.chain.repository)
+        try checkChain(repository.chain)
         return repository
+    }
+
+    /// Refuses an owner chain that lacks what this host has seen of it: whoever states, reads or writes on the shorter
+    /// one undoes what the owner has said.
+    private func checkChain(_ chain: OwnerChain) throws {
+        let memory: HostState.Memory?
+        do { memory = try HostContext(chain.repository).state.memory() } catch {
+            return note(
+                "note: \(CommandFailure(error).sentence); whether the owner chain went back to an earlier state was "
+                    + "not checked")
+        }
+        if let memory, let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
+    }
+
+    /// Keeps what the owner has said last, as this host has seen or stated it.
+    func rememberStatement(_ repository: OpenRepository) {
+        do { try HostContext(repository.chain.repository).remember(repository) } catch {
+            note("note: \(CommandFailure(error).sentence); this host will not notice when the statement is lost")
+        }
     }
 
     /// Keeps which repository lies at the path.

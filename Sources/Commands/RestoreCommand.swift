@@ -24,6 +24,7 @@ struct RestoreCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
+    @OptionGroup var load: LoadOptions
     @Argument(help: ArgumentHelp("A point's id, the beginning of one, GUEST@latest or GUEST@TIME.", valueName: "point"))
     var point: String
     @Option(help: ArgumentHelp("Only this disk.", valueName: "name"))
@@ -86,7 +87,8 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let looked = try await options.openAndSearch()
+        let rates = load.begin(nice: 0)
+        let looked = try await options.openAndSearch(rates: rates)
         let (repository, view) = (looked.repository, looked.view)
         let chosen = try PointArgument.find(point, in: view)
         let targets = try targets(of: chosen)
@@ -109,7 +111,7 @@ struct RestoreCommand: AsyncParsableCommand {
         options.notes(reader.index.notes)
         var disks: [Document.Disk] = []
         for (image, path) in targets {
-            let outcome = try await restore(image, to: path, reader: reader)
+            let outcome = try await restore(image, to: path, reader: reader, writes: rates.writes)
             disks.append(
                 Document.Disk(
                     name: image.name, path: path, format: format(of: path).name, size_bytes: outcome.byteCount,
@@ -154,7 +156,7 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     private func restore(
-        _ image: RestorePointRecord.Image, to path: String, reader: RepositoryReader
+        _ image: RestorePointRecord.Image, to path: String, reader: RepositoryReader, writes: RateLimit?
     ) async throws -> RestoreOutcome {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
@@ -162,7 +164,7 @@ struct RestoreCommand: AsyncParsableCommand {
             path: path, format: format(of: path),
             existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
             byteCount: size.flatMap(SizeText.parse), salvages: salvage, ignoresUse: force,
-            workers: jobs ?? HostPaths.processorCount * 2)
+            workers: jobs ?? HostPaths.processorCount * 2, writes: writes)
         do {
             return try await ImageRestore(reader, image: image, plan: plan).run { progress in
                 line.show(
@@ -176,7 +178,7 @@ struct RestoreCommand: AsyncParsableCommand {
                 if HostPaths.exists(path + OutputFile.suffix) {
                     options.note(
                         "what was restored so far is in \(path)\(OutputFile.suffix); the same command goes on with it")
-                } else if inPlace || HostPaths.isBlockDevice(path) {
+                } else if (inPlace || HostPaths.isBlockDevice(path)) && HostPaths.exists(path) {
                     options.note("\(path) is half changed now; the same command with --in-place goes on")
                 }
             }

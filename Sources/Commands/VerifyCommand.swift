@@ -21,6 +21,7 @@ struct VerifyCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
+    @OptionGroup var load: LoadOptions
     @Flag(help: "Also decompress every chunk and compare it with its id.")
     var content = false
     @Flag(help: "Use no key: check names, sizes, hashes and signatures.")
@@ -38,6 +39,9 @@ struct VerifyCommand: AsyncParsableCommand {
     func validate() throws {
         guard !(content && noKey) else { throw ValidationError("--content needs a key, --no-key has none") }
         guard jobs.map({ (1...6).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 6") }
+        guard !noKey || options.keyFile == nil else {
+            throw ValidationError("--no-key uses none; `dozo verify --key-file FILE` uses that of a verifier")
+        }
         guard owner == nil || noKey else { throw ValidationError("--owner goes with --no-key") }
     }
 
@@ -64,15 +68,19 @@ struct VerifyCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let rates = load.begin(nice: LoadOptions.backgroundNice)
         var notProven: [String] = []
-        var (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+        var (repository, view) = try await noKey ? openKeyless(&notProven, rates) : options.openAndLook(rates: rates)
         var repaired: [String] = []
         if repair {
-            repaired = try await SpareRepair.run(repository, in: options.store())
+            let repair = try await SpareRepair(repository, in: options.store())
+            repaired = repair.mended
             for name in repaired { options.note("put back: \(name)") }
+            for line in repair.failures { Console.note("note: \(Console.printable(line))") }
             if !repaired.isEmpty {
                 notProven = []
-                (repository, view) = try await noKey ? openKeyless(&notProven) : options.openAndLook()
+                (repository, view) =
+                    try await noKey ? openKeyless(&notProven, rates) : options.openAndLook(rates: rates)
             }
         }
         let level: VerificationLevel = noKey ? .keyless : content ? .content : .tags
@@ -91,7 +99,9 @@ struct VerifyCommand: AsyncParsableCommand {
         }
     }
 
-    private func openKeyless(_ notProven: inout [String]) async throws -> (OpenRepository, RepositoryView) {
+    private func openKeyless(
+        _ notProven: inout [String], _ rates: Rates
+    ) async throws -> (OpenRepository, RepositoryView) {
         let store = try options.store()
         let credential = try await OpenRepository.claimedVerifier(store)
         if let owner {
@@ -106,7 +116,8 @@ struct VerifyCommand: AsyncParsableCommand {
                 "whether this is the repository you mean: give --owner FINGERPRINT from the "
                     + "recovery sheet")
         }
-        let repository = try await OpenRepository.open(store: store, key: .credential(credential))
+        let repository = try await OpenRepository.open(
+            store: rates.paced(store), key: .credential(credential))
         return (repository, try await repository.view())
     }
 

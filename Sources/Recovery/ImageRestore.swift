@@ -130,7 +130,7 @@ package struct ImageRestore: Sendable {
         var position: UInt64 = 0
         try await withThrowingTaskGroup(of: LeafResult.self) { group in
             var idle = (0..<plan.workers).map { _ in
-                LeafRestorer(reader.blobs(), disk: image.name, salvages: plan.salvages)
+                LeafRestorer(reader.blobs(), disk: image.name, salvages: plan.salvages, writes: plan.writes)
             }
             func collect(_ result: LeafResult) {
                 idle.append(result.restorer)

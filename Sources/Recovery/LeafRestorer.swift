@@ -20,9 +20,11 @@ struct LeafResult: Sendable {
     private let walker: MapWalker
     private let disk: String
     private let salvages: Bool
+    private let writes: RateLimit?
     private let room: UnsafeMutableRawBufferPointer
 
-    init(_ blobs: BlobReader, disk: String, salvages: Bool) {
+    init(_ blobs: BlobReader, disk: String, salvages: Bool, writes: RateLimit?) {
+        self.writes = writes
         self.blobs = blobs
         walker = MapWalker(blobs)
         self.disk = disk
@@ -119,6 +121,7 @@ struct LeafResult: Sendable {
     private func put(
         _ content: [UInt8], _ range: Range<Int>, at offset: UInt64, to target: any DiskTarget
     ) async throws {
+        try await writes?.pass(UInt64(range.count))
         // Safety: the bytes are copied to the worker's own buffer, which nobody else touches until the write is done; a
         // chunk has room in it.
         unsafe content.withUnsafeBytes { bytes in

@@ -1,4 +1,5 @@
 package import BackupModel
+package import Effects
 package import GuestSource
 
 /// Where a disk goes and how.
@@ -27,12 +28,15 @@ package struct RestorePlan: Sendable {
     package var ignoresUse: Bool
     /// Leaves in work at once; memory is about 8 MiB each.
     package var workers: Int
+    /// How fast the target is written; `nil` for no limit.
+    package var writes: RateLimit?
 
     /// A new raw file of the disk's size.
     package init(
         path: String, format: ImageFormat = .raw, existing: Existing = .refused, byteCount: UInt64? = nil,
-        salvages: Bool = false, ignoresUse: Bool = false, workers: Int
+        salvages: Bool = false, ignoresUse: Bool = false, workers: Int, writes: RateLimit? = nil
     ) {
+        self.writes = writes
         self.path = path
         self.format = format
         self.existing = existing

@@ -53,7 +53,11 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
 
     /// Whether the bytes of an object are to blame: another copy may be whole. A flipped bit can also make an object
     /// say that it is of a newer version.
-    package var isAboutBytes: Bool { code == .damaged || code == .unsupported }
+    package var isAboutBytes: Bool { code == .damaged || code == .unsupported || isUnreadable }
+
+    /// Whether the store failed at an object, as a disk does at a bad sector: others may still be read. A missing right
+    /// or a full disk is no such failure.
+    package var isUnreadable: Bool { code == .storage && remedy == .retry }
 
     /// The process exit status that fits when this error ends a command (design §7).
     package var exitStatus: Int32 {

@@ -94,6 +94,27 @@ if unshare -Urm true 2>/dev/null; then
         "$DOZO_REPOSITORY" "$dozo" "$folder/disk"
 else skip "a store that is mounted read-only says so" "a private mount namespace is not to be had"; fi
 
+# --- a host that has other work to do
+ends_with 2 "is no rate" "a rate that is none is status 2" "$dozo" verify --limit-read fast
+ends_with 2 "0 to 19" "a nice value that is none is status 2" "$dozo" verify --nice 20
+holds "a paced backup" "$dozo" backup --guest paced --disk "d=$folder/disk" --limit-read 20M --limit-write 30M
+holds "a paced restore" "$dozo" restore paced@latest --to "$folder/paced" --limit-read 30M --limit-write 30M
+holds "the same bytes: paced" cmp "$folder/disk" "$folder/paced"
+mkfifo "$folder/slow"
+yields() { # NICE ARGUMENT…
+    wanted=$1; shift
+    (sleep 20 >"$folder/slow") & writer=$!
+    "$dozo" backup --guest slow --disk d=- "$@" <"$folder/slow" >"$folder/output" 2>&1 & program=$!
+    sleep 1
+    found=$(ps -o ni= -L -p "$program" | sort -u | tr -d ' ' | tr '\n' ' ')
+    kill -s TERM "$program"; wait "$program"; kill "$writer" 2>/dev/null
+    if [ "$found" = "$wanted " ]; then pass "every thread of a backup has the nice value $wanted"
+    else fail "every thread of a backup has the nice value $wanted" "$found"; fi
+}
+own=$(nice)
+if [ "$own" -le 10 ]; then yields 10; fi
+yields 15 --nice 15
+
 # --- signals, and a server that hangs
 mkfifo "$folder/pipe"
 signalled() { # SIGNAL STATUS PATTERN NAME

@@ -94,8 +94,63 @@ ends_with 7 "enroll --renew" "it is told how to go on" "$dozo" backup --guest g 
 holds "it gets a new key" "$dozo" key enroll --renew
 holds "and writes again" "$dozo" backup --guest g --disk "d=$folder/disk"
 
+# --- what the owner said last is remembered, and nothing is stated over it when it is gone
+cp -a "$XDG_STATE_HOME" "$folder/seen"
+last=$(cd "$DOZO_REPOSITORY" && find owner -type f | sort | tail -n 1)
+cp -a "$DOZO_REPOSITORY" "$folder/copy"
+holds "a revocation" "$dozo" key revoke "$key" --nothing --yes
+hidden=$(cd "$DOZO_REPOSITORY" && find owner -type f | sort | tail -n 1)
+[ "$last" != "$hidden" ] || fail "a revocation is a statement" "there is none"
+mv "$DOZO_REPOSITORY/$hidden" "$folder/owner"; mv "$DOZO_REPOSITORY/spare/$hidden" "$folder/spare"
+for command in points verify "key list" "key add --new-passphrase-file $folder/p" "key sheet --to $folder/s" \
+    "key enroll --role writer --to $folder/w" "key enroll --renew" "key revoke $key --yes" "key remove 0000 --yes"; do
+    IFS='
+'
+    # shellcheck disable=SC2046  # words of a command, one a line
+    set -- $(echo "$command" | sed "s|$folder|FOLDER|" | tr ' ' '\n' | sed "s|FOLDER|$folder|")
+    unset IFS
+    ends_with 7 "known to exist" "after a lost statement this is refused: $command" "$dozo" "$@"
+done
+mv "$folder/owner" "$DOZO_REPOSITORY/$hidden"; mv "$folder/spare" "$DOZO_REPOSITORY/spare/$hidden"
+holds "and goes on when it is back" "$dozo" points
+
+# --- a bad sector in a small file, a pack, a slot
+if strace -o /dev/null true 2>/dev/null; then
+    unreadable() { # OBJECT COMMAND…
+        object=$1; shift
+        strace -f -o /dev/null -P "$DOZO_REPOSITORY/$object" -e trace=read,pread64 \
+            -e inject=read,pread64:error=EIO "$dozo" "$@"
+    }
+    for object in owner/00000000 owner/00000001 store/00000000 "$slot"; do
+        ends_with 0 "g " "with an unreadable $object points are listed" unreadable "$object" points
+        ends_with 6 "$object" "and verify names it: $object" unreadable "$object" verify
+    done
+    pack=$(cd "$DOZO_REPOSITORY" && find packs -type f -size +500k | head -n 1)
+    ends_with 6 "suffers" "verify names an unreadable pack and what suffers" unreadable "$pack" verify
+    ends_with 3 "could not be read" "a salvage goes on behind it" unreadable "$pack" restore g@latest --salvage \
+        --to "$folder/salvaged"
+    ends_with 6 "" "a restore stops" unreadable "$pack" restore g@latest --to "$folder/stopped"
+    first=$(cd "$DOZO_REPOSITORY" && find log -type f | sort | head -n 1)
+    ends_with 0 "cannot be read\|nput/output" "an unreadable slot costs nothing" unreadable "$first" points
+    ends_with 7 "not shown" "but nothing is written behind it" unreadable "$first" backup --guest g \
+        --disk "d=$folder/disk"
+else skip "bad sectors" "needs strace and the right to trace"; fi
+cp -a "$DOZO_REPOSITORY" "$folder/blocked"
+rm "$folder/blocked/spare/owner/00000000" && mkdir -p "$folder/blocked/spare/owner/00000000/x"
+: >"$folder/blocked/owner/00000001"
+ends_with 0 "could not be put back" "a repair goes on where one object cannot be mended" "$dozo" verify --repair \
+    -r "$folder/blocked"
+if [ -s "$folder/blocked/owner/00000001" ]; then pass "the others are"; else fail "the others are" "one is empty"; fi
+
+# --- two guests of one name, by two writers
+holds "a third writer" "$dozo" key enroll --role writer --label twin --to "$folder/twin.key"
+holds "which writes a guest of the same name" env XDG_STATE_HOME="$folder/twin" sh -c 'unset DOZO_PASSPHRASE_FILE
+    "$1" backup --key-file "$2" --guest g --disk "d=$3"' sh "$dozo" "$folder/twin.key" "$folder/disk"
+holds "the first host goes on with its own" "$dozo" backup --guest g --disk "d=$folder/disk"
+ends_with 7 "2 guests are called g" "@latest asks which one is meant" "$dozo" restore g@latest --to "$folder/which"
+
 # --- a host that lost its state gets a new key, and is told
 mv "$XDG_STATE_HOME" "$folder/old state"
 mkdir "$XDG_STATE_HOME"
-ends_with 0 "was enrolled before" "a lost state folder is told" "$dozo" backup --guest g --disk "d=$folder/disk"
+ends_with 0 "was enrolled before" "a lost state folder is told" "$dozo" backup --guest h --disk "d=$folder/disk"
 echo done

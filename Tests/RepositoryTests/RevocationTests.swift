@@ -119,6 +119,39 @@ struct RevocationTests {
         }
     }
 
+    @Test("what a thief said to have seen before the revocation stops nobody after it")
+    func bogusHeads() async throws {
+        let store = try await SampleRepository.store(sample.objects)
+        let repository = try await open(store)
+        let view = try await repository.view()
+        let thief = try #require(sample.hosts[0].credential.signingKey)
+        let writer = WriterID(fingerprint: fingerprint)
+        let bogus = SessionHead(
+            writer: WriterID(fingerprint: try #require(sample.hosts[1].credential.signingKey).publicKey.fingerprint),
+            session: try #require(SessionID(bytes: [UInt8](repeating: 9, count: 16))), number: 3,
+            hash: SecureHash.sha256([9]))
+        let last = view.log.slots.last { $0.signer == fingerprint }
+        let slot = LogSlot(
+            slot: view.log.next, previous: view.log.previous,
+            claim: .open(try #require(SessionID(bytes: [UInt8](repeating: 8, count: 16))), bases: []),
+            writerPrevious: last.flatMap { slot in slot.hash.map { LogHead(slot: slot.slot, hash: $0) } }, ended: [],
+            heads: Heads(
+                owner: (repository.chain.head.number, repository.chain.head.hash), log: view.log.head,
+                sessions: [bogus]))
+        let object = SignedObject(
+            kind: .logSlot, repository: repository.chain.repository, body: slot.body, signedBy: thief)
+        _ = try await store.putIfAbsent(
+            try #require(ObjectName(ObjectPaths.slot(view.log.next))), object.bytes)
+        func backUp() async throws {
+            try await sample.hosts[1].copy().backUp([[1]], to: store, at: 9, randomness: .seeded(9))
+        }
+        await #expect(throws: RepositoryError.self) { try await backUp() }
+        let plan = try await revoke({ _ in .untilNow }, in: store)
+        #expect(plan.void.isEmpty && plan.revocation.sessions.contains { $0.hash.bytes.allSatisfy { $0 == 0 } })
+        try await backUp()
+        #expect(try await open(store).view().points.filter { $0.writer == writer }.count == 2)
+    }
+
     @Test("a session that is still open is pinned to its last entry, or to none")
     func openSession() async throws {
         let store = try await SampleRepository.store(sample.objects)

@@ -1,5 +1,7 @@
+import ChunkEncryption
 import ObjectStorage
 import Repository
+import RepositoryFormat
 import TestKit
 import Testing
 
@@ -21,15 +23,15 @@ struct SpareRepairTests {
             ]
             for damage in damages {
                 let store = try await damage.store(sample)
-                let mended = try await SpareRepair.run(
+                let repair = try await SpareRepair(
                     OpenRepository.open(store: store, key: .credential(sample.verifier)), in: store)
-                #expect(mended == [name.text], "\(damage.what)")
+                #expect(repair.mended == [name.text], "\(damage.what)")
                 #expect(try await SampleRepository.objects(store) == sample.objects, "\(damage.what)")
             }
         }
         let store = try await SampleRepository.store(sample.objects)
         let whole = try await OpenRepository.open(store: store, key: .credential(sample.verifier))
-        #expect(try await SpareRepair.run(whole, in: store).isEmpty)
+        #expect(try await SpareRepair(whole, in: store).mended.isEmpty)
     }
 
     @Test("a key slot that was removed stays removed")
@@ -37,9 +39,10 @@ struct SpareRepairTests {
         let sample = try await Samples.sample()
         let store = try await SampleRepository.store(sample.objects)
         let slot = try #require(sample.objects.keys.first { Damage.kind($0) == "keys" })
-        #expect(try await KeySlots.remove(slot.text, from: store) == slot.text)
+        let owner = try #require(sample.owner.signingKey).publicKey
+        #expect(try await KeySlots.remove(slot.text, from: store, owner: owner) == slot.text)
         let repository = try await OpenRepository.open(store: store, key: .credential(sample.owner))
-        #expect(try await SpareRepair.run(repository, in: store).isEmpty)
+        #expect(try await SpareRepair(repository, in: store).mended.isEmpty)
         #expect(try await store.list(prefix: "keys/").count == 1)
         #expect(try await store.list(prefix: "spare/keys/").count == 1)
     }

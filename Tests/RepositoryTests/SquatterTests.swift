@@ -74,6 +74,38 @@ struct SquatterTests {
         #expect(try await open(store, sample.reader).chain.head.number == head.number + 2)
     }
 
+    @Test("garbage that is cleaned away after the owner stated behind it hides nothing")
+    func cleaned() async throws {
+        let sample = try await Samples.sample()
+        let store = try await SampleRepository.store(sample.objects)
+        let head = try await open(store, sample.owner).chain.head
+        let squatted = (head.number + 1...head.number + 30).map { OwnerStatement.name($0) }
+        for place in squatted { _ = try await store.putIfAbsent(try name(place), [1]) }
+        var owner = try await open(store, sample.owner)
+        try await owner.enrol(enrolment(20), createdAt: 1)
+        for place in squatted { try await store.delete(try name(place)) }
+        var after = try await open(store, sample.owner)
+        #expect(after.chain.head == owner.chain.head && after.findings.isEmpty)
+        try await after.enrol(enrolment(21), createdAt: 1)
+        #expect(try await open(store, sample.reader).chain.head.number == head.number + 32)
+    }
+
+    @Test("slots that somebody put among the key slots hide none: the owner's are tried first")
+    func keySlots() async throws {
+        let sample = try await Samples.sample()
+        let store = try await SampleRepository.store(sample.objects)
+        let slot = try #require(sample.objects.first { Damage.kind($0.key) == "keys" })
+        for number in 0..<100 {
+            // A flipped bit in the sealed part: it parses, and is not what the owner signed.
+            var copy = slot.value
+            copy[copy.count - 100 - number % 30] ^= 1
+            let place = "keys/" + String(repeating: "0", count: 30) + (number < 10 ? "0" : "") + String(number)
+            _ = try await store.putIfAbsent(try name(place), copy)
+        }
+        let secret = SlotSecret.passphrase(SecretBytes(copying: Array(SampleRepository.passphrase.utf8)))
+        #expect(try await OpenRepository.open(store: store, key: .secret(secret)).credential.role == .owner)
+    }
+
     @Test("a statement that is lost with its spare while a later one stands is missed, whatever lies in its place")
     func lost() async throws {
         let sample = try await Samples.sample()

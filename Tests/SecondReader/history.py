@@ -86,7 +86,7 @@ class History:
                 except Refusal as error:
                     refusal = refusal or error
             if small is not None:
-                self._note_heads(small.name, small.body)
+                self._note_heads(small.name, small.body, small.header.signer)
                 identities.append(small)
             elif i == 0:
                 raise refusal or Damaged("store/00000000 is missing: this store has no identity")
@@ -213,7 +213,7 @@ class History:
             self.report(Damaged(f"{name}: its writer knows another slot as its last; the identity is used twice, or a "
                                 "slot is gone"))
         last_of_writer[small.header.signer] = place[1:] + (small.hash,)
-        self._note_heads(name, body)
+        self._note_heads(name, body, small.header.signer)
         return Slot(place, small.hash, small.header.signer, body)
 
     @staticmethod
@@ -306,7 +306,7 @@ class History:
             raise NotFollowing(f"{name} names another slot than its session's")
         if previous is not None and body.octets("previous", 32) != previous:
             raise NotFollowing(f"{name} does not follow the entry before it, which was changed or put later")
-        self._note_heads(name, body)
+        self._note_heads(name, body, small.header.signer)
         return Entry(name, opener[:16], session, k, small.hash, body.text("type"), signer, body,
                      _sealed_records(small))
 
@@ -443,9 +443,10 @@ class History:
 
     # Heads: what somebody saw must still be there
 
-    def _note_heads(self, name, body):
+    def _note_heads(self, name, body, signer):
         heads = body.body("heads", optional=True)
-        if heads is not None:
+        # A thief may have named what never was before the owner noticed.
+        if heads is not None and not self.chain.signers[signer].revoked:
             heads.tuple("owner", "nh", optional=True)
             heads.tuple("log", "nnnh", optional=True)
             heads.tuples("sessions", "iinh", optional=True, limit=HEADS_LIMIT)

@@ -65,6 +65,17 @@ class Store:
             raise Refusal(f"{self.directory} is not a repository: no key slots")
         return [f"keys/{name}" for name in found]
 
+    def owner_numbers(self):
+        """Numbers of what lies under `owner/` and `spare/owner/`: says where to look, and nothing more."""
+        found = set()
+        for folder in ("owner", os.path.join("spare", "owner")):
+            try:
+                names = os.listdir(os.path.join(self.directory, folder))
+            except OSError:
+                continue
+            found.update(int(name) for name in names if len(name) == 8 and not set(name) - set("0123456789"))
+        return found
+
     def session_names(self):
         """(writer, session) of what lies under `s/`: says where to look, and nothing more."""
         names = set()

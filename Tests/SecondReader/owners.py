@@ -45,8 +45,13 @@ class OwnerChain:
         n = 0
         while True:
             copies = self._copies(store, n)
-            if not copies and not self._copies(store, n + 1):
-                break
+            if not copies and n > 0:
+                # What was passed over may have been cleaned away since.
+                later = [number for number in store.owner_numbers() if number > n]
+                if not later:
+                    break
+                n = min(later)
+                continue
             self._read_place(store, copies, n)
             n += 1
         last, last_hash = credential.owner_head

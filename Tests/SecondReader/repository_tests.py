@@ -313,6 +313,25 @@ class HistoryTests(unittest.TestCase):
         self.assertEqual(self.counting(), [])
         self.assertTrue([report for report in self.reports if f"owner/{first:08d} is passed over" in report])
 
+    def test_places_that_were_cleaned_again_hide_nothing(self):
+        self.two_entries()
+        self.example.passed_over = 20
+        self.revoke()
+        self.assertEqual(self.counting(), [])
+
+    def test_what_a_revoked_writer_has_seen_is_not_missed(self):
+        session, slot, _ = self.two_entries()
+        stranger = bytes(16)
+        self.example.log_slot(self.example.writer, 0, 1, "open", session=bytes(16), bases=[],
+                              writer_previous=[0, 0, slot], heads={
+                                  "owner": [0, self.example.chain[0]], "sessions": [[stranger, session, 5, bytes(32)]]})
+        self.history()
+        self.assertIn("known to exist", self.reports[0])
+        self.reports.clear()
+        self.revoke(slot=[0, 0, 1, self.example.last_slot], sessions=[])
+        self.history()
+        self.assertEqual(self.reports, [])
+
     def test_a_lost_statement_is_missed(self):
         self.two_entries()
         self.remove("owner/00000001")

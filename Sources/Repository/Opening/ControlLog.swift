@@ -16,7 +16,7 @@ package struct ReadSlot: Sendable {
         case revoked(String)
         /// Bytes that no enrolled key signed for this place.
         case damaged(String)
-        /// Nothing, although a slot behind it counts.
+        /// Nothing, although a slot behind it counts; or what the store cannot read.
         case missing(String)
     }
 
@@ -106,20 +106,25 @@ package struct ControlLog: Sendable {
     /// - Throws: ``RepositoryError``: `storage`; `damaged` when a close was lost, or the ledger of one.
     package mutating func readOn(_ access: ObjectAccess, chain: OwnerChain) async throws {
         while true {
-            if let bytes = try await access.bytes(ObjectPaths.slot(next)) {
+            switch try await access.look(ObjectPaths.slot(next)) {
+            case .bytes(let bytes):
                 try await take(bytes, access, chain: chain)
                 continue
+            case .unreadable(let why):
+                skip(because: why)
+                continue
+            case .absent: break
             }
             let isFollowed = try await isReadable(next.next, access, chain: chain)
             let later = isFollowed ? nil : try await laterEpoch(access, chain: chain)
             guard isFollowed || later != nil else { return }
             // What is behind was claimed by somebody who had read this place; it may have come between the two looks.
-            if let bytes = try await access.bytes(ObjectPaths.slot(next)) {
+            if let bytes = try await access.look(ObjectPaths.slot(next)).readable {
                 try await take(bytes, access, chain: chain)
             } else if let later {
                 throw lostClose(before: later)
             } else {
-                skip()
+                skip(because: "\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it")
             }
         }
     }
@@ -145,18 +150,15 @@ package struct ControlLog: Sendable {
         }
     }
 
-    /// Passes over a slot that is missing.
-    private mutating func skip() {
-        slots.append(
-            ReadSlot(
-                slot: next, hash: nil,
-                state: .missing("\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it")))
+    /// Passes over a slot that is missing, or that the store cannot read.
+    private mutating func skip(because why: String) {
+        slots.append(ReadSlot(slot: next, hash: nil, state: .missing(why)))
         next = next.next
     }
 
     /// Whether an allowed key has signed what stands at a place, whether or not reading came there.
     func isReadable(_ slot: SlotNumber, _ access: ObjectAccess, chain: OwnerChain) async throws -> Bool {
-        guard let bytes = try await access.bytes(ObjectPaths.slot(slot)) else { return false }
+        guard let bytes = try await access.look(ObjectPaths.slot(slot)).readable else { return false }
         return !ControlLog.read(bytes, at: slot, previous: nil, chain: chain).isSpoiled
     }
 
@@ -165,8 +167,11 @@ package struct ControlLog: Sendable {
     private func laterEpoch(_ access: ObjectAccess, chain: OwnerChain) async throws -> SlotNumber? {
         var slot = next.nextEpoch
         for _ in 0..<ControlLog.probeLimit {
-            guard let bytes = try await access.bytes(ObjectPaths.slot(slot)) else { return nil }
-            if !ControlLog.read(bytes, at: slot, previous: nil, chain: chain).isSpoiled { return slot }
+            let look = try await access.look(ObjectPaths.slot(slot))
+            if look == .absent { return nil }
+            if let bytes = look.readable, !ControlLog.read(bytes, at: slot, previous: nil, chain: chain).isSpoiled {
+                return slot
+            }
             slot = slot.next
         }
         return nil
@@ -209,10 +214,13 @@ package struct ControlLog: Sendable {
                 return verdict(.forbidden("\(name): a \(enrolment.role.rawValue) may not sign this"))
             }
             guard chain.accepts(LogHead(slot: slot, hash: object.hash), by: signer) else {
-                return verdict(.revoked("\(name) is signed by a key that the owner revoked before"))
+                return verdict(.revoked("\(name) is signed by a key that the owner has revoked"))
             }
             guard previous.map({ $0 == content.previous }) ?? true else {
-                return verdict(.void("\(name) was claimed without having read the slot before it"))
+                return verdict(
+                    .void(
+                        "\(name) names another slot before it than the one there: one of the two was exchanged"
+                    ))
             }
             return verdict(.counts(content, signer: signer))
         } catch {

@@ -45,14 +45,17 @@ struct HeadsComparison {
 
     private var witnesses: [(String, Heads)] {
         var witnesses: [(String, Heads)] = []
-        for slot in log.slots {
+        for slot in log.slots where !isRevoked(slot.signer) {
             if let heads = slot.content?.heads { witnesses.append((ObjectPaths.slot(slot.slot), heads)) }
         }
-        for session in sessions {
+        for session in sessions where !isRevoked(session.signer) {
             for entry in session.entries { witnesses.append((session.name.entry(entry.number), entry.heads)) }
         }
         return witnesses
     }
+
+    /// A thief may have named what never was before the owner noticed.
+    private func isRevoked(_ signer: Hash256?) -> Bool { signer.map { chain.revocations[$0] != nil } ?? false }
 
     /// Whether the owner has said more since the chain was read.
     private func isGrowing(_ access: ObjectAccess) async throws -> Bool {

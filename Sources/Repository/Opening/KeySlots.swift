@@ -33,13 +33,13 @@ package enum KeySlots {
     /// Slots are found by a listing alone, so one that is gone with its spare cannot be missed. A slot whose place and
     /// spare differ stands twice: which one is whole shows when it opens, or by the owner's signature.
     ///
-    /// - Parameter owner: whose signature tells a whole slot from a damaged one, when that is known already.
-    package static func listed(_ access: ObjectAccess, owner: VerifyingKey? = nil) async throws -> KeySlotListing {
-        let places = try await access.names(under: "keys/")
-        let spares = try await access.names(under: "spare/keys/").map { String($0.dropFirst("spare/".count)) }
+    /// - Parameter owners: whose signature tells a whole slot from a damaged one, as far as that is known.
+    package static func listed(_ access: ObjectAccess, owners: [VerifyingKey] = []) async throws -> KeySlotListing {
+        let places = try await access.hint(under: "keys/")
+        let spares = try await access.hint(under: "spare/keys/").map { String($0.dropFirst("spare/".count)) }
         var listing = KeySlotListing()
         for name in Set(places + spares).sorted() where ObjectPaths.isName(name) {
-            do { try await read(name, access, owner: owner, into: &listing) } catch let error as RepositoryError {
+            do { try await read(name, access, owners: owners, into: &listing) } catch let error as RepositoryError {
                 listing.unread = listing.unread ?? error
                 listing.findings.append(RepositoryFinding(object: name, sentence: error.sentence))
             }
@@ -48,7 +48,7 @@ package enum KeySlots {
     }
 
     private static func read(
-        _ name: String, _ access: ObjectAccess, owner: VerifyingKey?, into listing: inout KeySlotListing
+        _ name: String, _ access: ObjectAccess, owners: [VerifyingKey], into listing: inout KeySlotListing
     ) async throws {
         let pair = try await access.pair(name)
         var refusal: FormatError?
@@ -56,15 +56,18 @@ package enum KeySlots {
         for bytes in pair.candidates {
             do throws(FormatError) {
                 let object = try SignedObject(parsing: bytes, name: name, kind: .keySlot, repository: nil)
-                listing.slots.append(try KeySlot(object, name: name))
+                let slot = try KeySlot(object, name: name)
                 // A slot of another repository belongs to nothing here, and is as good as it can be.
-                guard let owner, object.header.signer == owner.fingerprint else {
+                guard let owner = owners.first(where: { $0.fingerprint == object.header.signer }) else {
+                    listing.slots.append(slot)
                     good = good ?? bytes
                     continue
                 }
                 if object.isSigned(by: owner) {
+                    listing.signed.append(slot)
                     good = bytes
                 } else {
+                    listing.slots.append(slot)
                     refusal = refusal ?? .damaged("\(name) is damaged")
                 }
             } catch { refusal = refusal ?? error }
@@ -72,22 +75,26 @@ package enum KeySlots {
         if good != nil {
             listing.findings += pair.findings(good: good)
             if pair.lacksSpare { listing.lacking.append(name) }
-        } else if refusal != nil {
+        } else if refusal != nil || pair.unreadable != nil {
             listing.findings += pair.findings(good: nil, why: ": no key slot that the owner has signed")
         }
     }
 
     /// Opens the slot that the secret belongs to.
     ///
-    /// - Parameter owners: the owner keys that the store names: a slot of an `init` that was interrupted opens too, and
-    ///   belongs to nothing.
+    /// - Parameter geneses: what the store shows as the genesis. Slots that its owner key has signed are tried first,
+    ///   so that nobody hides them behind others; a slot of an `init` that was interrupted opens too, and belongs to
+    ///   nothing.
     /// - Throws: ``RepositoryError``: `wrongKey`, `notFound`, `refused`; `storage` when a slot could not be read and no
     ///   other opens.
-    static func open(_ access: ObjectAccess, secret: SlotSecret, owners: Set<Hash256>) async throws -> Credential {
-        let listing = try await listed(access)
+    static func open(
+        _ access: ObjectAccess, secret: SlotSecret, geneses: [SignedObject]
+    ) async throws -> Credential {
+        let owners = Set(geneses.map(\.header.signer))
+        let listing = try await listed(access, owners: geneses.compactMap(KeySlots.claimedOwner))
         var reasons = listing.findings.map(\.sentence)
         var other: Hash256?
-        for slot in listing.slots.prefix(FormatLimits.keySlotCount) {
+        for slot in listing.all.prefix(FormatLimits.keySlotCount) {
             do throws(FormatError) {
                 let credential = try slot.open(secret)
                 if owners.contains(credential.owner) { return credential }
@@ -100,7 +107,7 @@ package enum KeySlots {
             }
         }
         if let unread = listing.unread { throw unread }
-        guard !listing.slots.isEmpty else {
+        guard !listing.all.isEmpty else {
             throw RepositoryError(
                 .notFound,
                 "the repository shows no key slot that can be read; restore the folder keys/, or use a credential file")
@@ -113,6 +120,11 @@ package enum KeySlots {
         }
         let more = reasons.isEmpty ? "" : " (\(KeySlots.shortened(reasons)))"
         throw RepositoryError(.wrongKey, "the passphrase or recovery key opens none of the key slots\(more)")
+    }
+
+    /// The owner key that a genesis names, believed by nobody.
+    private static func claimedOwner(_ genesis: SignedObject) -> VerifyingKey? {
+        (try? OwnerChain(genesis: genesis, expectedOwner: genesis.header.signer))?.owner
     }
 
     /// Reasons shown in one sentence.
@@ -129,19 +141,25 @@ package enum KeySlots {
     /// - Parameter prefix: the slot's id or the beginning of it.
     /// - Throws: ``RepositoryError``: `refused` when it is the last that can be read; `noSuchPoint` when none or
     ///   several slots begin so.
-    package static func remove(_ prefix: String, from store: any SweepableStore) async throws -> String {
+    package static func remove(
+        _ prefix: String, from store: any SweepableStore, owner: VerifyingKey
+    ) async throws -> String {
         // As `add` prints it, or the id alone.
         let prefix = prefix.hasPrefix("keys/") ? String(prefix.dropFirst("keys/".count)) : prefix
-        let slots = Set(try await listed(ObjectAccess(store: store)).slots.map(\.objectName))
+        let listing = try await listed(ObjectAccess(store: store), owners: [owner])
+        let slots = Set(listing.all.map(\.objectName))
         let found = slots.filter { $0.dropFirst("keys/".count).hasPrefix(prefix) }
         guard found.count == 1, let slot = found.first else {
             throw RepositoryError(
                 .noSuchPoint, "\(found.count) key slots begin with \(prefix); `dozo key list` shows them")
         }
-        guard slots.count > 1 else {
+        // One that is damaged opens nothing.
+        guard listing.signed.contains(where: { $0.objectName != slot }) else {
             throw RepositoryError(
                 .refused,
-                "\(slot) is the last key slot; without it nobody opens the repository again; add another first")
+                "\(slot) is the last key slot that is whole; without it nobody opens the repository again; add another "
+                    + "first"
+            )
         }
         try await RepositoryError.translating {
             try await store.delete(ObjectAccess.name(ObjectPaths.spare(slot)))
@@ -153,8 +171,12 @@ package enum KeySlots {
 
 /// Key slots as a listing shows them.
 package struct KeySlotListing: Sendable {
-    /// The slots that can be read; one whose place and spare differ stands twice.
+    /// Slots that an owner key asked for has signed.
+    package fileprivate(set) var signed: [KeySlot] = []
+    /// The other slots that can be read: damaged, or of another owner.
     package fileprivate(set) var slots: [KeySlot] = []
+    /// All of them, the signed ones first; one whose place and spare differ stands twice.
+    package var all: [KeySlot] { signed + slots }
     /// What is damaged or missing.
     package fileprivate(set) var findings: [RepositoryFinding] = []
     /// Names of slots that have no spare.

@@ -51,6 +51,13 @@ package struct ObjectAccess: Sendable {
         try await RepositoryError.translating { try await store.list(prefix: prefix) }.map(\.text)
     }
 
+    /// As ``names(under:)``; nothing where the store fails to list, since a listing is only a hint.
+    func hint(under prefix: String) async throws -> [String] {
+        do { return try await names(under: prefix) } catch let error as RepositoryError where error.isUnreadable {
+            return []
+        }
+    }
+
     /// A small object, parsed, its signature not checked; `nil` when the store shows none.
     package func object(
         _ name: String, kind: ObjectKind, repository: RepositoryID?
@@ -61,9 +68,32 @@ package struct ObjectAccess: Sendable {
         }
     }
 
-    /// What lies at the place of an object that has a spare, and in its spare; `nil` where the store shows nothing.
+    /// What reading a whole object comes to.
+    enum Look: Hashable {
+        case bytes([UInt8])
+        case absent
+        /// The store fails at it: why.
+        case unreadable(String)
+
+        /// Its bytes, when there are any.
+        var readable: [UInt8]? {
+            if case .bytes(let bytes) = self { bytes } else { nil }
+        }
+    }
+
+    /// The whole object; one at which the store fails is told apart from one that is not there.
+    ///
+    /// - Throws: ``RepositoryError``, `storage`, when the store cannot be read for another reason.
+    func look(_ name: String) async throws -> Look {
+        do {
+            guard let bytes = try await bytes(name) else { return .absent }
+            return .bytes(bytes)
+        } catch let error as RepositoryError where error.isUnreadable { return .unreadable(error.sentence) }
+    }
+
+    /// What lies at the place of an object that has a spare, and in its spare.
     func pair(_ name: String) async throws -> SparedObject {
-        SparedObject(name: name, place: try await bytes(name), spare: try await bytes(ObjectPaths.spare(name)))
+        SparedObject(name: name, place: try await look(name), spare: try await look(ObjectPaths.spare(name)))
     }
 
     /// Puts an object that has a spare: first its place, which alone decides, then the spare.

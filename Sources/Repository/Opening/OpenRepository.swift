@@ -50,7 +50,7 @@ package struct OpenRepository: Sendable {
         case .credential(let given): credential = given
         case .secret(let secret):
             let geneses = try await TrustReader.claimedGenesis(access)
-            credential = try await KeySlots.open(access, secret: secret, owners: Set(geneses.map(\.header.signer)))
+            credential = try await KeySlots.open(access, secret: secret, geneses: geneses)
         }
         var reader = TrustReader(access)
         let chain = try await reader.chain(for: credential)

@@ -77,7 +77,7 @@ package enum RepositoryCreation {
             // The identity is missing, as was just seen; everything before it was fine.
         }
         let owners = try await TrustReader.claimedGenesis(access).map(\.header.signer)
-        for slot in try await KeySlots.listed(access).slots {
+        for slot in try await KeySlots.listed(access).all {
             guard let credential = try? slot.open(secret), let owner = credential.signingKey,
                 owners.contains(credential.owner)
             else { continue }

@@ -57,11 +57,13 @@ package struct RepositoryView: Sendable {
     /// Names of objects that are lost, hidden or damaged and may have named points that are not shown.
     package var gaps: [String] {
         let shown = Set(points.map(\.record.identifier))
+        // What a lost slot opened may have been found again by its first entry.
+        let found = Set(sessions.map { ObjectPaths.slot($0.slot.slot) })
         let damaged = findings.filter { finding in
             !finding.isRevoked && (finding.object.hasPrefix("s/") || !shown.isSuperset(of: finding.points))
         }
         var seen = Set<String>()
-        return (hidden + damaged.map(\.object)).filter { seen.insert($0).inserted }
+        return (hidden.filter { !found.contains($0) } + damaged.map(\.object)).filter { seen.insert($0).inserted }
     }
 
     /// The sentences of ``findings``.
@@ -83,7 +85,7 @@ package struct RepositoryView: Sendable {
         showsPoints = keys?.opensStructure ?? false
         hidden =
             log.slots.filter { if case .missing = $0.state { true } else { false } }.map { ObjectPaths.slot($0.slot) }
-            + sessions.flatMap(\.hidden) + unseen.map(\.object)
+            + sessions.filter { chain.revocations[$0.signer] == nil }.flatMap(\.hidden) + unseen.map(\.object)
         findings = opening + log.slots.compactMap(\.finding)
         let horizon = Set(
             log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])

@@ -98,9 +98,9 @@ extension ReadSession {
         if isStatedEnd { hasEnded = true }
     }
 
-    /// Passes over a place where something is known to have stood and nothing is.
-    mutating func miss(end: LogSlot.Ended?) {
-        hide(name.entry(next))
+    /// Passes over a place where something is known to have stood and nothing is, or that the store cannot read.
+    mutating func miss(end: LogSlot.Ended?, because why: String? = nil) {
+        hide(name.entry(next), because: why)
         spoiled.append(Spoiled(number: next, bytes: nil))
         isBehindSpoiled = true
         if end?.number == next { hasEnded = true }
@@ -108,12 +108,13 @@ extension ReadSession {
     }
 
     /// Says that an object is known to exist and is not shown.
-    mutating func hide(_ object: String) {
+    mutating func hide(_ object: String, because why: String? = nil) {
         hidden.append(object)
         note(
             object,
-            "\(object) is known to exist and is not shown: the store hides it, lost it or went back to an earlier "
-                + "state")
+            why
+                ?? "\(object) is known to exist and is not shown: the store hides it, lost it or went back to an "
+                + "earlier state")
     }
 
     private mutating func note(_ object: String, _ sentence: String, isRevoked: Bool = false) {
@@ -212,23 +213,28 @@ enum SessionChainReader {
         var session = opened
         while !session.hasEnded, session.next < entryLimit {
             let name = session.name.entry(session.next)
-            if let bytes = try await access.bytes(name) {
+            switch try await access.look(name) {
+            case .bytes(let bytes):
                 session.take(bytes, end: end, chain: chain)
                 continue
+            case .unreadable(let why):
+                session.miss(end: end, because: why)
+                continue
+            case .absent: break
             }
             if end?.number == session.next {
                 session.miss(end: end)
                 continue
             }
             let number = session.next + 1
-            guard let behind = try await access.bytes(session.name.entry(number)),
+            guard let behind = try await access.look(session.name.entry(number)).readable,
                 session.isReadable(behind, number: number, chain: chain)
             else {
                 if let end, end.number > session.next { session.hide(name) }
                 break
             }
             // What is behind was put by somebody who had put or read this one; it may have come between the two looks.
-            if let bytes = try await access.bytes(name) {
+            if let bytes = try await access.look(name).readable {
                 session.take(bytes, end: end, chain: chain)
             } else {
                 session.miss(end: end)

@@ -60,7 +60,7 @@ struct SessionSearch {
     /// The session as its first entry claims it, signed by an enrolled writer whom the revocations leave it.
     func claimed(_ name: SessionName) async throws -> ReadSession? {
         guard let signer = chain.fingerprint(of: name.writer), let enrolment = chain.signer(signer),
-            enrolment.role.signs, let bytes = try await access.bytes(name.entry(0))
+            enrolment.role.signs, let bytes = try await access.look(name.entry(0)).readable
         else { return nil }
         do throws(FormatError) {
             let object = try SignedObject(

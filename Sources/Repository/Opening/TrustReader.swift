@@ -37,7 +37,10 @@ struct TrustReader {
                 objects.append(try SignedObject(parsing: bytes, name: name, kind: .ownerStatement, repository: nil))
             } catch { refusal = refusal ?? error }
         }
-        if objects.isEmpty, let refusal { throw RepositoryError.format(refusal) }
+        if objects.isEmpty {
+            if let refusal { throw RepositoryError.format(refusal) }
+            if let unreadable = pair.unreadable { throw unreadable }
+        }
         return objects
     }
 
@@ -76,27 +79,45 @@ struct TrustReader {
             } catch { refusal = refusal ?? error }
         }
         guard var chain = begun else {
-            guard let refusal else { throw try await TrustReader.nothingHere(access) }
-            throw RepositoryError.format(refusal)
+            if let refusal { throw RepositoryError.format(refusal) }
+            if let unreadable = pair.unreadable { throw unreadable }
+            throw try await TrustReader.nothingHere(access)
         }
         try await readOn(&chain)
         return chain
     }
 
-    /// Takes the statements that follow, to the first place where nothing lies, nor behind it.
+    /// Takes the statements that follow, to the first place where nothing lies, nor behind it as far as a listing
+    /// shows: garbage that the owner passed over may have been cleaned away.
     ///
     /// - Throws: ``RepositoryError``, `damaged`, when a statement was lost; and what readers do not take.
     mutating func readOn(_ chain: inout OwnerChain) async throws {
         while true {
-            let pair = try await access.pair(chain.nextName)
-            if pair.isAbsent, try await access.pair(OwnerStatement.name(chain.next + 1)).isAbsent { return }
-            try await take(pair.isAbsent ? access.pair(chain.nextName) : pair, as: &chain)
+            var pair = try await access.pair(chain.nextName)
+            if pair.isAbsent {
+                guard let later = try await listed(behind: chain.next) else { return }
+                // It may have come between the two looks.
+                pair = try await access.pair(chain.nextName)
+                if pair.isAbsent {
+                    while chain.next < later { chain.passOver() }
+                    continue
+                }
+            }
+            try await take(pair, as: &chain)
         }
+    }
+
+    /// The first number behind `number` under which a listing shows anything.
+    private func listed(behind number: UInt32) async throws -> UInt32? {
+        let names =
+            try await access.hint(under: "owner/")
+            + access.hint(under: "spare/owner/").map { String($0.dropFirst("spare/".count)) }
+        return names.filter(ObjectPaths.isName).compactMap { UInt32($0.dropFirst("owner/".count)) }
+            .filter { $0 > number }.min()
     }
 
     /// Takes what lies at the chain's next place.
     mutating func take(_ pair: SparedObject, as chain: inout OwnerChain) async throws {
-        var isOwners = false
         for bytes in pair.candidates {
             let parsed = try? SignedObject(
                 parsing: bytes, name: pair.name, kind: .ownerStatement, repository: chain.repository)
@@ -106,12 +127,22 @@ struct TrustReader {
                 doubtful = nil
                 return
             }
-            let header = try? ObjectHeader(parsing: bytes[...], name: pair.name)
-            isOwners = isOwners || header?.signer == chain.owner.fingerprint
         }
         findings += pair.findings(good: nil, why: ": no statement that the owner has signed for this place")
-        if isOwners { doubtful = doubtful ?? pair.name }
+        for copy in pair.copies where doubtful == nil {
+            if mayBeOwners(copy.look, chain: chain) { doubtful = copy.name }
+        }
         chain.passOver()
+    }
+
+    /// Whether this may be a damaged statement of the owner: its header says so, or nobody can read it.
+    private func mayBeOwners(_ look: ObjectAccess.Look, chain: OwnerChain) -> Bool {
+        switch look {
+        case .absent: false
+        case .unreadable: true
+        case .bytes(let bytes):
+            (try? ObjectHeader(parsing: bytes[...], name: chain.nextName))?.signer == chain.owner.fingerprint
+        }
     }
 
     // MARK: Store identity
@@ -158,7 +189,7 @@ struct TrustReader {
     private static func identity(
         _ pair: SparedObject, number: UInt32, after earlier: (StoreIdentity, Hash256)?, chain: OwnerChain
     ) throws -> ((StoreIdentity, Hash256), [UInt8]) {
-        var refusal = RepositoryError(.damaged, "\(pair.name) is missing", .repair)
+        var refusal = pair.unreadable ?? RepositoryError(.damaged, "\(pair.name) is missing", .repair)
         for (index, bytes) in pair.candidates.enumerated() {
             do throws(FormatError) {
                 let object = try SignedObject(

@@ -37,8 +37,14 @@ final class PackChecker: @unchecked Sendable {
     func check(_ pack: Inventory.Pack) async throws -> PackResult {
         var result = PackResult(pack: pack, checker: self)
         let name = pack.key.packName
-        guard let bytes = try await access.bytes(name) else {
+        let bytes: [UInt8]
+        switch try await access.look(name) {
+        case .bytes(let found): bytes = found
+        case .absent:
             result.sentence = "\(name) is missing"
+            return result
+        case .unreadable(let why):
+            result.sentence = why
             return result
         }
         do {

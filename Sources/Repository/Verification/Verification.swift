@@ -37,7 +37,11 @@ package struct Verification: Sendable {
             2 * Int(repository.chain.next) + 2 + view.log.slots.count + view.sessions.reduce(0) { $0 + Int($1.next) }
         result.add(try await UnreachedSearch(repository: repository, view: view).findings())
         try await checkKeySlots(into: &result)
-        result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) }
+        do { result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) } } catch let
+            error as RepositoryError where error.isUnreadable
+        {
+            result.notProven.append("what else lies in the store: \(error.sentence)")
+        }
         let reader =
             level == .keyless || repository.credential.domains.isEmpty
             ? nil : try await RepositoryReader(repository, view: view)
@@ -64,14 +68,14 @@ package struct Verification: Sendable {
     /// Key slots are found by a listing alone, so one that is gone with its spare cannot be missed.
     private func checkKeySlots(into result: inout VerificationReport) async throws {
         let chain = repository.chain
-        let listing = try await KeySlots.listed(repository.access, owner: chain.owner)
+        let listing = try await KeySlots.listed(repository.access, owners: [chain.owner])
         if let unread = listing.unread { throw unread }
         result.add(listing.findings)
         for name in repository.lacking + listing.lacking {
             result.notProven.append(
                 "whether \(name) outlives the loss of a file: it has no spare; `dozo verify --repair` makes one")
         }
-        for slot in listing.slots {
+        for slot in listing.all {
             result.objectCount += 1
             result.byteCount += UInt64(slot.object.bytes.count)
             guard slot.object.header.signer != chain.owner.fingerprint else { continue }
@@ -144,8 +148,14 @@ package struct Verification: Sendable {
             let name = run.key.runName
             result.objectCount += 1
             result.byteCount += run.byteCount
-            guard let bytes = try await repository.access.bytes(name) else {
+            let bytes: [UInt8]
+            switch try await repository.access.look(name) {
+            case .bytes(let found): bytes = found
+            case .absent:
                 result.findings.append(RepositoryFinding(object: name, sentence: "\(name) is missing"))
+                continue
+            case .unreadable(let why):
+                result.findings.append(RepositoryFinding(object: name, sentence: why))
                 continue
             }
             do throws(FormatError) {

@@ -87,7 +87,8 @@ package final class WritingSession: Sendable {
         throw RepositoryError(
             .refused,
             "the owner has revoked the key \(key.abbreviated) of this host: what it signs now is void; if the host is "
-                + "still yours, `dozo key enroll --renew` gives it a new key")
+                + "still yours, the owner gives it a new one: `dozo key enroll --renew` on it, or `dozo key enroll "
+                + "--role writer --to FILE` for a key file")
     }
 
     /// Begins a session.

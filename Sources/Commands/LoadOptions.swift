@@ -1,0 +1,49 @@
+import ArgumentParser
+import Effects
+import ObjectStorage
+
+/// How much a long command may ask of the host.
+struct LoadOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Read at most so much a second: bytes, or with K, M, G.", valueName: "size"))
+    var limitRead: String?
+    @Option(help: ArgumentHelp("Write at most so much a second: bytes, or with K, M, G.", valueName: "size"))
+    var limitWrite: String?
+    @Option(
+        help: ArgumentHelp(
+            "Let other programs go first: 0 (not) to 19; by default 10, for a restore 0.", valueName: "n"))
+    var nice: Int?
+
+    /// What a command that nobody waits for yields, unless it is told otherwise.
+    static let backgroundNice = 10
+
+    func validate() throws {
+        for text in [limitRead, limitWrite].compactMap(\.self) {
+            guard let size = SizeText.parse(text), size > 0 else {
+                throw ValidationError("\(text) is no rate; write bytes a second, or a number with K, M or G")
+            }
+        }
+        guard nice.map({ (0...19).contains($0) }) ?? true else { throw ValidationError("--nice is 0 to 19") }
+    }
+
+    /// Makes way on the host, and gives the rates.
+    func begin(nice usual: Int) -> Rates {
+        HostLoad.yield(nice: nice ?? usual)
+        func limit(_ text: String?) -> RateLimit? {
+            text.flatMap(SizeText.parse).map {
+                RateLimit(bytesPerSecond: $0, now: SystemClock.system.monotonic)
+            }
+        }
+        return Rates(reads: limit(limitRead), writes: limit(limitWrite))
+    }
+}
+
+/// What a command may read and write a second; `nil` is no limit.
+struct Rates {
+    var reads: RateLimit?
+    var writes: RateLimit?
+
+    /// The store, read and written no faster.
+    func paced(_ store: DirectoryStore) -> any ObjectStore {
+        reads == nil && writes == nil ? store : PacedStore(store, reads: reads, writes: writes)
+    }
+}
