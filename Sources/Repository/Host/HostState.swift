@@ -241,6 +241,8 @@ extension HostState {
     /// - Throws: ``RepositoryError``, `refused`.
     package func check(_ view: RepositoryView, chain: OwnerChain) throws {
         guard let memory = try memory() else { return }
+        // What cannot be read now may be what is remembered.
+        if let unread = view.unread { throw unread }
         if let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
         let advice =
             "nothing was changed; look for the newer state first; to go on with the older one for good, move the "

@@ -16,8 +16,10 @@ package struct ReadSlot: Sendable {
         case revoked(String)
         /// Bytes that no enrolled key signed for this place.
         case damaged(String)
-        /// Nothing, although a slot behind it counts; or what the store cannot read.
+        /// Nothing, although a slot behind it counts.
         case missing(String)
+        /// What the store cannot read.
+        case unreadable(String)
     }
 
     /// Where it stands.
@@ -41,7 +43,9 @@ package struct ReadSlot: Sendable {
     package var complaint: String? {
         switch state {
         case .counts: nil
-        case .void(let why), .forbidden(let why), .revoked(let why), .damaged(let why), .missing(let why): why
+        case .void(let why), .forbidden(let why), .revoked(let why), .damaged(let why), .missing(let why),
+            .unreadable(let why):
+            why
         }
     }
     /// Whether nothing signed by an allowed key stands here (format page §10): then nobody can say from this place what
@@ -49,7 +53,7 @@ package struct ReadSlot: Sendable {
     package var isSpoiled: Bool {
         switch state {
         case .counts, .void: false
-        case .forbidden, .revoked, .damaged, .missing: true
+        case .forbidden, .revoked, .damaged, .missing, .unreadable: true
         }
     }
     /// What is wrong, as a finding; `nil` when it counts.
@@ -63,7 +67,7 @@ package struct ReadSlot: Sendable {
     package var isLost: Bool {
         switch state {
         case .counts, .void, .forbidden, .revoked: false
-        case .damaged, .missing: true
+        case .damaged, .missing, .unreadable: true
         }
     }
 }
@@ -105,13 +109,17 @@ package struct ControlLog: Sendable {
     ///
     /// - Throws: ``RepositoryError``: `storage`; `damaged` when a close was lost, or the ledger of one.
     package mutating func readOn(_ access: ObjectAccess, chain: OwnerChain) async throws {
+        var unreadable = 0
         while true {
             switch try await access.look(ObjectPaths.slot(next)) {
             case .bytes(let bytes):
+                unreadable = 0
                 try await take(bytes, access, chain: chain)
                 continue
             case .unreadable(let why):
-                skip(because: why)
+                unreadable += 1
+                guard unreadable < ObjectAccess.unreadableLimit else { throw RepositoryError(.storage, why, .retry) }
+                skip(.unreadable(why))
                 continue
             case .absent: break
             }
@@ -124,7 +132,7 @@ package struct ControlLog: Sendable {
             } else if let later {
                 throw lostClose(before: later)
             } else {
-                skip(because: "\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it")
+                skip(.missing("\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it"))
             }
         }
     }
@@ -151,8 +159,8 @@ package struct ControlLog: Sendable {
     }
 
     /// Passes over a slot that is missing, or that the store cannot read.
-    private mutating func skip(because why: String) {
-        slots.append(ReadSlot(slot: next, hash: nil, state: .missing(why)))
+    private mutating func skip(_ state: ReadSlot.State) {
+        slots.append(ReadSlot(slot: next, hash: nil, state: state))
         next = next.next
     }
 

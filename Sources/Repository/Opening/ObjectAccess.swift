@@ -6,6 +6,8 @@ package import RepositoryFormat
 package struct ObjectAccess: Sendable {
     /// Puts and reads that gave no answer are tried so often before an error says so.
     package static let attempts = 8
+    /// Objects in a row at which the store fails before it is the store that fails, and no bad sector.
+    static let unreadableLimit = 4
 
     /// Where the objects are.
     package let store: any ObjectStore
@@ -85,10 +87,24 @@ package struct ObjectAccess: Sendable {
     ///
     /// - Throws: ``RepositoryError``, `storage`, when the store cannot be read for another reason.
     func look(_ name: String) async throws -> Look {
-        do {
-            guard let bytes = try await bytes(name) else { return .absent }
-            return .bytes(bytes)
-        } catch let error as RepositoryError where error.isUnreadable { return .unreadable(error.sentence) }
+        do { return try await plainLook(name) } catch let error as RepositoryError where error.isUnreadable {
+            // A store that answers nothing at all has not one bad object; and one that was away for a moment has none.
+            guard await isAnswering() else { throw error }
+            do { return try await plainLook(name) } catch let again as RepositoryError where again.isUnreadable {
+                guard await isAnswering() else { throw again }
+                return .unreadable(again.sentence)
+            }
+        }
+    }
+
+    private func plainLook(_ name: String) async throws -> Look {
+        try await bytes(name).map(Look.bytes) ?? .absent
+    }
+
+    /// Whether the store still lists one of the two folders that every repository has.
+    private func isAnswering() async -> Bool {
+        for prefix in ["owner/", "spare/owner/"] where (try? await names(under: prefix)) != nil { return true }
+        return false
     }
 
     /// What lies at the place of an object that has a spare, and in its spare.

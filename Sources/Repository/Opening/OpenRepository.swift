@@ -36,6 +36,8 @@ package struct OpenRepository: Sendable {
     package internal(set) var lacking: [String]
     /// The end of the owner chain may hold a damaged statement: its name.
     var doubtful: String?
+    /// Why the store could not read a place that may hold a statement: whoever writes needs all of them.
+    var unread: RepositoryError?
 
     /// Opens a repository.
     ///
@@ -58,7 +60,7 @@ package struct OpenRepository: Sendable {
         let (identity, hash) = try await reader.identity(chain)
         return OpenRepository(
             access: access, chain: chain, credential: credential, identity: identity, identityHash: hash,
-            findings: reader.findings, lacking: reader.lacking, doubtful: reader.doubtful)
+            findings: reader.findings, lacking: reader.lacking, doubtful: reader.doubtful, unread: reader.unread)
     }
 
     /// A verifier's credential for whatever owner the store shows: enough to find damage, not to notice an exchanged

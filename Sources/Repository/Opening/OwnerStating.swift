@@ -35,6 +35,7 @@ extension OpenRepository {
                 .roleLacksKey, "only the owner may say this; open the repository with the passphrase or recovery key")
         }
         for _ in 0..<OpenRepository.statementAttempts {
+            if let unread { throw unread }
             if let doubtful {
                 throw RepositoryError(
                     .damaged,
@@ -54,6 +55,7 @@ extension OpenRepository {
             }
             findings += reader.findings
             doubtful = reader.doubtful
+            unread = reader.unread
         }
         throw RepositoryError(.refused, "others kept adding to the owner chain; run the command again", .retry)
     }

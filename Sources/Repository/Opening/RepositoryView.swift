@@ -54,6 +54,15 @@ package struct RepositoryView: Sendable {
         !hidden.isEmpty || log.slots.contains(where: \.isSpoiled) || sessions.contains { !$0.spoiled.isEmpty }
     }
 
+    /// Why the store could not read a slot or an entry, as at a bad sector or when it was away for a moment; `nil` when
+    /// it could read all. Whoever writes needs all of them.
+    var unread: RepositoryError? {
+        for slot in log.slots {
+            if case .unreadable(let why) = slot.state { return RepositoryError(.storage, why, .retry) }
+        }
+        return sessions.lazy.compactMap(\.unread).first
+    }
+
     /// Names of objects that are lost, hidden or damaged and may have named points that are not shown.
     package var gaps: [String] {
         let shown = Set(points.map(\.record.identifier))
@@ -84,7 +93,7 @@ package struct RepositoryView: Sendable {
         self.sessions = sessions
         showsPoints = keys?.opensStructure ?? false
         hidden =
-            log.slots.filter { if case .missing = $0.state { true } else { false } }.map { ObjectPaths.slot($0.slot) }
+            log.slots.filter { $0.hash == nil }.map { ObjectPaths.slot($0.slot) }
             + sessions.filter { chain.revocations[$0.signer] == nil }.flatMap(\.hidden) + unseen.map(\.object)
         findings = opening + log.slots.compactMap(\.finding)
         let horizon = Set(

@@ -36,6 +36,8 @@ package struct ReadSession: Sendable {
     package private(set) var hasEnded = false
     /// What is void, damaged or missing.
     package private(set) var findings: [RepositoryFinding] = []
+    /// Why the store could not read an entry; `nil` when it could read all.
+    private(set) var unread: RepositoryError?
     /// Names of entries that are known to exist and are not shown.
     package private(set) var hidden: [String] = []
     /// See ``Spoiled``.
@@ -100,6 +102,7 @@ extension ReadSession {
 
     /// Passes over a place where something is known to have stood and nothing is, or that the store cannot read.
     mutating func miss(end: LogSlot.Ended?, because why: String? = nil) {
+        if let why { unread = RepositoryError(.storage, why, .retry) }
         hide(name.entry(next), because: why)
         spoiled.append(Spoiled(number: next, bytes: nil))
         isBehindSpoiled = true
@@ -211,13 +214,17 @@ enum SessionChainReader {
         _ opened: ReadSession, end: LogSlot.Ended?, _ access: ObjectAccess, chain: OwnerChain
     ) async throws -> ReadSession {
         var session = opened
+        var unreadable = 0
         while !session.hasEnded, session.next < entryLimit {
             let name = session.name.entry(session.next)
             switch try await access.look(name) {
             case .bytes(let bytes):
+                unreadable = 0
                 session.take(bytes, end: end, chain: chain)
                 continue
             case .unreadable(let why):
+                unreadable += 1
+                guard unreadable < ObjectAccess.unreadableLimit else { throw RepositoryError(.storage, why, .retry) }
                 session.miss(end: end, because: why)
                 continue
             case .absent: break

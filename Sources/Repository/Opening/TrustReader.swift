@@ -13,6 +13,8 @@ struct TrustReader {
     private(set) var lacking: [String] = []
     /// A place at the end of the chain that may hold a damaged statement of the owner.
     private(set) var doubtful: String?
+    /// Why the store could not read a place that may hold a statement; `nil` when it could read all.
+    private(set) var unread: RepositoryError?
 
     init(_ access: ObjectAccess) { self.access = access }
 
@@ -92,6 +94,7 @@ struct TrustReader {
     ///
     /// - Throws: ``RepositoryError``, `damaged`, when a statement was lost; and what readers do not take.
     mutating func readOn(_ chain: inout OwnerChain) async throws {
+        var unreadable = 0
         while true {
             var pair = try await access.pair(chain.nextName)
             if pair.isAbsent {
@@ -103,6 +106,8 @@ struct TrustReader {
                     continue
                 }
             }
+            unreadable = pair.candidates.isEmpty ? unreadable + 1 : 0
+            if unreadable >= ObjectAccess.unreadableLimit, let error = pair.unreadable { throw error }
             try await take(pair, as: &chain)
         }
     }
@@ -125,10 +130,12 @@ struct TrustReader {
                 try await RepositoryError.translating { try chain.append(parsed, name: pair.name) }
                 count(pair, good: bytes)
                 doubtful = nil
+                unread = nil
                 return
             }
         }
         findings += pair.findings(good: nil, why: ": no statement that the owner has signed for this place")
+        unread = unread ?? pair.unreadable
         for copy in pair.copies where doubtful == nil {
             if mayBeOwners(copy.look, chain: chain) { doubtful = copy.name }
         }
@@ -154,10 +161,13 @@ struct TrustReader {
     mutating func identity(_ chain: OwnerChain) async throws -> (StoreIdentity, Hash256) {
         var found: (StoreIdentity, Hash256)?
         var number: UInt32 = 0
+        var unreadable = 0
         while true {
             let pair = try await access.pair(ObjectPaths.storeIdentity(number))
             if pair.isAbsent, number == 0 { throw TrustReader.lostIdentity }
             if pair.isAbsent, try await access.pair(ObjectPaths.storeIdentity(number + 1)).isAbsent { break }
+            unreadable = pair.candidates.isEmpty ? unreadable + 1 : 0
+            if unreadable >= ObjectAccess.unreadableLimit, let error = pair.unreadable { throw error }
             do {
                 let (next, bytes) = try TrustReader.identity(pair, number: number, after: found, chain: chain)
                 found = next

@@ -59,6 +59,7 @@ package struct SessionChain: ~Copyable {
         var chain = session.repository.chain
         var reader = TrustReader(session.repository.access)
         try await reader.readOn(&chain)
+        if let unread = reader.unread { throw unread }
         try WritingSession.refuseRevoked(session.signer.publicKey.fingerprint, chain: chain)
     }
 

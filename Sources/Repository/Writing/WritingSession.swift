@@ -112,6 +112,7 @@ package final class WritingSession: Sendable {
         let keys = try repository.keys()
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)
+        try refuseUnread(before, repository)
         try state.check(before, chain: repository.chain)
         try refuseHidden(before)
         try refuseCopies(before, state: state, signer: signer)
@@ -124,6 +125,7 @@ package final class WritingSession: Sendable {
             session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
         // Only now: what is read before the claim may be swept away by somebody who has not seen it.
         let view = try await repository.view(of: log)
+        try refuseUnread(view, repository)
         // Again: of a host and its copy that begin at the same time, the later slot sees the earlier one.
         try refuseCopies(view, state: state, signer: signer)
         let shelf = PackShelf(repository.access, keys: keys)
@@ -136,6 +138,11 @@ package final class WritingSession: Sendable {
     }
 
     /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.
+    /// What cannot be read now may be read later: nobody writes behind it before.
+    private static func refuseUnread(_ view: RepositoryView, _ repository: OpenRepository) throws {
+        if let unread = repository.unread ?? view.unread { throw unread }
+    }
+
     private static func refuseHidden(_ view: RepositoryView) throws {
         guard let first = view.hidden.first else { return }
         let more = view.hidden.count > 1 ? " and \(view.hidden.count - 1) more" : ""
