@@ -90,7 +90,12 @@ struct RestoreCommand: AsyncParsableCommand {
         let rates = load.begin(nice: 0)
         let looked = try await options.openAndSearch(rates: rates)
         let (repository, view) = (looked.repository, looked.view)
-        let chosen = try PointArgument.find(point, in: view)
+        let chosen: RestorePoint
+        do { chosen = try PointArgument.find(point, in: view) } catch let failure as CommandFailure {
+            guard failure.status == .failed, let gap = looked.gaps.first else { throw failure }
+            throw CommandFailure(
+                .damaged, "\(failure.sentence); \(gap) cannot be read and may have named it: see `dozo verify`")
+        }
         let targets = try targets(of: chosen)
         // All are looked at before the first is written.
         if !overwrite, !inPlace {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupModel
+import Foundation
 import Repository
 import RepositoryFormat
 
@@ -7,11 +8,38 @@ import RepositoryFormat
 struct ShowCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Show one restore point.",
-        discussion: "Example: dozo show -r /backup/dozo web01@latest")
+        discussion: """
+            Examples:
+              dozo show -r /backup/dozo web01@latest
+              dozo show -r /backup/dozo web01@latest --usage
+
+            With --usage it adds up what deduplication and compression made of the point, and what it has for itself \
+            alone: that reads the maps of all points.
+            """)
 
     @OptionGroup var options: RepositoryOptions
     @Argument(help: ArgumentHelp("A point's id, the beginning of one, GUEST@latest or GUEST@TIME.", valueName: "point"))
     var point: String
+    @Flag(help: "Add up what the point takes up, and what only it uses.")
+    var usage = false
+
+    private struct Usage: Encodable {
+        let disk_bytes: UInt64
+        let data_bytes: UInt64
+        let chunks: Int
+        let distinct_bytes: UInt64
+        let stored_bytes: UInt64
+        let unique_stored_bytes: UInt64
+
+        init(_ usage: PointUsage) {
+            disk_bytes = usage.diskByteCount
+            data_bytes = usage.dataByteCount
+            chunks = usage.chunkCount
+            distinct_bytes = usage.distinctByteCount
+            stored_bytes = usage.storedByteCount
+            unique_stored_bytes = usage.uniqueByteCount
+        }
+    }
 
     private struct Document: Encodable {
         let point: PointDocument
@@ -27,18 +55,22 @@ struct ShowCommand: AsyncParsableCommand {
         let slot: String
         /// Ids of the image roots by disk: equal when the images are equal.
         let roots: [String: String]
+        let usage: Usage?
     }
 
     func run() async throws {
-        let (_, view) = try await options.openAndLook()
+        let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(point, in: view)
+        var used: PointUsage?
+        if usage { used = try await PointUsage(of: chosen, reader: RepositoryReader(repository, view: view)) }
         let record = chosen.record
         let document = Document(
             point: PointDocument(chosen), started_at: TimeText.utc(record.startedAt),
             ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
             stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description,
-            roots: Dictionary(record.images.map { ($0.name, $0.root.hexadecimal) }) { first, _ in first })
+            roots: Dictionary(record.images.map { ($0.name, $0.root.hexadecimal) }) { first, _ in first },
+            usage: used.map(Usage.init))
         if options.json { return try Console.json(document) }
         let seconds = Double(record.endedAt - min(record.startedAt, record.endedAt)) / 1e9
         var rows = [
@@ -58,7 +90,28 @@ struct ShowCommand: AsyncParsableCommand {
             ["host", Console.printable(record.host)], ["writer", chosen.writer.hexadecimal],
             ["made by", Console.printable(record.tool)], ["record", "session \(chosen.session), \(chosen.slot)"],
         ]
+        if let used { rows += ShowCommand.rows(of: used) }
         let width = rows.map { $0[0].count }.max() ?? 0
         for row in rows { Console.result(row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1]) }
+    }
+
+    private static func rows(of usage: PointUsage) -> [[String]] {
+        func ratio(_ before: UInt64, _ after: UInt64) -> String {
+            guard after > 0 else { return "" }
+            return ", \(String(format: "%.2f", Double(before) / Double(after))) : 1"
+        }
+        return [
+            ["data", "\(Console.size(usage.dataByteCount)) of \(Console.size(usage.diskByteCount)) are no holes"],
+            [
+                "deduplicated",
+                Console.size(usage.distinctByteCount) + ratio(usage.dataByteCount, usage.distinctByteCount)
+                    + ", \(Console.count(usage.chunkCount, "chunk"))",
+            ],
+            [
+                "compressed",
+                Console.size(usage.storedByteCount) + ratio(usage.distinctByteCount, usage.storedByteCount),
+            ],
+            ["its own", "\(Console.size(usage.uniqueByteCount)) are used by no other point"],
+        ]
     }
 }

@@ -94,7 +94,10 @@ package struct HostFiles: DurableFiles {
     }
 
     package func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]? {
-        guard let size = try byteCount(path) else { return nil }
+        guard let facts = try facts(path) else { return nil }
+        // A folder or pipe where a file belongs is something in the way, and not nothing.
+        guard facts.st_mode & S_IFMT == S_IFREG else { throw failure(EISDIR, "cannot read", path) }
+        let size = UInt64(facts.st_size)
         let available = size > offset ? Int(clamping: size - offset) : 0
         let file: Int32
         do { file = try opened(path, O_RDONLY, "cannot open") } catch {

@@ -69,9 +69,18 @@ package final class DirectoryStore: SweepableStore {
 
     package func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
         try DirectoryStore.translating { () throws(FileError) -> [UInt8]? in
-            try files.read(name.text, offset: offset, count: count)
+            do throws(FileError) {
+                return try files.read(name.text, offset: offset, count: count)
+            } catch {
+                // Something lies at the name, and it is no object: as good as one without bytes.
+                guard error.number == DirectoryStore.isFolder else { throw error }
+                return []
+            }
         }
     }
+
+    /// EISDIR: a folder, or anything else that is no file.
+    private static let isFolder: Int32 = 21
 
     package func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? {
         try DirectoryStore.translating { () throws(FileError) -> UInt64? in try files.byteCount(name.text) }

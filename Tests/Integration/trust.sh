@@ -34,7 +34,7 @@ for object in owner/00000000 owner/00000001 store/00000000 "$slot"; do
     restores "$object is lost"
     repaired "$object is lost" "$object"
     cp -a "$DOZO_REPOSITORY" "$folder/copy"
-    printf 'x' | dd of="$folder/copy/$object" bs=1 seek=150 conv=notrunc 2>/dev/null
+    printf 'wxyz' | dd of="$folder/copy/$object" bs=1 seek=150 conv=notrunc 2>/dev/null
     restores "$object has a changed byte"
     repaired "$object has a changed byte" "$object"
 done
@@ -114,6 +114,36 @@ done
 mv "$folder/owner" "$DOZO_REPOSITORY/$hidden"; mv "$folder/spare" "$DOZO_REPOSITORY/spare/$hidden"
 holds "and goes on when it is back" "$dozo" points
 
+# --- a host whose own key is believed no longer still reads, and writes again with a new one
+cp -a "$DOZO_REPOSITORY" "$folder/void"
+cp -a "$XDG_STATE_HOME" "$folder/void state"
+void() { env XDG_STATE_HOME="$folder/void state" "$dozo" "$@" -r "$folder/void"; }
+void key list --json >"$folder/list.json" 2>/dev/null
+own=$(json "$folder/list.json" '[k["fingerprint"] for k in d["enrolled"] if not k["revoked"]][-1]')
+holds "a host makes its own key void" void key revoke "$own" --nothing --yes
+holds "and still lists" void points
+holds "and gets a new key" void key enroll --renew
+holds "and writes" void backup --guest again --disk "d=$folder/disk"
+
+# --- folders where files belong
+cp -a "$DOZO_REPOSITORY" "$folder/folders"
+cp -a "$XDG_STATE_HOME" "$folder/folders state"
+# The place behind the last one that holds a statement.
+next_statement() {
+    last=$(find "$folder/folders/owner" -type f -name '0*' | sort | tail -n 1 | tail -c 9)
+    printf 'owner/%08d' "$(expr "$last" + 1)"
+}
+folders() { env XDG_STATE_HOME="$folder/folders state" "$dozo" "$@" -r "$folder/folders"; }
+next=$(next_statement)
+mkdir "$folder/folders/spare/$next"
+holds "a folder in the way of a spare stops no enrolment" folders key enroll --role writer --to "$folder/f1"
+next=$(next_statement)
+mkdir "$folder/folders/$next"
+holds "a folder in the way of a statement is passed over" folders key enroll --role writer --to "$folder/f2"
+ends_with 6 "$next" "and found by verify" folders verify
+rmdir "$folder/folders/$next"
+holds "and out of the way all goes on" folders key enroll --role writer --to "$folder/f3"
+
 # --- a bad sector in a small file, a pack, a slot
 if strace -o /dev/null true 2>/dev/null; then
     unreadable() { # OBJECT COMMAND…
@@ -138,7 +168,7 @@ else skip "bad sectors" "needs strace and the right to trace"; fi
 cp -a "$DOZO_REPOSITORY" "$folder/blocked"
 rm "$folder/blocked/spare/owner/00000000" && mkdir -p "$folder/blocked/spare/owner/00000000/x"
 : >"$folder/blocked/owner/00000001"
-ends_with 0 "could not be put back" "a repair goes on where one object cannot be mended" "$dozo" verify --repair \
+ends_with 6 "could not be put back" "a repair goes on where one object cannot be mended" "$dozo" verify --repair \
     -r "$folder/blocked"
 if [ -s "$folder/blocked/owner/00000001" ]; then pass "the others are"; else fail "the others are" "one is empty"; fi
 

@@ -90,6 +90,23 @@ struct SquatterTests {
         #expect(try await open(store, sample.reader).chain.head.number == head.number + 32)
     }
 
+    @Test(
+        "garbage far behind takes no number from the owner, at the last number there is neither",
+        arguments: [9, 70_000, 99_999_998, 99_999_999] as [UInt32])
+    func far(number: UInt32) async throws {
+        let sample = try await Samples.sample()
+        let store = try await SampleRepository.store(sample.objects)
+        let head = try await open(store, sample.owner).chain.head
+        for place in [OwnerStatement.name(number), ObjectPaths.spare(OwnerStatement.name(number))] {
+            _ = try await store.putIfAbsent(try name(place), [1, 2])
+        }
+        var owner = try await open(store, sample.owner)
+        #expect(owner.chain.head == head && owner.findings.count == 2)
+        try await owner.enrol(enrolment(20), createdAt: 1)
+        #expect(owner.chain.head.number == head.number + 1)
+        #expect(try await open(store, sample.reader).chain.head == owner.chain.head)
+    }
+
     @Test("slots that somebody put among the key slots hide none: the owner's are tried first")
     func keySlots() async throws {
         let sample = try await Samples.sample()

@@ -268,7 +268,9 @@ extension HostState {
                     + "an earlier state or hides it; \(advice)"
             )
         }
-        for head in memory.sessions {
+        let revoked = Set(chain.revocations.keys.map(WriterID.init(fingerprint:)))
+        // What the owner has made void since is not shown, and no reason to think that the store hides it.
+        for head in memory.sessions where !revoked.contains(head.writer) {
             let session = view.sessions.first { $0.session == head.session && $0.writer == head.writer }
             let entry = session?.entries.first { $0.number == head.number }
             guard entry?.hash == head.hash else {

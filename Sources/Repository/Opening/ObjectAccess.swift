@@ -117,8 +117,8 @@ package struct ObjectAccess: Sendable {
     /// - Returns: as ``put(_:_:)``, for the place.
     func putSpared(_ name: String, _ bytes: [UInt8]) async throws -> PutAnswer {
         let answer = try await put(name, bytes)
-        // Something else in the spare's place is for a verification to report: the object itself is stored.
-        if case .mine = answer { _ = try await put(ObjectPaths.spare(name), bytes) }
+        // Something in the way of the spare is for a verification to report: the object itself is stored.
+        if case .mine = answer { _ = try? await put(ObjectPaths.spare(name), bytes) }
         return answer
     }
 

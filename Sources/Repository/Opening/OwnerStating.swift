@@ -36,6 +36,7 @@ extension OpenRepository {
         }
         for _ in 0..<OpenRepository.statementAttempts {
             if let unread { throw unread }
+            guard !chain.isFull else { throw RepositoryError(.refused, "the owner chain has no number left") }
             if let doubtful {
                 throw RepositoryError(
                     .damaged,

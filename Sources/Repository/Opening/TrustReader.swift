@@ -89,20 +89,21 @@ struct TrustReader {
         return chain
     }
 
-    /// Takes the statements that follow, to the first place where nothing lies, nor behind it as far as a listing
-    /// shows: garbage that the owner passed over may have been cleaned away.
+    /// Takes the statements that follow, to the first place where nothing lies and behind which a listing shows no
+    /// statement: garbage that the owner passed over may have been cleaned away. Garbage behind a free place is left
+    /// where it is: it says nothing, and takes no number from the owner.
     ///
     /// - Throws: ``RepositoryError``, `damaged`, when a statement was lost; and what readers do not take.
     mutating func readOn(_ chain: inout OwnerChain) async throws {
         var unreadable = 0
-        while true {
+        while !chain.isFull {
             var pair = try await access.pair(chain.nextName)
             if pair.isAbsent {
-                guard let later = try await listed(behind: chain.next) else { return }
+                guard let later = try await statement(behind: chain) else { return }
                 // It may have come between the two looks.
                 pair = try await access.pair(chain.nextName)
                 if pair.isAbsent {
-                    while chain.next < later { chain.passOver() }
+                    chain.passOver(upTo: later)
                     continue
                 }
             }
@@ -112,13 +113,25 @@ struct TrustReader {
         }
     }
 
-    /// The first number behind `number` under which a listing shows anything.
-    private func listed(behind number: UInt32) async throws -> UInt32? {
+    /// The first number behind the chain's next one under which a listing shows a statement of the owner.
+    private mutating func statement(behind chain: OwnerChain) async throws -> UInt32? {
         let names =
             try await access.hint(under: "owner/")
             + access.hint(under: "spare/owner/").map { String($0.dropFirst("spare/".count)) }
-        return names.filter(ObjectPaths.isName).compactMap { UInt32($0.dropFirst("owner/".count)) }
-            .filter { $0 > number }.min()
+        let numbers = Set(names.filter(ObjectPaths.isName).compactMap { UInt32($0.dropFirst("owner/".count)) })
+        var garbage: [RepositoryFinding] = []
+        for number in numbers.sorted() where number > chain.next {
+            let pair = try await access.pair(OwnerStatement.name(number))
+            let isStatement = pair.candidates.contains { bytes in
+                let parsed = try? SignedObject(
+                    parsing: bytes, name: pair.name, kind: .ownerStatement, repository: chain.repository)
+                return parsed.map { chain.isStatement($0, at: number) } ?? false
+            }
+            if isStatement { return number }
+            garbage += pair.findings(good: nil, why: ": no statement that the owner has signed for this place")
+        }
+        findings += garbage
+        return nil
     }
 
     /// Takes what lies at the chain's next place.

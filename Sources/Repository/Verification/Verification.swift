@@ -34,7 +34,8 @@ package struct Verification: Sendable {
         result.findings = view.findings
         // What opening and looking have read and checked already.
         result.objectCount =
-            2 * Int(repository.chain.next) + 2 + view.log.slots.count + view.sessions.reduce(0) { $0 + Int($1.next) }
+            2 * repository.chain.statements.count + 2 + view.log.slots.count
+            + view.sessions.reduce(0) { $0 + Int($1.next) }
         result.add(try await UnreachedSearch(repository: repository, view: view).findings())
         try await checkKeySlots(into: &result)
         do { result.strays = try await repository.access.names(under: "").filter { !ObjectPaths.isName($0) } } catch let

@@ -67,9 +67,9 @@ package struct SessionChain: ~Copyable {
     /// one mounted over it, while a backup runs.
     private func confirmStore() async throws {
         let access = session.repository.access
-        let identity = try await access.bytes(ObjectPaths.storeIdentity(session.slot.slot.incarnation))
+        let identity = try await access.pair(ObjectPaths.storeIdentity(session.slot.slot.incarnation))
         let slot = try await access.bytes(ObjectPaths.slot(session.slot.slot))
-        guard identity.map(SecureHash.sha256) == session.repository.identityHash,
+        guard identity.candidates.contains(where: { SecureHash.sha256($0) == session.repository.identityHash }),
             slot.map(SecureHash.sha256) == session.slot.hash
         else {
             throw RepositoryError(

@@ -80,10 +80,10 @@ package struct OwnerChain: Sendable {
             throw .misplaced("\(name) is not the place behind what was read, which is \(nextName)")
         }
         guard statement.previous == head.hash else {
-            let between = (head.number + 1..<next).map { OwnerStatement.name($0) }
+            let between = head.number + 1 < next ? OwnerStatement.name(head.number + 1) : nil
             throw .damaged(
                 "\(name) follows another statement than \(OwnerStatement.name(head.number)): "
-                    + (between.isEmpty ? "one of the two is not what it was" : "\(between[0]) is lost or damaged")
+                    + (between.map { "\($0) is lost or damaged" } ?? "one of the two is not what it was")
                     + "; bring it back from a copy")
         }
         var longer = self
@@ -93,11 +93,18 @@ package struct OwnerChain: Sendable {
         self = longer
     }
 
-    /// Passes over the place ``nextName``, which holds no statement of the owner.
-    package mutating func passOver() {
-        precondition(next < OwnerStatement.largestNumber, "a statement's number has eight digits")
-        next += 1
+    /// Passes over the place ``nextName``, which holds no statement of the owner; the last number there is stays the
+    /// next one for good.
+    package mutating func passOver() { passOver(upTo: min(next, OwnerStatement.largestNumber - 1) + 1) }
+
+    /// Passes over all places before the one with this number, which is not before ``next``.
+    package mutating func passOver(upTo number: UInt32) {
+        precondition((next...OwnerStatement.largestNumber).contains(number), "places are passed over in their order")
+        next = number
     }
+
+    /// Whether there is no number left.
+    package var isFull: Bool { next == OwnerStatement.largestNumber }
 
     /// Whether an object is the owner's statement of its place: only such a one can count, or be a reason to refuse the
     /// chain.
