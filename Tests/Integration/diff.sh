@@ -69,6 +69,15 @@ import sys, xml.etree.ElementTree as tree
 root = tree.parse(sys.argv[1]).getroot()
 fills = {cell.get("fill") for cell in root.iter("{http://www.w3.org/2000/svg}rect")}
 assert root.tag.endswith("svg") and len(fills) > 2, fills' "$folder/changes.svg"
+"$dozo" show --usage --json "$(cat "$folder/before.id")" >"$folder/usage.json" 2>/dev/null
+holds "what a point takes up adds up" "$python" - "$folder" <<'PY'
+import json, sys
+usage = json.load(open(sys.argv[1] + "/usage.json"))["usage"]
+assert usage["disk_bytes"] == 48 << 20 and usage["data_bytes"] <= usage["disk_bytes"], usage
+assert 0 <= usage["unique_stored_bytes"] < usage["stored_bytes"] <= usage["distinct_bytes"] + (1 << 20), usage
+assert usage["distinct_bytes"] <= usage["data_bytes"] and usage["chunks"] > 0, usage
+PY
+holds "and for people" "$dozo" show --usage "$(cat "$folder/after.id")"
 ends_with 2 "one disk" "a picture of two disks is status 2" "$dozo" diff "$(cat "$folder/before.id")" \
     "$(cat "$folder/after.id")" --svg "$folder/two.svg"
 ends_with 1 "neither point" "a disk that is in neither is status 1" "$dozo" diff "$(cat "$folder/before.id")" \
