@@ -141,10 +141,16 @@ if command -v qemu-img >/dev/null 2>&1; then
         >"$folder/output" 2>&1 &
     guard=$!
     program=
-    for _ in $(seq 1 100); do program=$(pgrep -P "$guard") && break; sleep 0.02; done
+    # The first child of a process, from proc(5): a bare system has no pgrep.
+    child() { cat /proc/"$1"/task/*/children 2>/dev/null | tr ' ' '\n' | head -n 1; }
+    for _ in $(seq 1 100); do
+        program=$(child "$guard")
+        [ -n "$program" ] && break
+        sleep 0.02
+    done
     server=
     for _ in $(seq 1 200); do
-        server=$(pgrep -P "$program" 2>/dev/null | head -n 1)
+        server=$(child "${program:-0}")
         [ -n "$server" ] && break
         sleep 0.02
     done
