@@ -34,7 +34,9 @@ if [ $# -gt 3 ] || [ ! -x "$binary" ] || [ "$rounds" -lt 1 ]; then
 fi
 case "$binary" in /*) ;; *) binary=$(pwd)/$binary ;; esac
 workers=${DOZO_WORKERS:-$(getconf _NPROCESSORS_ONLN)}
-pack_limit=$((32 * 1048576))
+# A pack is full when it has reached 32 MiB: then the chunk that filled it (256 KiB at most) and the trailer (32 KiB for
+# some 500 blobs) are in it too.
+pack_limit=$((32 * 1048576 + 256 * 1024 + 64 * 1024))
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/dozo kill loop.XXXXXX") || exit 1
 running=
