@@ -11,7 +11,7 @@ package struct EncryptionError: Error, Equatable, Sendable, CustomStringConverti
         /// Passphrase parameters outside the limits this version accepts.
         case refusedParameters
         /// The cryptographic library failed or lacks an algorithm.
-        case libraryFailure
+        case cryptographyFailure
     }
 
     /// What can be done about it.
@@ -80,9 +80,9 @@ extension EncryptionError {
         EncryptionError(code: .refusedParameters, sentence: sentence, remedy: .askOperator)
     }
 
-    static func libraryFailure(_ what: String) -> EncryptionError {
+    static func cryptographyFailure(_ what: String) -> EncryptionError {
         EncryptionError(
-            code: .libraryFailure,
+            code: .cryptographyFailure,
             sentence: "the cryptographic library could not \(what)",
             remedy: .askOperator,
             cause: CryptographicLibrary.takeErrors())

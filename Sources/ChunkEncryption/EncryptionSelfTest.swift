@@ -4,15 +4,15 @@ import BackupModel
 package enum EncryptionSelfTest {
     /// Checks that every algorithm is there and gives a known answer; takes about a millisecond.
     ///
-    /// - Throws: ``EncryptionError/Code/libraryFailure``; the installation has to be repaired. Without this call the
-    ///   first use traps instead.
+    /// - Throws: ``EncryptionError/Code/cryptographyFailure``; the installation has to be repaired. Without this call
+    ///   the first use traps instead.
     package static func run() throws(EncryptionError) {
         let missing = CryptographicLibrary.missingAlgorithms
-        guard missing.isEmpty else { throw .libraryFailure("provide \(missing.joined(separator: ", "))") }
-        guard SecureHash.sha256([]).hexadecimal == emptyDigest else { throw .libraryFailure("compute SHA-256") }
+        guard missing.isEmpty else { throw .cryptographyFailure("provide \(missing.joined(separator: ", "))") }
+        guard SecureHash.sha256([]).hexadecimal == emptyDigest else { throw .cryptographyFailure("compute SHA-256") }
         let key = SecretBytes(copying: [UInt8](repeating: 0, count: 32))
         let sealed = AuthenticatedCipher().seal(key: key, nonce: 0, associatedData: [], plaintext: [])
-        guard sealed.hexadecimal == emptyTag else { throw .libraryFailure("compute AES-256-GCM") }
+        guard sealed.hexadecimal == emptyTag else { throw .cryptographyFailure("compute AES-256-GCM") }
     }
 
     /// Empties this thread's error queue and returns its lines; always `nil`, since no call of this module leaves any.

@@ -63,7 +63,7 @@ extension KeyDerivation {
     /// - Parameter salt: random, 16 to 64 bytes.
     /// - Parameter byteCount: 16 to 64.
     /// - Throws: ``EncryptionError/Code/refusedParameters`` for an empty passphrase or a salt of another size;
-    ///   ``EncryptionError/Code/libraryFailure`` when the memory is not to be had.
+    ///   ``EncryptionError/Code/cryptographyFailure`` when the memory is not to be had.
     package static func scrypt(
         passphrase: SecretBytes, salt: [UInt8], cost: PassphraseCost, byteCount: Int = 32
     ) throws(EncryptionError) -> SecretBytes {
@@ -81,7 +81,7 @@ extension KeyDerivation {
                     key.baseAddress?.assumingMemoryBound(to: UInt8.self), key.count)
             }
             guard status == 1 else {
-                throw .libraryFailure("derive a key from a passphrase in \(cost.memoryByteCount) bytes of memory")
+                throw .cryptographyFailure("derive a key from a passphrase in \(cost.memoryByteCount) bytes of memory")
             }
         }
     }

@@ -106,11 +106,8 @@ struct HostContext {
 
     /// Remembers the end of the owner chain.
     func remember(_ repository: OpenRepository) throws {
-        var memory =
-            try state.memory()
-            ?? HostState.Memory(
-                owner: repository.chain.head, log: nil, incarnation: repository.identity.incarnation, sessions: [])
-        memory.owner = repository.chain.head
+        var memory = try state.memory() ?? HostState.Memory(of: repository)
+        memory.saw(repository.chain.head)
         try state.keep(memory: memory)
     }
 
@@ -122,9 +119,11 @@ struct HostContext {
             known?.sessions = []
         }
         // What was seen behind the newest readable slot stays remembered while that place is spoiled.
-        let memory = HostState.Memory(
-            owner: chain.head, log: [known?.log, view.log.head].compactMap(\.self).max { $0.slot < $1.slot },
+        var memory = HostState.Memory(
+            owner: known?.owner ?? chain.head,
+            log: [known?.log, view.log.head].compactMap(\.self).max { $0.slot < $1.slot },
             incarnation: view.log.identity.incarnation, sessions: known?.sessions ?? [])
+        memory.saw(chain.head)
         if known != memory { try state.keep(memory: memory) }
     }
 }

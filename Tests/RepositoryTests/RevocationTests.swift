@@ -1,4 +1,5 @@
 import BackupModel
+import Capture
 import ChunkEncryption
 import ObjectStorage
 import Repository
@@ -150,6 +151,25 @@ struct RevocationTests {
         #expect(plan.void.isEmpty && plan.revocation.sessions.contains { $0.hash.bytes.allSatisfy { $0 == 0 } })
         try await backUp()
         #expect(try await open(store).view().points.filter { $0.writer == writer }.count == 2)
+    }
+
+    @Test("a commit does not make the host forget what the owner has said meanwhile")
+    func statementDuringBackup() async throws {
+        let store = try await SampleRepository.store(sample.objects)
+        let host = sample.hosts[1].copy()
+        let repository = try await OpenRepository.open(store: store, key: .credential(host.credential))
+        let state = try HostState(files: host.disk, repository: repository.chain.repository, randomness: .seeded(9))
+        let session = try await WritingSession.begin(repository, state: state, randomness: .seeded(10))
+        _ = try await revoke({ _ in .untilNow }, in: store)
+        let head = try await open(store).chain.head
+        var memory = try #require(try state.memory())
+        memory.saw(head)
+        try state.keep(memory: memory)
+        let plan = BackupPlan(
+            guest: host.guest, label: host.name, takenAt: 9, host: host.name, tool: "test", base: nil, workers: 1,
+            now: { 9 })
+        _ = try await BackupRun(session, plan: plan).run([.image(name: "d", source: SimulatedImage([1, 2, 3]))])
+        #expect(try state.memory()?.owner == head)
     }
 
     @Test("a session that is still open is pinned to its last entry, or to none")

@@ -229,6 +229,20 @@ package struct HostState: Sendable {
     }
 }
 
+extension HostState.Memory {
+    /// What somebody remembers who has seen the owner chain and the store's identity, and nothing else.
+    package init(of repository: OpenRepository) {
+        self.init(
+            owner: repository.chain.head, log: nil, incarnation: repository.identity.incarnation, sessions: [])
+    }
+
+    /// Takes the end of an owner chain, unless a later one is remembered: another program of this host may have stated
+    /// or read on meanwhile.
+    package mutating func saw(_ head: OwnerHead) {
+        if head.number > owner.number { owner = head }
+    }
+}
+
 extension HostState {
     /// Sessions that stand in the log under this host's key and were never begun here.
     package func foreignSessions(in view: RepositoryView, writer: Hash256) throws -> [SessionID] {

@@ -80,12 +80,8 @@ package struct SessionChain: ~Copyable {
     }
 
     private func remember() throws {
-        var memory =
-            try session.state.memory()
-            ?? HostState.Memory(
-                owner: session.repository.chain.head, log: nil, incarnation: session.slot.slot.incarnation, sessions: []
-            )
-        memory.owner = session.repository.chain.head
+        var memory = try session.state.memory() ?? HostState.Memory(of: session.repository)
+        memory.saw(session.repository.chain.head)
         memory.log = session.view.log.head
         memory.incarnation = session.slot.slot.incarnation
         memory.sessions.append(

@@ -2,8 +2,8 @@ extension Architecture {
     private static let leftoverWords: Set<String> = ["TODO", "FIXME", "XXX", "HACK"]
     /// Beginnings of absolute paths that exist on one machine only: homes and the usual roots of build machines.
     private static let machineRoots = [
-        "/home/", "/root/", "/Users/", "/work/", "/workspace/", "/builds/", "/__w/", "/buildkite/",
-    ]
+        "home", "root", "Users", "work", "workspace", "builds", "__w", "buildkite",
+    ].map { "/\($0)/" }
     private static let mostBinaryBytes = 256 * 1024
     private static let binaryEndings: Set<String> = ["so", "a", "o", "dylib", "dll", "lib", "exe", "swiftmodule"]
 
