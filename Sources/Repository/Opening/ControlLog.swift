@@ -127,11 +127,11 @@ package struct ControlLog: Sendable {
             let later = isFollowed ? nil : try await laterEpoch(access, chain: chain)
             guard isFollowed || later != nil else { return }
             // What is behind was claimed by somebody who had read this place; it may have come between the two looks.
-            if let bytes = try await access.look(ObjectPaths.slot(next)).readable {
-                try await take(bytes, access, chain: chain)
-            } else if let later {
-                throw lostClose(before: later)
-            } else {
+            switch try await access.look(ObjectPaths.slot(next)) {
+            case .bytes(let bytes): try await take(bytes, access, chain: chain)
+            case .unreadable(let why): skip(.unreadable(why))
+            case .absent:
+                if let later { throw lostClose(before: later) }
                 skip(.missing("\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it"))
             }
         }
@@ -187,6 +187,8 @@ package struct ControlLog: Sendable {
 
     private func lostClose(before later: SlotNumber) -> RepositoryError {
         let spoiled = slots.last { $0.slot.epoch == next.epoch && $0.isSpoiled }
+        // Not lost: the store fails at it, for this moment or for good.
+        if case .unreadable(let why)? = spoiled?.state { return RepositoryError(.storage, why, .retry) }
         let what =
             spoiled?.complaint.map { "\($0); it" } ?? "\(ObjectPaths.slot(next)) is missing; it"
         return RepositoryError(

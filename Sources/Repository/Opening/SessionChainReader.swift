@@ -241,10 +241,10 @@ enum SessionChainReader {
                 break
             }
             // What is behind was put by somebody who had put or read this one; it may have come between the two looks.
-            if let bytes = try await access.look(name).readable {
-                session.take(bytes, end: end, chain: chain)
-            } else {
-                session.miss(end: end)
+            switch try await access.look(name) {
+            case .bytes(let bytes): session.take(bytes, end: end, chain: chain)
+            case .unreadable(let why): session.miss(end: end, because: why)
+            case .absent: session.miss(end: end)
             }
         }
         return session

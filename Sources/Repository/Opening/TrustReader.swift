@@ -140,7 +140,10 @@ struct TrustReader {
             let parsed = try? SignedObject(
                 parsing: bytes, name: pair.name, kind: .ownerStatement, repository: chain.repository)
             if let parsed, chain.isStatement(parsed, at: chain.next) {
-                try await RepositoryError.translating { try chain.append(parsed, name: pair.name) }
+                do throws(FormatError) { try chain.append(parsed, name: pair.name) } catch {
+                    // What it follows may be what the store failed to read, for this moment.
+                    throw unread ?? RepositoryError.format(error)
+                }
                 count(pair, good: bytes)
                 doubtful = nil
                 unread = nil
