@@ -121,7 +121,8 @@ mkfifo "$folder/pipe"
 signalled() { # SIGNAL STATUS PATTERN NAME
     (sleep 60 >"$folder/pipe") & writer=$!
     # What runs in the background of a script ignores SIGINT and SIGQUIT, and under nohup SIGHUP, unless told otherwise.
-    env --default-signal=HUP,INT,QUIT,TERM "$dozo" backup --guest pipe --disk d=- <"$folder/pipe" >"$folder/output" 2>&1 &
+    env --default-signal=HUP,INT,QUIT,TERM "$dozo" backup --guest pipe --disk d=- <"$folder/pipe" \
+        >"$folder/output" 2>&1 &
     program=$!
     sleep 1.5
     kill -s "$1" "$program"
