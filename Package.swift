@@ -90,6 +90,16 @@ let package = Package(
             ], path: "Tests/Simulation", swiftSettings: hot),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation", "TestKit"], swiftSettings: strict),
         .testTarget(name: "SoakTests", dependencies: ["Simulation"], swiftSettings: strict),
+        .executableTarget(
+            name: "StageRates",
+            dependencies: ["BackupModel", "ChunkCompression", "ChunkEncryption", "Chunking", "RepositoryFormat"],
+            path: "Tests/Benchmarks/StageRates", swiftSettings: hot),
+        .executableTarget(
+            name: "IndexAtScale",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
+                "TestKit",
+            ], path: "Tests/Benchmarks/IndexAtScale", swiftSettings: hot),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

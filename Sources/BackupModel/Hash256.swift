@@ -72,6 +72,8 @@ package struct Hash256: Hashable, Comparable, Sendable, CustomStringConvertible 
 
     /// A 64-bit piece of the value, spread evenly when the value is a hash; for hash tables and sharding.
     package var leadingWord: UInt64 { word0 }
+    /// Two more such pieces, independent of the leading one.
+    package var middleWords: (UInt64, UInt64) { (word1, word2) }
 
     package static func < (left: Hash256, right: Hash256) -> Bool {
         if left.word0 != right.word0 { return left.word0 < right.word0 }

@@ -130,6 +130,9 @@ package struct BackupRun: ~Copyable {
     ///   ``RepositoryError``; `CancellationError`.
     package consuming func run(_ disks: [BackupDisk]) async throws -> RestorePointRecord {
         let started = plan.now()
+        // Beside the work, and only as long as it takes.
+        let (index, folder) = (session.index, session.state.filters)
+        async let _: Void = index.buildFilters(folder)
         do {
             progress.total = BackupRun.total(disks)
             var images: [RestorePointRecord.Image] = []

@@ -32,7 +32,8 @@ struct HostContext {
     init(_ repository: RepositoryID) throws {
         folder = try HostContext.stateFolder()
         try HostPaths.makeFolders(folder)
-        state = try HostState(files: HostFiles(root: folder), repository: repository, randomness: .system)
+        state = try HostState(
+            files: HostFiles(root: folder), root: folder, repository: repository, randomness: .system)
         self.repository = repository
     }
 

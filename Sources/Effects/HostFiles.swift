@@ -5,6 +5,7 @@ import Glibc
 package struct HostFiles: DurableFiles {
     /// The folder below which all paths lie.
     package let root: String
+    private let kept = OpenFileCache()
 
     /// - Parameter root: an existing folder, absolute.
     package init(root: String) { self.root = root }
@@ -87,40 +88,56 @@ package struct HostFiles: DurableFiles {
     }
 
     package func remove(_ path: String) throws(FileError) {
+        kept.forget(path)
         // Safety: the path lives through the call.
         guard unsafe unlink(full(path)) != 0 else { return }
         let number = errno
         if number != ENOENT { throw failure(number, "cannot remove", path) }
     }
 
+    /// Reads from the front look the path up each time, so that they notice when another file lies there; reads from
+    /// the middle go on in the file that was found before.
     package func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]? {
+        let file: OpenFile
+        if offset > 0, let open = kept.file(path) {
+            file = open
+        } else {
+            guard let found = try openForReading(path) else { return nil }
+            file = found
+            if offset > 0 { kept.keep(found, as: path) }
+        }
+        let available = file.byteCount > offset ? Int(clamping: file.byteCount - offset) : 0
+        let wanted = Swift.min(count, available)
+        var failure: FileError?
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
+            do throws(FileError) {
+                while filled < wanted {
+                    let got = try call("cannot read", path) {
+                        // Safety: `filled` is below the buffer's capacity.
+                        unsafe pread(
+                            file.descriptor, buffer.baseAddress.map { unsafe $0 + filled }, wanted - filled,
+                            off_t(offset) + off_t(filled))
+                    }
+                    if got == 0 { return }
+                    filled += got
+                }
+            } catch { failure = error }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    private func openForReading(_ path: String) throws(FileError) -> OpenFile? {
         guard let facts = try facts(path) else { return nil }
-        // A folder or pipe where a file belongs is something in the way, and not nothing.
+        // A folder or pipe where a file belongs is something in the way, and not nothing; it is not even opened.
         guard facts.st_mode & S_IFMT == S_IFREG else { throw failure(EISDIR, "cannot read", path) }
-        let size = UInt64(facts.st_size)
-        let available = size > offset ? Int(clamping: size - offset) : 0
-        let file: Int32
-        do { file = try opened(path, O_RDONLY, "cannot open") } catch {
+        do {
+            return OpenFile(
+                descriptor: try opened(path, O_RDONLY, "cannot open"), byteCount: UInt64(facts.st_size))
+        } catch {
             if error.number == ENOENT { return nil }
             throw error
         }
-        defer { close(file) }
-        var bytes = [UInt8](repeating: 0, count: Swift.min(count, available))
-        var filled = 0
-        while filled < bytes.count {
-            let got = try call("cannot read", path) {
-                unsafe bytes.withUnsafeMutableBytes { buffer in
-                    // Safety: `filled` is below the buffer's count.
-                    unsafe pread(
-                        file, buffer.baseAddress.map { unsafe $0 + filled }, buffer.count - filled,
-                        off_t(offset) + off_t(filled))
-                }
-            }
-            if got == 0 { break }
-            filled += got
-        }
-        bytes.removeLast(bytes.count - filled)
-        return bytes
     }
 
     private func facts(_ path: String) throws(FileError) -> stat? {

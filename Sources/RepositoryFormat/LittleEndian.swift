@@ -60,13 +60,13 @@ package struct FieldReader {
 extension Array where Element == UInt8 {
     /// Appends an unsigned integer, least significant byte first.
     package mutating func append(littleEndian value: some FixedWidthInteger & UnsignedInteger) {
-        var rest = value
-        for _ in 0..<(value.bitWidth / 8) {
-            append(UInt8(truncatingIfNeeded: rest))
-            rest >>= 8
-        }
+        // Safety: the bytes are copied before the call ends.
+        unsafe Swift.withUnsafeBytes(of: value.littleEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// Appends the 32 bytes.
-    package mutating func append(_ hash: Hash256) { append(contentsOf: hash.bytes) }
+    package mutating func append(_ hash: Hash256) {
+        // Safety: as above.
+        unsafe hash.withUnsafeBytes { unsafe append(contentsOf: $0) }
+    }
 }

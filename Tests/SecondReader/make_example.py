@@ -216,10 +216,10 @@ class Example:
         entries = sorted((blob_id, number, ordinal) for number, (_, _, ids) in enumerate(packs)
                          for ordinal, blob_id in enumerate(ids))
         plain = b"".join(struct.pack("<32sII", *entry) for entry in entries)
-        blocks = [plain[place:place + 16000] for place in range(0, len(plain), 16000)]
+        blocks = [plain[place:place + 4000] for place in range(0, len(plain), 4000)]
         fence = struct.pack("<4I", len(packs), 0, len(blocks), 0)
         fence += b"".join(pack_hash + struct.pack("<I", 0) for pack_hash, _, _ in packs)
-        fence += b"".join(block[:32] for block in blocks)
+        fence += b"".join(block[:8] for block in blocks)
         salt = self.hedge(plain + fence)
         key = derive(self.keys["index"], "dozo/1 run", salt, 32)
         sections = blocks + [fence]

@@ -25,7 +25,7 @@ WINDOW_LIMIT = 8 << 20  # memory that a zstd frame may ask for
 TAG_LENGTH = 16
 ENTRY_LENGTH = 56
 RUN_ENTRY_LENGTH = 40
-RUN_BLOCK_ENTRIES = 400
+RUN_BLOCK_ENTRIES = 100
 PADDING, DATA, LEAF, NODE, IMAGE_ROOT = range(5)
 
 
@@ -271,6 +271,7 @@ class Run:
     domain: int
     packs: list  # (hash, generation)
     merged: list  # hashes of runs
+    parts: list  # hashes of the other parts
     entries: list  # (id, pack number, directory ordinal), sorted
 
 
@@ -301,25 +302,38 @@ def read_run(data, name, chain):
         length = min(left, RUN_BLOCK_ENTRIES) * RUN_ENTRY_LENGTH + TAG_LENGTH
         blocks.append(list(struct.iter_unpack("<32sII", section(number, place, length))))
         place += length
-    packs, merged, first_ids = _read_fence(section(block_count, place, fence_length), block_count, name)
-    require(first_ids == [block[0][0] for block in blocks], f"{name}: the fence does not say how the blocks begin")
+    packs, merged, parts, prefixes = _read_fence(section(block_count, place, fence_length), block_count, name)
+    require(prefixes == [block[0][0][:8] for block in blocks], f"{name}: the fence does not say how the blocks begin")
     entries = [entry for block in blocks for entry in block]
     require(all(left < right for left, right in zip(entries, entries[1:])), f"{name}: entries are not in order")
-    require(all(pack < len(packs) for _, pack, _ in entries), f"{name}: an entry points at no pack")
-    return Run(name, header.domain, packs, merged, entries)
+    require(packs or not (merged or parts), f"{name}: a part lists runs of its own")
+    require(not packs or all(pack < len(packs) for _, pack, _ in entries), f"{name}: an entry points at no pack")
+    return Run(name, header.domain, packs, merged, parts, entries)
 
 
 def _read_fence(fence, block_count, name):
     require(len(fence) >= 16, f"{name}: the fence is too short")
-    pack_count, merged_count, blocks, zero = struct.unpack_from("<4I", fence)
-    length = 16 + 36 * pack_count + 32 * merged_count + 32 * blocks
-    require((blocks, zero, length) == (block_count, 0, len(fence)), f"{name}: the fence is malformed")
+    pack_count, merged_count, blocks, part_count = struct.unpack_from("<4I", fence)
+    length = 16 + 36 * pack_count + 32 * (merged_count + part_count) + 8 * blocks
+    require((blocks, length) == (block_count, len(fence)), f"{name}: the fence is malformed")
     merged_at = 16 + 36 * pack_count
-    ids_at = merged_at + 32 * merged_count
+    prefixes_at = merged_at + 32 * (merged_count + part_count)
     packs = list(struct.iter_unpack("<32sI", fence[16:merged_at]))
-    hashes = [fence[place:place + 32] for place in range(merged_at, len(fence), 32)]
+    hashes = [fence[place:place + 32] for place in range(merged_at, prefixes_at, 32)]
+    prefixes = [fence[place:place + 8] for place in range(prefixes_at, len(fence), 8)]
     require(len(set(packs)) == len(packs), f"{name}: the fence names a pack twice")
-    return packs, hashes[:merged_count], hashes[(ids_at - merged_at) // 32:]
+    return packs, hashes[:merged_count], hashes[merged_count:], prefixes
+
+
+def join_parts(head, runs):
+    """A head with the entries of all its parts; `runs` are all that were read, by hash."""
+    parts = [runs.get(part) for part in head.parts]
+    require(all(part is not None and not part.packs for part in parts), f"{head.name}: a part of it is missing")
+    entries = [entry for part in [*parts, head] for entry in part.entries]
+    require(all(left < right for left, right in zip(entries, entries[1:])),
+            f"{head.name}: its parts do not follow each other")
+    require(all(pack < len(head.packs) for _, pack, _ in entries), f"{head.name}: an entry points at no pack")
+    return Run(head.name, head.domain, head.packs, head.merged, head.parts, entries)
 
 
 def check_run(run, reader):

@@ -16,7 +16,7 @@ from keys import open_key_slots, parse_secret_file
 from maps import ImageReader
 from objects import Store
 from owners import OwnerChain
-from packs import BlobReader, check_run, fetch, read_run, run_name
+from packs import BlobReader, check_run, fetch, join_parts, read_run, run_name
 from refusals import Damaged, Refusal, require
 
 
@@ -70,11 +70,17 @@ class Repository:
         return reader
 
     def _runs(self, keys):
+        runs = {}
         for run_hash, generation in keys:
             name = run_name(run_hash, generation)
             run = self._attempt(lambda: read_run(fetch(self.store, name, run_hash), name, self.chain))
             if run is not None:
-                yield run
+                runs[run_hash] = run
+        for head in runs.values():
+            if head.packs:
+                run = self._attempt(join_parts, head, runs)
+                if run is not None:
+                    yield run
 
     def _attempt(self, act, *arguments):
         try:

@@ -41,15 +41,25 @@ package struct HostState: Sendable {
     private let files: any DurableFiles
     private let folder: String
     private let randomness: Randomness
+    /// Filters of index runs; `nil` where files cannot be mapped.
+    package let filters: IndexFilterFolder?
 
     /// Makes the folders that are missing.
     ///
-    /// - Parameter files: Dozo's state folder, private to its user.
+    /// - Parameters:
+    ///   - files: Dozo's state folder, private to its user.
+    ///   - root: its path, when it lies on a real disk.
     /// - Throws: ``RepositoryError``, `storage`.
-    package init(files: any DurableFiles, repository: RepositoryID, randomness: Randomness) throws {
+    package init(
+        files: any DurableFiles, root: String? = nil, repository: RepositoryID, randomness: Randomness
+    ) throws {
         self.files = files
         self.randomness = randomness
-        folder = "repositories/\(repository)"
+        let folder = "repositories/\(repository)"
+        self.folder = folder
+        filters = root.map {
+            IndexFilterFolder(files: files, root: $0, folder: "\(folder)/filters", randomness: randomness)
+        }
         try HostState.translating {
             for path in ["repositories", folder, "\(folder)/sessions"] {
                 _ = try files.makeFolder(path)

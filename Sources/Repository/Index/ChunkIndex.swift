@@ -5,44 +5,37 @@ import Synchronization
 
 /// Where every blob of a repository stands: the runs that count, and packs that no run lists yet (design §4.11).
 ///
-/// A multimap: an id may stand in many packs, and whoever reads tries every copy. Runs are read block by block through
-/// a bounded cache: ``cachedBlockLimit`` blocks of at most 400 entries. May be used from several tasks at once.
+/// A multimap: an id may stand in many packs, and whoever reads tries every copy. A look-up asks the directories of
+/// packs that were hit lately (neighbours in an image are neighbours in a pack: B. Zhu, K. Li and H. Patterson,
+/// "Avoiding the Disk Bottleneck in the Data Domain Deduplication File System", 2008), then each group of runs behind
+/// its filter.
+///
+/// Memory: 16 MB of opened blocks, 3 MiB of recent directories, 8 bytes for each 100 entries, 140 for each pack. May be
+/// used from several tasks at once.
 package final class ChunkIndex: Sendable {
-    /// Blocks kept in memory, about 16 KiB each: 32 MiB in all.
-    package static let cachedBlockLimit = 2048
+    /// Entries up to which the packs of a damaged run are listed at once by their own directories.
+    static let listedEntryLimit = IndexRunLayout.entryLimit
 
-    private struct BlockName: Hashable {
-        let run: Int
-        let block: Int
-    }
-
-    private struct Run {
-        let name: String
-        let fence: IndexRunFence
-    }
-
-    private struct Cache {
-        var blocks: [BlockName: [IndexEntry]] = [:]
-        var order: [BlockName] = []
-    }
-
-    private let access: ObjectAccess
-    private let runs: [Run]
-    /// Packs that count: entries of others are left out, however they came into a run.
-    private let livePacks: Set<ObjectKey>
-    /// Sizes of packs as their writers stated them.
-    private let packByteCounts: [ObjectKey: UInt64]
-    /// Packs that were looked for, and whether they are there.
-    private let presence = Mutex<[ObjectKey: Bool]>([:])
-    private let cache = Mutex(Cache())
+    let access: ObjectAccess
+    let keys: RepositoryKeys
+    let shelf: PackShelf
+    /// Runs that others are merged from: asked only when an id that must be somewhere is missed.
+    let passedOver: [ObjectKey]
+    let table: Mutex<PackTable>
+    private let blocks = BlockCache()
+    private let recent = RecentPacks()
+    private let groupList: Mutex<[IndexGroup]>
+    /// Packs that no readable run lists.
     private let extra = Mutex<[Hash256: [BlobPlace]]>([:])
-    private let shelf: PackShelf
-    private let trouble: Mutex<Trouble>
+    let trouble: Mutex<Trouble>
+    private let reopened = Mutex<[IndexGroup]?>(nil)
 
-    private struct Trouble {
+    struct Trouble {
         var findings: [RepositoryFinding]
-        /// Runs with a damaged block: their packs' own directories are listed instead.
-        var replacedRuns = Set<Int>()
+        /// Blocks that were damaged, and groups whose packs were all listed instead.
+        var replacedBlocks = Set<BlockCache.Name>()
+        var replacedGroups = Set<ObjectKey>()
+        var nextRun: UInt32
     }
 
     /// What could not be read: the index still works, from the packs' own directories.
@@ -55,91 +48,115 @@ package final class ChunkIndex: Sendable {
     /// - Parameters:
     ///   - shelf: reads directories.
     ///   - salvaged: packs besides those that count.
+    ///   - filters: this host's filters of runs; `nil` goes without.
     /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a finding, since packs say it all
     ///   again.
     package init(
         _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf,
-        salvaged: [Inventory.Pack] = []
+        salvaged: [Inventory.Pack] = [], filters: IndexFilterFolder? = nil
     ) async throws {
         self.access = access
-        packByteCounts = Dictionary(view.packs.map { ($0.key, $0.byteCount) }) { first, _ in first }
+        self.keys = keys
         self.shelf = shelf
-        let packs = view.packs + salvaged
-        let indexKey = try keys.indexKey()
-        var live = Set(packs.map(\.key))
-        var covered = Set<ObjectKey>()
-        var runs: [Run] = []
-        var findings: [RepositoryFinding] = []
-        var seen = Set<ObjectKey>()
-        for key in view.runs.map(\.key) + view.generation where seen.insert(key).inserted {
-            guard !view.condemned.contains(Ledger.Condemned(kind: .indexRun, key: key)) else { continue }
-            do {
-                let fence = try await ChunkIndex.fence(key, access, repository: keys.repository, indexKey: indexKey)
-                runs.append(Run(name: key.runName, fence: fence))
-                covered.formUnion(fence.packs)
-            } catch let error as RepositoryError where error.isAboutBytes {
-                findings.append(RepositoryFinding(object: key.runName, sentence: error.sentence))
-            }
-        }
-        let generation = Set(view.generation)
-        for run in runs where generation.contains(where: { $0.runName == run.name }) {
-            live.formUnion(
-                run.fence.packs.filter { !view.condemned.contains(Ledger.Condemned(kind: .pack, key: $0)) })
-        }
-        self.runs = runs
-        livePacks = live
-        var uncovered: [(ObjectKey, [PackEntry])] = []
-        for pack in packs where !covered.contains(pack.key) {
-            do { uncovered.append((pack.key, try await shelf.contents(of: pack.key).entries)) } catch let error
-                as RepositoryError where error.isAboutBytes
-            {
-                findings.append(RepositoryFinding(object: pack.key.packName, sentence: error.sentence))
-            }
-        }
-        trouble = Mutex(Trouble(findings: findings))
+        var opening = try IndexOpening(access, view: view, keys: keys, filters: filters)
+        try await opening.readRuns()
+        groupList = Mutex(opening.groups)
+        passedOver = opening.passedOver
+        let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
+        trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
+        table = Mutex(opening.table)
         for (key, entries) in uncovered { add(key, entries: entries) }
     }
 
-    private static func fence(
-        _ key: ObjectKey, _ access: ObjectAccess, repository: RepositoryID, indexKey: SecretBytes
-    ) async throws -> IndexRunFence {
-        let name = key.runName
-        let size = try await access.byteCount(name)
-        guard let size, size >= UInt64(ObjectHeader.byteCount + IndexRunLayout.footerByteCount),
-            size <= UInt64(FormatLimits.objectByteCount)
-        else { throw RepositoryError(.damaged, "the index run \(name) is missing or cut short", .repair) }
-        let count = Int(size)
-        let front = try await access.bytes(name, range: 0..<ObjectHeader.byteCount)
-        let footer = try await access.bytes(name, range: (count - IndexRunLayout.footerByteCount)..<count)
-        return try await RepositoryError.translating {
-            let tailCount = try IndexRunFence.tailByteCount(footer: footer[...], name: name)
-            guard tailCount <= count - ObjectHeader.byteCount else {
-                throw FormatError.damaged("the footer of \(name) does not fit the run of \(count) bytes")
-            }
-            let tail = try await access.bytes(name, range: (count - tailCount)..<count)
-            return try IndexRunFence(
-                front: front[...], tail: tail[...], runByteCount: count, repository: repository, indexKey: indexKey,
-                name: name)
-        }
-    }
+    /// The groups of runs that are asked, the newest first.
+    var groups: [IndexGroup] { groupList.withLock { $0 } }
+    /// Entries of each group that is asked: so many look-ups a chunk costs at most.
+    package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
+    /// Names of the runs that are asked, in ascending order of ids within a group.
+    package var askedRuns: [String] { groups.flatMap(\.parts).map(\.key.runName) }
+
+    // MARK: Adding
 
     /// Lists a pack by entries that are at hand.
     package func add(_ key: ObjectKey, entries: [PackEntry]) {
+        add(key, entries: entries, where: { _ in true })
+    }
+
+    private func add(_ key: ObjectKey, entries: [PackEntry], where isWanted: (Hash256) -> Bool) {
         extra.withLock { extra in
-            for (ordinal, entry) in entries.enumerated() where entry.kind != .padding {
+            for (ordinal, entry) in entries.enumerated() where entry.kind != .padding && isWanted(entry.identifier) {
                 extra[entry.identifier, default: []].append(BlobPlace(pack: key, ordinal: ordinal))
             }
         }
     }
+
+    /// Takes a run that this session has put, with its parts.
+    ///
+    /// - Parameters:
+    ///   - runs: keys and bytes of the parts in ascending order, the head last.
+    ///   - filters: of the runs, by hash, as far as they were built.
+    ///   - isOwn: whether the packs are this session's own, and so are there.
+    ///   - replaced: heads of groups whose entries the run holds too.
+    /// - Throws: ``FormatError``: never for what ``IndexRunBuilder`` made.
+    func take(
+        _ runs: [(key: ObjectKey, bytes: [UInt8])], filters: [Hash256: IndexFilter], isOwn: Bool,
+        replacing replaced: Set<ObjectKey> = []
+    ) throws(FormatError) {
+        guard let head = runs.last?.key else { return }
+        var fences: [(key: ObjectKey, fence: IndexRunFence)] = []
+        for run in runs {
+            let fence = try IndexRunFence(
+                front: run.bytes[...], tail: run.bytes[...], runByteCount: run.bytes.count,
+                repository: keys.repository, indexKey: indexKey(), name: run.key.runName)
+            fences.append((run.key, fence))
+        }
+        let first = trouble.withLock { trouble in
+            defer { trouble.nextRun += UInt32(runs.count) }
+            return trouble.nextRun
+        }
+        let packs = table.withLock { table in
+            fences[fences.count - 1].fence.packs.map { key in
+                let number = table.number(of: key)
+                if isOwn {
+                    table[number].isLive = true
+                    table[number].presence = .there
+                }
+                return number
+            }
+        }
+        let parts = fences.enumerated().map { position, run in
+            IndexPart(
+                key: run.key, number: first + UInt32(position), blocks: run.fence.blocks,
+                filter: filters[run.key.hash])
+        }
+        let group = IndexGroup(
+            head: head, parts: parts, packs: packs, merged: fences[fences.count - 1].fence.merged)
+        groupList.withLock { groups in
+            groups.removeAll { replaced.contains($0.head) }
+            groups.insert(group, at: 0)
+        }
+    }
+
+    private func indexKey() -> SecretBytes {
+        do { return try keys.indexKey() } catch { preconditionFailure("an index was opened with its key") }
+    }
+
+    // MARK: Looking up
 
     /// Whether a new point may lean on a blob: it stands in a pack that counts, and that is there with its size.
     ///
     /// A pack that is gone or cut short counts for nothing, so that what it held is stored again while the guest still
     /// has it. Each pack is asked for once; whether its bytes are right is for a verification to say.
     package func contains(_ identifier: Hash256) async throws -> Bool {
+        if let pack = recent.pack(of: identifier), try await isThere(pack) { return true }
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
-        for index in runs.indices {
-            for place in try await places(identifier, run: index) where try await isThere(place.pack) { return true }
+        for group in groups where group.mayHold(identifier) {
+            for entry in try await entries(of: identifier, in: group, filtered: true) {
+                let number = group.packs[Int(entry.pack)]
+                guard table.withLock({ $0[number].isLive }), try await isThere(number) else { continue }
+                try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
+                return true
+            }
         }
         // A damaged run may have been replaced by what packs say themselves, meanwhile.
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
@@ -147,40 +164,75 @@ package final class ChunkIndex: Sendable {
     }
 
     private func isThere(_ pack: ObjectKey) async throws -> Bool {
-        if let known = presence.withLock({ $0[pack] }) { return known }
-        let byteCount = try await access.byteCount(pack.packName)
-        let isThere = byteCount != nil && (packByteCounts[pack] ?? byteCount) == byteCount
-        let isFirst = presence.withLock { $0.updateValue(isThere, forKey: pack) == nil }
+        try await isThere(table.withLock { $0.number(of: pack) })
+    }
+
+    private func isThere(_ number: UInt32) async throws -> Bool {
+        let known = table.withLock { $0[number] }
+        if known.presence != .unknown { return known.presence == .there }
+        let byteCount = try await access.byteCount(known.key.packName)
+        let isThere = byteCount != nil && (known.byteCount == 0 || known.byteCount == byteCount)
+        let isFirst = table.withLock { table in
+            defer { table[number].presence = isThere ? .there : .gone }
+            return table[number].presence == .unknown
+        }
         if !isThere, isFirst {
             let what = byteCount == nil ? "is missing" : "has \(byteCount ?? 0) bytes, not those it was stored with"
-            trouble.withLock {
-                $0.findings.append(
-                    RepositoryFinding(
-                        object: pack.packName,
-                        sentence: "\(pack.packName) \(what); what is met of it now is stored again, and `dozo verify` "
-                            + "says which points suffer"))
-            }
+            report(
+                RepositoryFinding(
+                    object: known.key.packName,
+                    sentence: "\(known.key.packName) \(what); what is met of it now is stored again, and "
+                        + "`dozo verify` says which points suffer"))
         }
         return isThere
     }
 
+    private func report(_ finding: RepositoryFinding) { trouble.withLock { $0.findings.append(finding) } }
+
     /// Every place where a blob stands, in ascending generation; empty when it stands nowhere.
+    ///
+    /// An id that is missed is asked for again, without filters and in the runs that others were merged from: a filter
+    /// may be damaged, and a merge may have left something out.
     package func places(of identifier: Hash256) async throws -> [BlobPlace] {
         var places: [BlobPlace] = []
-        for index in runs.indices { places += try await self.places(identifier, run: index) }
+        for group in groups where group.mayHold(identifier) {
+            places += try await self.places(identifier, in: group, filtered: true)
+        }
+        if places.isEmpty {
+            for group in groups { places += try await self.places(identifier, in: group, filtered: false) }
+            for group in try await reopenedGroups() {
+                places += try await self.places(identifier, in: group, filtered: false)
+            }
+        }
         places += extra.withLock { $0[identifier] ?? [] }
         var seen = Set<BlobPlace>()
         return places.filter { seen.insert($0).inserted }.sorted { $0.pack.generation < $1.pack.generation }
     }
 
-    /// The ids of all blobs that stand in some packs, by pack. Reads every block of the runs that name them.
+    private func reopenedGroups() async throws -> [IndexGroup] {
+        guard !passedOver.isEmpty else { return [] }
+        if let groups = reopened.withLock({ $0 }) { return groups }
+        let groups = try await IndexOpening.groups(
+            of: passedOver, access, keys: keys, table: table, firstRun: trouble.withLock { $0.nextRun })
+        trouble.withLock { $0.nextRun += UInt32(groups.reduce(0) { $0 + $1.parts.count }) }
+        reopened.withLock { $0 = groups }
+        return groups
+    }
+
+    /// The ids of all blobs that stand in some packs, by pack. Reads every block of the groups that name them.
     package func identifiers(in packs: Set<ObjectKey>) async throws -> [ObjectKey: [Hash256]] {
         var found: [ObjectKey: Set<Hash256>] = [:]
-        for index in runs.indices where !runs[index].fence.packs.allSatisfy({ !packs.contains($0) }) {
-            for block in runs[index].fence.firstIdentifiers.indices {
-                for entry in try await entries(BlockName(run: index, block: block)) {
-                    let pack = runs[index].fence.packs[Int(entry.pack)]
-                    if packs.contains(pack) { found[pack, default: []].insert(entry.identifier) }
+        for group in groups {
+            let wanted = table.withLock { table in
+                group.packs.map { packs.contains(table[$0].key) ? table[$0].key : nil }
+            }
+            guard wanted.contains(where: { $0 != nil }) else { continue }
+            for part in group.parts {
+                for block in 0..<part.blocks.count {
+                    for entry in try await entries(BlockCache.Name(run: part.number, block: UInt32(block)), part, group)
+                    {
+                        if let pack = wanted[Int(entry.pack)] { found[pack, default: []].insert(entry.identifier) }
+                    }
                 }
             }
         }
@@ -194,72 +246,102 @@ package final class ChunkIndex: Sendable {
         return found.mapValues { $0.sorted() }
     }
 
-    /// The entries of a block; none of a run that is damaged, once its packs have been listed by themselves.
-    private func entries(_ name: BlockName) async throws -> [IndexEntry] {
-        if trouble.withLock({ $0.replacedRuns.contains(name.run) }) { return [] }
-        do { return try await block(name) } catch let error as RepositoryError where error.isAboutBytes {
-            try await replace(name.run, because: error)
+    /// The entries of a block; none when it is damaged, once the packs themselves were asked.
+    private func entries(
+        _ name: BlockCache.Name, _ part: IndexPart, _ group: IndexGroup
+    ) async throws -> [IndexEntry] {
+        do {
+            let sealed = try await sealed(name, part)
+            return try await RepositoryError.translating {
+                try part.blocks.open(block: Int(name.block), sealed, packCount: group.packs.count)
+            }
+        } catch let error as RepositoryError where error.isAboutBytes {
+            try await replace(name, part, group, because: error)
             return []
         }
     }
 
-    /// Lists the packs of a damaged run from their own directories, for the rest of this index's life.
-    private func replace(_ run: Int, because error: RepositoryError) async throws {
-        var findings = [RepositoryFinding(object: runs[run].name, sentence: error.sentence)]
-        for pack in runs[run].fence.packs where livePacks.contains(pack) {
-            do { add(pack, entries: try await shelf.contents(of: pack).entries) } catch let error as RepositoryError
-                where error.isAboutBytes
-            {
-                findings.append(RepositoryFinding(object: pack.packName, sentence: error.sentence))
+    private func sealed(_ name: BlockCache.Name, _ part: IndexPart) async throws -> [UInt8] {
+        try await access.bytes(part.object, range: part.blocks.byteRange(ofBlock: Int(name.block)))
+    }
+
+    private func places(
+        _ identifier: Hash256, in group: IndexGroup, filtered: Bool
+    ) async throws -> [BlobPlace] {
+        let entries = try await entries(of: identifier, in: group, filtered: filtered)
+        guard !entries.isEmpty else { return [] }
+        return table.withLock { table in
+            entries.compactMap { entry in
+                let pack = table[group.packs[Int(entry.pack)]]
+                return pack.isLive ? BlobPlace(pack: pack.key, ordinal: Int(entry.ordinal)) : nil
+            }
+        }
+    }
+
+    private func entries(
+        of identifier: Hash256, in group: IndexGroup, filtered: Bool
+    ) async throws -> BlockCache.Found {
+        var entries: BlockCache.Found = []
+        for number in group.candidates(for: identifier) {
+            let part = group.parts[number]
+            if filtered, !part.mayHold(identifier) { continue }
+            for block in part.blocks.candidates(for: identifier) {
+                let name = BlockCache.Name(run: part.number, block: UInt32(block))
+                let found = try await found(identifier, name, part, group)
+                if !found.isEmpty { entries += found }
+            }
+        }
+        return entries
+    }
+
+    private func found(
+        _ identifier: Hash256, _ name: BlockCache.Name, _ part: IndexPart, _ group: IndexGroup
+    ) async throws -> BlockCache.Found {
+        if let found = blocks.entries(of: identifier, in: name) { return found }
+        if trouble.withLock({ $0.replacedBlocks.contains(name) || $0.replacedGroups.contains(group.head) }) {
+            return []
+        }
+        do {
+            let sealed = try await sealed(name, part)
+            return try await RepositoryError.translating {
+                try blocks.entries(
+                    of: identifier, in: name, opening: sealed, of: part.blocks, packCount: group.packs.count)
+            }
+        } catch let error as RepositoryError where error.isAboutBytes {
+            try await replace(name, part, group, because: error)
+            return []
+        }
+    }
+
+    // MARK: Damage
+
+    /// Lists what a damaged block held from the directories of the packs, for the rest of this index's life: of a small
+    /// group everything at once, of a large one what lies between this block's first id and the next one's.
+    private func replace(
+        _ name: BlockCache.Name, _ part: IndexPart, _ group: IndexGroup, because error: RepositoryError
+    ) async throws {
+        let isSmall = group.entryCount <= ChunkIndex.listedEntryLimit
+        if trouble.withLock({ $0.replacedBlocks.contains(name) || $0.replacedGroups.contains(group.head) }) { return }
+        let block = Int(name.block)
+        let first = part.blocks.prefixes[block]
+        let last = block + 1 < part.blocks.count ? part.blocks.prefixes[block + 1] : UInt64.max
+        var findings = [RepositoryFinding(object: part.blocks.name, sentence: error.sentence)]
+        for number in group.packs {
+            let pack = table.withLock { $0[number] }
+            guard pack.isLive else { continue }
+            do {
+                let entries = try await shelf.contents(of: pack.key).entries
+                add(pack.key, entries: entries) { isSmall || (first...last).contains($0.leadingWord) }
+            } catch let error as RepositoryError where error.isAboutBytes {
+                findings.append(RepositoryFinding(object: pack.key.packName, sentence: error.sentence))
             }
         }
         trouble.withLock { trouble in
             // Two that met the damage at once both list the packs; a place counts once however often it is listed.
-            guard trouble.replacedRuns.insert(run).inserted else { return }
-            trouble.findings += findings
+            let isNew =
+                isSmall
+                ? trouble.replacedGroups.insert(group.head).inserted : trouble.replacedBlocks.insert(name).inserted
+            if isNew { trouble.findings += findings }
         }
-    }
-
-    private func places(_ identifier: Hash256, run index: Int) async throws -> [BlobPlace] {
-        let fence = runs[index].fence
-        let firsts = fence.firstIdentifiers
-        // The first block that begins above the id; entries of one id may reach over a block's end, so go back from
-        // there.
-        var low = 0
-        var high = firsts.count
-        while low < high {
-            let middle = (low + high) / 2
-            if firsts[middle] <= identifier { low = middle + 1 } else { high = middle }
-        }
-        var places: [BlobPlace] = []
-        var block = low - 1
-        while block >= 0 {
-            let entries = try await entries(BlockName(run: index, block: block))
-            for entry in entries where entry.identifier == identifier {
-                let pack = fence.packs[Int(entry.pack)]
-                if livePacks.contains(pack) { places.append(BlobPlace(pack: pack, ordinal: Int(entry.ordinal))) }
-            }
-            guard firsts[block] == identifier else { break }
-            block -= 1
-        }
-        return places
-    }
-
-    private func block(_ name: BlockName) async throws -> [IndexEntry] {
-        if let entries = cache.withLock({ $0.blocks[name] }) { return entries }
-        let run = runs[name.run]
-        let sealed = try await access.bytes(run.name, range: run.fence.byteRange(ofBlock: name.block))
-        let entries = try await RepositoryError.translating { try run.fence.open(block: name.block, sealed) }
-        cache.withLock { cache in
-            guard cache.blocks[name] == nil else { return }
-            if cache.order.count >= ChunkIndex.cachedBlockLimit {
-                // Oldest half at once: no list to keep in order on every hit.
-                for old in cache.order.prefix(ChunkIndex.cachedBlockLimit / 2) { cache.blocks[old] = nil }
-                cache.order.removeFirst(ChunkIndex.cachedBlockLimit / 2)
-            }
-            cache.blocks[name] = entries
-            cache.order.append(name)
-        }
-        return entries
     }
 }

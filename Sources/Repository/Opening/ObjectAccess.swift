@@ -32,8 +32,13 @@ package struct ObjectAccess: Sendable {
     ///
     /// - Throws: ``RepositoryError``, `damaged` when the object is gone or shorter.
     package func bytes(_ name: String, range: Range<Int>) async throws -> [UInt8] {
+        try await bytes(ObjectAccess.name(name), range: range)
+    }
+
+    /// As ``bytes(_:range:)``, of a name at hand.
+    package func bytes(_ name: ObjectName, range: Range<Int>) async throws -> [UInt8] {
         let found = try await RepositoryError.translating {
-            try await store.get(ObjectAccess.name(name), offset: UInt64(range.lowerBound), count: range.count)
+            try await store.get(name, offset: UInt64(range.lowerBound), count: range.count)
         }
         guard let found else { throw RepositoryError(.damaged, "\(name) is missing from the store", .repair) }
         guard found.count == range.count else {

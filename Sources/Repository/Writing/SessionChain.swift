@@ -97,7 +97,9 @@ package struct SessionChain: ~Copyable {
         }
         var inventory = Inventory()
         inventory.packs = taken.packs
-        inventory.runs = try await putRuns(taken)
+        // First, so that only runs are merged that an earlier entry names.
+        inventory.runs = try await IndexMerge(session).mergeWhatIsDue()
+        inventory.runs += try await putRuns(taken)
         let draft = SessionEntry.Draft(
             writer: session.writer, session: session.session, number: number, previous: previous,
             slot: session.slot.slot, action: action, heads: session.repository.heads(session.view),
@@ -140,17 +142,11 @@ package struct SessionChain: ~Copyable {
     }
 
     private func putRun(_ entries: [IndexEntry], packs: [ObjectKey]) async throws -> Inventory.Run {
-        let keys = session.keys
-        let run = IndexRunBuilder.run(
-            entries: entries, packs: packs, merged: [], repository: keys.repository, domain: keys.domain.id,
-            keyEpoch: keys.domain.epoch, indexKey: try keys.indexKey(), signer: session.signer,
-            randomness: session.randomness.bytes(SealedSection.saltByteCount))
-        let key = ObjectKey(hash: run.hash, generation: session.slot.slot.epoch)
-        guard case .mine = try await session.repository.access.put(key.runName, run.bytes) else {
-            throw RepositoryError(
-                .damaged, "\(key.runName) holds other bytes than those it is named after; run `dozo verify`", .repair)
+        let run = try await session.put(entries, packs: packs)
+        try await RepositoryError.translating {
+            try session.index.take([(run.key, run.bytes)], filters: run.filters, isOwn: true)
         }
-        session.count(stored: run.bytes.count)
-        return Inventory.Run(key: key, byteCount: UInt64(run.bytes.count))
+        session.release(entries.lazy.map(\.identifier))
+        return Inventory.Run(key: run.key, byteCount: UInt64(run.bytes.count))
     }
 }

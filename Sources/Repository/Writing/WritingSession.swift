@@ -49,6 +49,7 @@ package final class WritingSession: Sendable {
     private let claims = Mutex<Set<Hash256>>([])
     let pending: Mutex<Pending>
     private let storedByteCount = Mutex<UInt64>(0)
+    private let putRuns = Mutex<Set<Hash256>>([])
     private let notesAfterCommit = Mutex<[String]>([])
 
     private init(
@@ -129,7 +130,8 @@ package final class WritingSession: Sendable {
         // Again: of a host and its copy that begin at the same time, the later slot sees the earlier one.
         try refuseCopies(view, state: state, signer: signer)
         let shelf = PackShelf(repository.access, keys: keys)
-        let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
+        let index = try await ChunkIndex(
+            repository.access, view: view, keys: keys, shelf: shelf, filters: state.filters)
         let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
@@ -276,7 +278,20 @@ package final class WritingSession: Sendable {
     /// After `true` the caller stores the blob or fails the whole session.
     package func claim(_ identifier: Hash256) async throws -> Bool {
         guard claims.withLock({ $0.insert(identifier).inserted }) else { return false }
-        return try await !index.contains(identifier)
+        guard try await index.contains(identifier) else { return true }
+        release([identifier])
+        return false
+    }
+
+    /// Blobs that are claimed and that the index does not show yet: at most what a checkpoint names, and those of
+    /// the packs being filled.
+    package var claimCount: Int { claims.withLock { $0.count } }
+
+    /// Forgets claims on blobs that the index shows: so many are held as one checkpoint names, and no more.
+    func release(_ identifiers: some Sequence<Hash256>) {
+        claims.withLock { claims in
+            for identifier in identifiers { claims.remove(identifier) }
+        }
     }
 
     /// What a worker needs to fill packs of one class.
@@ -310,6 +325,11 @@ package final class WritingSession: Sendable {
 
     /// Unpredictable bytes from the source that the session was begun with.
     package func randomBytes(_ count: Int) -> [UInt8] { randomness.bytes(count) }
+
+    /// Index runs that this session has put.
+    var ownRuns: Set<Hash256> { putRuns.withLock { $0 } }
+    /// Remembers an index run that was put.
+    func didPut(run: Hash256) { putRuns.withLock { _ = $0.insert(run) } }
 
     func count(stored byteCount: Int) { storedByteCount.withLock { $0 += UInt64(byteCount) } }
 }

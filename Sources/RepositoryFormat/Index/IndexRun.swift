@@ -20,6 +20,15 @@ package struct IndexEntry: Hashable, Comparable, Sendable {
         self.ordinal = ordinal
     }
 
+    /// Writes its bytes as a run has them.
+    func store(into bytes: UnsafeMutableRawBufferPointer) {
+        precondition(bytes.count == IndexEntry.byteCount, "an entry fills its place")
+        // Safety: the offsets end exactly at the place's end.
+        unsafe identifier.withUnsafeBytes { unsafe bytes.copyMemory(from: $0) }
+        unsafe bytes.storeBytes(of: pack.littleEndian, toByteOffset: 32, as: UInt32.self)
+        unsafe bytes.storeBytes(of: ordinal.littleEndian, toByteOffset: 36, as: UInt32.self)
+    }
+
     package static func < (left: IndexEntry, right: IndexEntry) -> Bool {
         if left.identifier != right.identifier { return left.identifier < right.identifier }
         return left.pack == right.pack ? left.ordinal < right.ordinal : left.pack < right.pack
@@ -29,70 +38,31 @@ package struct IndexEntry: Hashable, Comparable, Sendable {
 /// The layout of index runs (format page §9).
 package enum IndexRunLayout {
     /// Entries of a full block.
-    package static let blockEntryCount = 400
+    package static let blockEntryCount = 100
     /// Bytes of a full block in the object, tag included.
     package static let blockByteCount = blockEntryCount * IndexEntry.byteCount + AuthenticatedCipher.tagByteCount
     /// Bytes of a footer.
     package static let footerByteCount = 64
     /// Most entries that leave room for the fence within the object limit.
     package static let entryLimit = 1 << 20
+    /// Bytes of a block's first id that the fence repeats.
+    package static let prefixByteCount = 8
     static let label = "dozo/1 run"
 }
 
-/// Where the blocks of a run are and what they lean on.
+/// What the end of a run says of it.
 package struct IndexRunFence: Sendable {
-    /// Packs by the number that entries use.
+    /// Packs by the number that entries use; empty in a part that is not the head.
     package let packs: [ObjectKey]
-    /// Runs whose entries this one holds too.
+    /// Runs whose entries this one and its parts hold too.
     package let merged: [Hash256]
-    /// The first id of each block.
-    package let firstIdentifiers: [Hash256]
-    /// Entries of all blocks.
-    package let entryCount: Int
-    private let header: ObjectHeader
-    private let key: SecretBytes
-    private let name: String
+    /// The other parts of this run, in ascending order of their ids.
+    package let parts: [Hash256]
+    /// The blocks, which open singly.
+    package let blocks: IndexRunBlocks
 
-    /// Bytes of a block in the object.
-    package func byteRange(ofBlock block: Int) -> Range<Int> {
-        precondition(firstIdentifiers.indices.contains(block), "the run has that block")
-        let start = ObjectHeader.byteCount + block * IndexRunLayout.blockByteCount
-        return start..<(start + entryCount(ofBlock: block) * IndexEntry.byteCount + AuthenticatedCipher.tagByteCount)
-    }
-
-    private func entryCount(ofBlock block: Int) -> Int {
-        Swift.min(IndexRunLayout.blockEntryCount, entryCount - block * IndexRunLayout.blockEntryCount)
-    }
-
-    /// Opens one block and checks that it is sorted.
-    ///
-    /// - Parameter sealed: the bytes at ``byteRange(ofBlock:)``.
-    /// - Throws: ``FormatError``, `damaged`.
-    package func open(block: Int, _ sealed: [UInt8]) throws(FormatError) -> [IndexEntry] {
-        let what = "block \(block) of \(name)"
-        let plain: [UInt8]
-        do {
-            plain = try AuthenticatedCipher().open(
-                key: key, nonce: UInt64(block),
-                associatedData: IndexRunBuilder.associatedData(header, section: block), sealed: sealed)
-        } catch { throw .damaged("\(what) does not open: it was damaged or exchanged") }
-        var fields = FieldReader(plain[...], of: what)
-        var entries: [IndexEntry] = []
-        entries.reserveCapacity(entryCount(ofBlock: block))
-        for _ in 0..<entryCount(ofBlock: block) {
-            let entry = IndexEntry(
-                identifier: try fields.hash(), pack: try fields.integer(UInt32.self),
-                ordinal: try fields.integer(UInt32.self))
-            if let last = entries.last, !(last < entry) { throw .notCanonical("\(what) is not sorted") }
-            guard Int(entry.pack) < packs.count else { throw .damaged("\(what) names a pack that the run does not") }
-            entries.append(entry)
-        }
-        try fields.finish()
-        guard entries.first?.identifier == firstIdentifiers[block] else {
-            throw .damaged("\(what) does not begin as the fence says")
-        }
-        return entries
-    }
+    /// Whether entries count in the pack list of another run, its head.
+    package var isPart: Bool { packs.isEmpty }
 
     /// Bytes from the end of the object that hold footer, signature and fence, from its footer.
     ///
@@ -142,30 +112,39 @@ package struct IndexRunFence: Sendable {
         let packCount = Int(try fields.integer(UInt32.self))
         let mergedCount = Int(try fields.integer(UInt32.self))
         let blockCount = Int(try fields.integer(UInt32.self))
-        try fields.zeros(4)
+        let partCount = Int(try fields.integer(UInt32.self))
         guard blockCount == footer.blockCount,
-            packCount * 36 + mergedCount * 32 + blockCount * 32 == fields.remaining
+            packCount * 36 + (mergedCount + partCount) * Hash256.byteCount
+                + blockCount * IndexRunLayout.prefixByteCount == fields.remaining
         else { throw .damaged("the fence of \(name) has counts that do not fit it") }
+        guard packCount > 0 || (mergedCount == 0 && partCount == 0) else {
+            throw .damaged("\(name) is a part of another run and lists runs of its own")
+        }
         var packs: [ObjectKey] = []
+        packs.reserveCapacity(packCount)
         for _ in 0..<packCount {
             packs.append(ObjectKey(hash: try fields.hash(), generation: try fields.integer(UInt32.self)))
         }
         var merged: [Hash256] = []
         for _ in 0..<mergedCount { merged.append(try fields.hash()) }
-        var first: [Hash256] = []
-        for _ in 0..<blockCount {
-            let identifier = try fields.hash()
-            if let last = first.last, identifier < last { throw .notCanonical("the fence of \(name) is not sorted") }
-            first.append(identifier)
+        var parts: [Hash256] = []
+        for _ in 0..<partCount { parts.append(try fields.hash()) }
+        let words = try fields.take(blockCount * IndexRunLayout.prefixByteCount)
+        let prefixes = unsafe words.withUnsafeBytes { bytes in
+            // Safety: eight bytes a block were taken.
+            (0..<blockCount).map {
+                unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self))
+            }
+        }
+        guard zip(prefixes, prefixes.dropFirst()).allSatisfy({ $0 <= $1 }) else {
+            throw .notCanonical("the fence of \(name) is not sorted")
         }
         try fields.finish()
         self.packs = packs
         self.merged = merged
-        firstIdentifiers = first
-        entryCount = footer.entryCount
-        self.header = header
-        self.key = key
-        self.name = name
+        self.parts = parts
+        blocks = IndexRunBlocks(
+            prefixes: prefixes, entryCount: footer.entryCount, header: header, key: key, name: name)
     }
 }
 
@@ -209,36 +188,43 @@ package enum IndexRunBuilder {
     ///
     /// - Parameters:
     ///   - entries: 1 … ``IndexRunLayout/entryLimit``, in any order; repeated ones count once.
-    ///   - packs: what entries name by number; every number is one of these.
-    ///   - merged: runs whose entries are all in this one.
+    ///   - packs: what entries name by number; every number is one of these. Empty in a part, whose entries name
+    ///     those of its head.
+    ///   - merged: runs whose entries are all in this one and its parts.
+    ///   - parts: the other parts of this run; empty for a run of one.
     ///   - randomness: 32 bytes from the kernel.
     /// - Returns: the object's bytes and their hash.
     package static func run(
-        entries: [IndexEntry], packs: [ObjectKey], merged: [Hash256], repository: RepositoryID, domain: UInt32,
-        keyEpoch: UInt32, indexKey: SecretBytes, signer: SigningKey, randomness: [UInt8]
+        entries: [IndexEntry], packs: [ObjectKey], merged: [Hash256] = [], parts: [Hash256] = [],
+        repository: RepositoryID, domain: UInt32, keyEpoch: UInt32, indexKey: SecretBytes, signer: SigningKey,
+        randomness: [UInt8]
     ) -> (bytes: [UInt8], hash: Hash256) {
         precondition((1...IndexRunLayout.entryLimit).contains(entries.count), "a run has 1 to 2^20 entries")
-        precondition(entries.allSatisfy { Int($0.pack) < packs.count }, "an entry's pack is one of the run's")
-        var sorted = entries.sorted()
-        sorted = sorted.enumerated().filter { $0.offset == 0 || sorted[$0.offset - 1] != $0.element }.map(\.element)
+        precondition(
+            packs.isEmpty ? merged.isEmpty && parts.isEmpty : entries.allSatisfy { Int($0.pack) < packs.count },
+            "an entry's pack is one of the run's, or of the head's")
+        let sorted = ascending(entries)
         var sections: [[UInt8]] = []
         var firsts: [Hash256] = []
         var position = 0
         while position < sorted.count {
             let block = sorted[position..<Swift.min(position + IndexRunLayout.blockEntryCount, sorted.count)]
             firsts.append(sorted[position].identifier)
-            var plain: [UInt8] = []
-            plain.reserveCapacity(block.count * IndexEntry.byteCount)
-            for entry in block {
-                plain.append(entry.identifier)
-                plain.append(littleEndian: entry.pack)
-                plain.append(littleEndian: entry.ordinal)
+            let plain = unsafe [UInt8](unsafeUninitializedCapacity: block.count * IndexEntry.byteCount) {
+                buffer, count in
+                for entry in block {
+                    // Safety: an entry's bytes for each entry, as the capacity says.
+                    let place = unsafe UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[count..<count + IndexEntry.byteCount])
+                    unsafe entry.store(into: place)
+                    count += IndexEntry.byteCount
+                }
             }
             sections.append(plain)
             position += block.count
         }
         let blockCount = sections.count
-        sections.append(fence(packs: packs, merged: merged, firsts: firsts))
+        sections.append(fence(packs: packs, merged: merged, parts: parts, firsts: firsts))
         let digest = StreamingSHA256()
         for section in sections { digest.update(section) }
         let salt = SealedSection.salt(indexKey: indexKey, randomness: randomness, contentHash: digest.finish())
@@ -266,18 +252,30 @@ package enum IndexRunBuilder {
         return (sealed.bytes, sealed.hash)
     }
 
-    private static func fence(packs: [ObjectKey], merged: [Hash256], firsts: [Hash256]) -> [UInt8] {
+    /// Sorted, each entry once.
+    private static func ascending(_ entries: [IndexEntry]) -> [IndexEntry] {
+        // What a merge composes is in order already.
+        if zip(entries, entries.dropFirst()).allSatisfy({ $0 < $1 }) { return entries }
+        var sorted: [IndexEntry] = []
+        sorted.reserveCapacity(entries.count)
+        for entry in entries.sorted() where sorted.last != entry { sorted.append(entry) }
+        return sorted
+    }
+
+    private static func fence(
+        packs: [ObjectKey], merged: [Hash256], parts: [Hash256], firsts: [Hash256]
+    ) -> [UInt8] {
         var fence: [UInt8] = []
         fence.append(littleEndian: UInt32(packs.count))
         fence.append(littleEndian: UInt32(merged.count))
         fence.append(littleEndian: UInt32(firsts.count))
-        fence.append(littleEndian: UInt32(0))
+        fence.append(littleEndian: UInt32(parts.count))
         for pack in packs {
             fence.append(pack.hash)
             fence.append(littleEndian: pack.generation)
         }
-        for hash in merged { fence.append(hash) }
-        for first in firsts { fence.append(first) }
+        for hash in merged + parts { fence.append(hash) }
+        for first in firsts { fence.append(littleEndian: first.leadingWord.byteSwapped) }
         return fence
     }
 }

@@ -10,6 +10,13 @@ package struct FinishedPack: Sendable {
     package let hash: Hash256
     /// Its directory, in the order of the blobs.
     package let entries: [PackEntry]
+
+    /// A pack by its parts; nothing is checked here.
+    package init(bytes: [UInt8], hash: Hash256, entries: [PackEntry]) {
+        self.bytes = bytes
+        self.hash = hash
+        self.entries = entries
+    }
 }
 
 /// Fills one pack after the other. Belongs to one worker at a time.

@@ -27,13 +27,13 @@ struct IndexRunSample {
         self.init(entries: entries, randomness: [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: 32))
     }
 
-    init(entries: [IndexEntry], randomness: [UInt8] = [UInt8](0..<32)) {
+    init(entries: [IndexEntry], parts: [Hash256] = [], randomness: [UInt8] = [UInt8](0..<32)) {
         self.entries = entries
         packs = (0..<3).map { ObjectKey(hash: Sample.hash(UInt8(0xC0 + $0)), generation: UInt32($0)) }
         merged = [Sample.hash(0xD0), Sample.hash(0xD1)]
         (bytes, hash) = IndexRunBuilder.run(
-            entries: entries, packs: packs, merged: merged, repository: Sample.repository, domain: 6, keyEpoch: 7,
-            indexKey: Sample.indexKey, signer: Sample.signer, randomness: randomness)
+            entries: entries, packs: packs, merged: merged, parts: parts, repository: Sample.repository, domain: 6,
+            keyEpoch: 7, indexKey: Sample.indexKey, signer: Sample.signer, randomness: randomness)
     }
 
     static func fence(
@@ -51,8 +51,9 @@ struct IndexRunSample {
             front: bytes.prefix(96), tail: bytes.suffix(tail), runByteCount: bytes.count,
             repository: Sample.repository, indexKey: Sample.indexKey, name: "runs/x")
         var entries: [IndexEntry] = []
-        for block in fence.firstIdentifiers.indices {
-            entries += try fence.open(block: block, Array(bytes[fence.byteRange(ofBlock: block)]))
+        for block in 0..<fence.blocks.count {
+            entries += try fence.blocks.open(
+                block: block, Array(bytes[fence.blocks.byteRange(ofBlock: block)]), packCount: fence.packs.count)
         }
         return (fence, entries)
     }
@@ -71,17 +72,20 @@ struct PlainRun {
         blocks = [entries.flatMap { $0 }]
         blockCount = 1
         entryCount = UInt64(entries.count)
-        fence = PlainRun.fence(packs: packs, merged: 0, firsts: [Array(entries[0][..<32])])
+        fence = PlainRun.fence(packs: packs, merged: 0, firsts: [Array(entries[0][..<8])])
     }
 
     static func entry(_ identifier: UInt8, pack: UInt64 = 0, ordinal: UInt64 = 0) -> [UInt8] {
         joined(Sample.hash(identifier).bytes, .little(pack, 4), .little(ordinal, 4))
     }
 
-    static func fence(packs: Int, merged: Int, firsts: [[UInt8]]) -> [UInt8] {
-        var fence = joined(.little(UInt64(packs), 4), .little(UInt64(merged), 4), .little(UInt64(firsts.count), 8))
+    static func fence(packs: Int, merged: Int, parts: Int = 0, firsts: [[UInt8]]) -> [UInt8] {
+        var fence = joined(
+            .little(UInt64(packs), 4), .little(UInt64(merged), 4), .little(UInt64(firsts.count), 4),
+            .little(UInt64(parts), 4))
         for pack in 0..<packs { fence += joined(Sample.hash(UInt8(0xC0 + pack)).bytes, .little(UInt64(pack), 4)) }
         for run in 0..<merged { fence += Sample.hash(UInt8(0xD0 + run)).bytes }
+        for part in 0..<parts { fence += Sample.hash(UInt8(0xE0 + part)).bytes }
         return fence + firsts.flatMap { $0 }
     }
 

@@ -5,23 +5,25 @@ import Testing
 
 @Suite("index runs (format page §9)")
 struct IndexRunTests {
-    @Test("what was built is read, sorted", arguments: [1, 2, 399, 400, 401, 800, 801, 1_203])
+    @Test("what was built is read, sorted", arguments: [1, 2, 99, 100, 101, 200, 201, 503])
     func roundTrip(count: Int) throws {
         let run = IndexRunSample(count: count)
         let (fence, entries) = try IndexRunSample.read(run.bytes)
         #expect(entries == run.entries.sorted())
-        #expect(fence.packs == run.packs && fence.merged == run.merged && fence.entryCount == count)
-        #expect(fence.firstIdentifiers == stride(from: 0, to: count, by: 400).map { entries[$0].identifier })
-        if count > 300 { #expect(Set(entries.map(\.identifier)).count < count, "some ids stand in two places") }
+        #expect(fence.packs == run.packs && fence.merged == run.merged && fence.parts == [] && !fence.isPart)
+        #expect(fence.blocks.entryCount == count)
+        #expect(
+            fence.blocks.prefixes == stride(from: 0, to: count, by: 100).map { entries[$0].identifier.leadingWord })
+        if count > 90 { #expect(Set(entries.map(\.identifier)).count < count, "some ids stand in two places") }
         // Blocks adjoin from the header to the fence; all but the last are full.
         var position = 96
-        for block in fence.firstIdentifiers.indices {
-            let range = fence.byteRange(ofBlock: block)
+        for block in 0..<fence.blocks.count {
+            let range = fence.blocks.byteRange(ofBlock: block)
             #expect(range.lowerBound == position)
-            #expect(range.count == min(400, count - block * 400) * 40 + 16)
+            #expect(range.count == min(100, count - block * 100) * 40 + 16)
             position = range.upperBound
         }
-        #expect(position + 16 + 3 * 36 + 2 * 32 + fence.firstIdentifiers.count * 32 + 16 + 128 == run.bytes.count)
+        #expect(position + 16 + 3 * 36 + 2 * 32 + fence.blocks.count * 8 + 16 + 128 == run.bytes.count)
         try ObjectSeal.check(
             run.bytes, hash: run.hash, label: ObjectSeal.runLabel, footerByteCount: IndexRunLayout.footerByteCount,
             signedBy: Sample.signer.publicKey, name: "runs/x")
@@ -37,29 +39,32 @@ struct IndexRunTests {
 
     @Test("one id over a whole block and more")
     func oneIdentifier() throws {
-        let entries = (0..<1_000).map {
+        let entries = (0..<250).map {
             IndexEntry(identifier: Sample.hash(7), pack: UInt32($0 % 3), ordinal: UInt32($0))
         }
         let (fence, read) = try IndexRunSample.read(IndexRunSample(entries: entries).bytes)
         #expect(read == entries.sorted())
-        #expect(fence.firstIdentifiers == [Sample.hash(7), Sample.hash(7), Sample.hash(7)])
+        #expect(fence.blocks.prefixes == [UInt64](repeating: Sample.hash(7).leadingWord, count: 3))
+        #expect(fence.blocks.candidates(for: Sample.hash(7)) == 0..<3)
+        #expect(fence.blocks.candidates(for: Sample.hash(8)) == 2..<3)
+        #expect(fence.blocks.candidates(for: Sample.hash(6)) == 0..<0)
     }
 
     @Test("every byte stands where the page says")
     func byHand() throws {
-        let run = IndexRunSample(count: 801)
+        let run = IndexRunSample(count: 201)
         let bytes = run.bytes
         let footer = bytes.count - 64
-        #expect(bytes.number(footer + 32, 4) == 3 && bytes.number(footer + 36, 4) == 801)
+        #expect(bytes.number(footer + 32, 4) == 3 && bytes.number(footer + 36, 4) == 201)
         let sorted = run.entries.sorted().map {
             joined($0.identifier.bytes, .little(UInt64($0.pack), 4), .little(UInt64($0.ordinal), 4))
         }
-        var plain = PlainRun(Array(sorted[..<400]))
-        plain.blocks += [sorted[400..<800].flatMap { $0 }, sorted[800]]
+        var plain = PlainRun(Array(sorted[..<100]))
+        plain.blocks += [sorted[100..<200].flatMap { $0 }, sorted[200]]
         plain.fence = PlainRun.fence(
-            packs: 3, merged: 2, firsts: [0, 400, 800].map { Array(sorted[$0][..<32]) })
+            packs: 3, merged: 2, firsts: [0, 100, 200].map { Array(sorted[$0][..<8]) })
         plain.blockCount = 3
-        plain.entryCount = 801
+        plain.entryCount = 201
         plain.salt = Array(bytes[footer..<(footer + 32)])
         #expect(plain.bytes == bytes)
     }
@@ -100,7 +105,7 @@ struct IndexRunTests {
         #expect(refusalCode { try IndexRunSample.fence(bytes + [0]) } != nil)
         #expect(refusalCode { try IndexRunFence.tailByteCount(footer: bytes.suffix(63), name: "runs/x") } != nil)
         // A tail that is too short for the fence.
-        let tail = 16 + 3 * 36 + 2 * 32 + 32 + 16 + 128
+        let tail = 16 + 3 * 36 + 2 * 32 + 8 + 16 + 128
         for (count, code) in [(tail, nil), (tail - 1, .damaged), (64, .damaged), (0, .damaged)]
             as [(Int, FormatError.Code?)]
         {
@@ -115,28 +120,28 @@ struct IndexRunTests {
 
     @Test("blocks and fences exchanged between two runs, or within one, are refused")
     func exchanged() throws {
-        let one = IndexRunSample(count: 801, seed: 1)
-        let two = IndexRunSample(count: 801, seed: 2)
+        let one = IndexRunSample(count: 201, seed: 1)
+        let two = IndexRunSample(count: 201, seed: 2)
         let fences = try [one, two].map { try IndexRunSample.fence($0.bytes) }
         #expect(one.bytes.count == two.bytes.count)
         for block in 0..<3 {
-            let foreign = Array(two.bytes[fences[1].byteRange(ofBlock: block)])
-            #expect(refusalCode { try fences[0].open(block: block, foreign) } == .damaged)
+            let foreign = Array(two.bytes[fences[1].blocks.byteRange(ofBlock: block)])
+            #expect(refusalCode { try fences[0].blocks.open(block: block, foreign, packCount: 3) } == .damaged)
         }
-        let first = Array(one.bytes[fences[0].byteRange(ofBlock: 0)])
-        let second = Array(one.bytes[fences[0].byteRange(ofBlock: 1)])
-        #expect(refusalCode { try fences[0].open(block: 1, first) } == .damaged)
-        #expect(refusalCode { try fences[0].open(block: 0, second) } == .damaged)
-        #expect(refusalCode { try fences[0].open(block: 0, []) } == .damaged)
-        #expect(refusalCode { try fences[0].open(block: 0, Array(first.dropLast())) } == .damaged)
+        let first = Array(one.bytes[fences[0].blocks.byteRange(ofBlock: 0)])
+        let second = Array(one.bytes[fences[0].blocks.byteRange(ofBlock: 1)])
+        #expect(refusalCode { try fences[0].blocks.open(block: 1, first, packCount: 3) } == .damaged)
+        #expect(refusalCode { try fences[0].blocks.open(block: 0, second, packCount: 3) } == .damaged)
+        #expect(refusalCode { try fences[0].blocks.open(block: 0, [], packCount: 3) } == .damaged)
+        #expect(refusalCode { try fences[0].blocks.open(block: 0, Array(first.dropLast()), packCount: 3) } == .damaged)
         // The other run's fence, with and without its salt.
-        let start = fences[0].byteRange(ofBlock: 2).upperBound
+        let start = fences[0].blocks.byteRange(ofBlock: 2).upperBound
         let footer = one.bytes.count - 64
         let fence = one.bytes.replacing(start, Array(two.bytes[start..<(footer - 64)]))
         #expect(refusalCode { try IndexRunSample.fence(fence) } == .damaged)
         let whole = one.bytes.replacing(start, Array(two.bytes[start...]))
         let mixed = try IndexRunSample.fence(whole)
-        #expect(refusalCode { try mixed.open(block: 0, first) } == .damaged)
+        #expect(refusalCode { try mixed.blocks.open(block: 0, first, packCount: 3) } == .damaged)
     }
 
     @Test("another repository, index key, kind or class is refused")
@@ -146,6 +151,27 @@ struct IndexRunTests {
         #expect(refusalCode { try IndexRunSample.fence(bytes, indexKey: Sample.secret(9)) } == .damaged)
         #expect(refusalCode { try IndexRunSample.fence(bytes.replacing(12, [7, 0])) } == .misplaced)
         #expect(refusalCode { try IndexRunSample.fence(bytes.replacing(14, [2])) } == .damaged)
+    }
+
+    @Test("parts of a merge: the head lists them, the others list nothing")
+    func parts() throws {
+        let entries = IndexRunSample(count: 150).entries
+        let head = IndexRunSample(entries: entries, parts: [Sample.hash(0xE0), Sample.hash(0xE1)])
+        let (fence, read) = try IndexRunSample.read(head.bytes)
+        #expect(fence.parts == [Sample.hash(0xE0), Sample.hash(0xE1)] && !fence.isPart)
+        #expect(fence.merged == head.merged && read == entries.sorted())
+        var plain = PlainRun([PlainRun.entry(1, pack: 2), PlainRun.entry(2, pack: 70_000)])
+        plain.fence = PlainRun.fence(packs: 0, merged: 0, firsts: [Array(Sample.hash(1).bytes[..<8])])
+        let part = try IndexRunSample.fence(plain.bytes)
+        #expect(part.isPart)
+        let block = Array(plain.bytes[part.blocks.byteRange(ofBlock: 0)])
+        #expect(try part.blocks.open(block: 0, block, packCount: 70_001).count == 2)
+        #expect(refusalCode { try part.blocks.open(block: 0, block, packCount: 70_000) } == .damaged)
+        for lists in [(1, 0), (0, 1)] {
+            plain.fence = PlainRun.fence(
+                packs: 0, merged: lists.0, parts: lists.1, firsts: [Array(Sample.hash(1).bytes[..<8])])
+            #expect(refusalCode { try IndexRunSample.fence(plain.bytes) } == .damaged)
+        }
     }
 
     @Test("what a careless writer sealed is refused")
@@ -168,9 +194,9 @@ struct IndexRunTests {
         #expect(vary { $0.fence[4] = 1 } == .damaged)
         #expect(vary { $0.fence[8] = 2 } == .damaged)
         #expect(vary { $0.fence.replaceSubrange(0..<12, with: [UInt8](repeating: 0xFF, count: 12)) } == .damaged)
-        #expect(vary { $0.fence[12] = 1 } == .malformed)
+        #expect(vary { $0.fence[12] = 1 } == .damaged)
         #expect(vary { $0.fence.append(0) } == .damaged)
-        #expect(vary { $0.fence[$0.fence.count - 1] = 9 } == .damaged, "a first id that is not the block's")
+        #expect(vary { $0.fence[$0.fence.count - 1] ^= 9 } == .damaged, "a first word that is not the block's")
         #expect(vary { $0.fence = [] } == .damaged)
         #expect(vary { $0.entryCount = 4 } == .damaged)
         #expect(vary { $0.entryCount = 401 } == .damaged)

@@ -1,0 +1,39 @@
+import BackupModel
+import ObjectStorage
+import RepositoryFormat
+
+/// A run that was put.
+struct PutRun {
+    let key: ObjectKey
+    let bytes: [UInt8]
+    /// Its filter by its hash, when this host keeps filters and the run is large enough.
+    let filters: [Hash256: IndexFilter]
+}
+
+extension WritingSession {
+    /// Composes an index run and puts it. Durable when it returns; it counts once an entry names it.
+    ///
+    /// - Throws: ``RepositoryError``: `storage`; `damaged` when the name holds other bytes.
+    func put(
+        _ entries: [IndexEntry], packs: [ObjectKey], merged: [Hash256] = [], parts: [Hash256] = []
+    ) async throws -> PutRun {
+        let run = IndexRunBuilder.run(
+            entries: entries, packs: packs, merged: merged, parts: parts, repository: keys.repository,
+            domain: keys.domain.id, keyEpoch: keys.domain.epoch, indexKey: try keys.indexKey(), signer: signer,
+            randomness: randomBytes(SealedSection.saltByteCount))
+        let key = ObjectKey(hash: run.hash, generation: slot.slot.epoch)
+        guard case .mine = try await repository.access.put(key.runName, run.bytes) else {
+            throw RepositoryError(
+                .damaged, "\(key.runName) holds other bytes than those it is named after; run `dozo verify`", .repair)
+        }
+        count(stored: run.bytes.count)
+        didPut(run: run.hash)
+        var filters: [Hash256: IndexFilter] = [:]
+        if let folder = state.filters, entries.count >= IndexFilterFolder.smallestEntryCount {
+            var builder = IndexFilter.Builder(run: run.hash, entryCount: entries.count)
+            for entry in entries { builder.add(entry.identifier) }
+            filters[run.hash] = folder.keep(builder.bytes, of: run.hash)
+        }
+        return PutRun(key: key, bytes: run.bytes, filters: filters)
+    }
+}

@@ -1,0 +1,121 @@
+import BackupModel
+import ChunkEncryption
+import Effects
+import ObjectStorage
+import Repository
+import RepositoryFormat
+import TestKit
+import Testing
+
+@Suite("index runs are merged, and nothing is lost by it (format page §9)")
+struct IndexMergeTests {
+    @Test("what is merged: enough groups of one size, smallest first, never more than the limit")
+    func choice() {
+        let width = IndexMerge.width
+        #expect(IndexMerge.choice([Int](repeating: 10, count: width - 1), width: width).isEmpty)
+        #expect(IndexMerge.choice([Int](repeating: 10, count: width), width: width) == Array(0..<width))
+        #expect(IndexMerge.choice([Int](repeating: 10, count: width), width: width + 1).isEmpty)
+        // A large one among small ones stays as it is.
+        let mixed = [10, 1_000_000] + [Int](repeating: 10, count: width - 1)
+        #expect(IndexMerge.choice(mixed, width: width) == [0] + Array(2...width))
+        // Too large together: as many as fit.
+        let large = [Int](repeating: IndexMerge.entryLimit / 4, count: width)
+        #expect(IndexMerge.choice(large, width: width) == [0, 1, 2, 3])
+        #expect(IndexMerge.choice([Int](repeating: IndexMerge.entryLimit, count: 100), width: width).isEmpty)
+        #expect(IndexMerge.choice([], width: width).isEmpty)
+    }
+
+    @Test("however many backups there were, few groups are left, and each entry is rewritten a few times only")
+    func bounded() {
+        var dice = Dice(seed: 7)
+        var groups: [Int] = []
+        var (added, rewritten) = (0, 0)
+        for _ in 0..<20_000 {
+            let size = 1 + Int(dice.roll(below: 20_000))
+            groups.append(size)
+            added += size
+            let chosen = IndexMerge.choice(groups, width: IndexMerge.width + Int(dice.roll(below: 8)))
+            guard !chosen.isEmpty else { continue }
+            let sum = chosen.reduce(0) { $0 + groups[$1] }
+            rewritten += sum
+            for position in chosen.reversed() { groups.remove(at: position) }
+            groups.append(sum)
+            #expect(sum <= IndexMerge.entryLimit)
+        }
+        // 100 million entries and more: what cannot be merged any further, and up to 16 of each smaller size.
+        #expect(groups.reduce(0, +) == added && added > 190_000_000)
+        #expect(groups.count <= 2 * added / IndexMerge.entryLimit + 16 * 4, "\(groups.count) groups")
+        #expect(rewritten <= 4 * added, "\(rewritten) of \(added)")
+    }
+
+    @Test("many backups: every blob is found, with the merged runs and without those that were merged")
+    func many() async throws {
+        let writer = try await IndexWriter()
+        for backup in 0..<40 { _ = try await writer.add(backup * 100..<(backup + 1) * 100) }
+        let index = try await writer.index()
+        #expect(index.groupEntryCounts.count <= 2 * IndexMerge.width, "\(index.groupEntryCounts)")
+        #expect(index.groupEntryCounts.reduce(0, +) == 4_000)
+        #expect(index.notes.isEmpty, "\(index.notes)")
+        for number in 0..<4_000 { #expect(try await index.contains(IndexWriter.identifier(number))) }
+        for number in 4_000..<5_000 { #expect(try await !index.contains(IndexWriter.identifier(number))) }
+        let all = try await writer.runs()
+        #expect(all.count > 40)
+        // As after a sweep: only what is asked is there.
+        let asked = Set(index.askedRuns)
+        for name in all where !asked.contains(name.text) { try await writer.store.delete(name) }
+        let swept = try await writer.index()
+        #expect(swept.notes.isEmpty && swept.groupEntryCounts == index.groupEntryCounts)
+        for number in 0..<4_000 { #expect(try await swept.places(of: IndexWriter.identifier(number)).count == 1) }
+    }
+
+    @Test("a merge of parts: looked up, and read from the merged runs when a part is lost or damaged")
+    func parts() async throws {
+        let writer = try await IndexWriter()
+        let share = 40_000
+        var sessions = 0
+        repeat {
+            _ = try await writer.add(sessions * share..<(sessions + 1) * share, packs: 10)
+            sessions += 1
+            try #require(sessions < 20)
+        } while try await writer.index().groupEntryCounts.count == sessions
+        // All but the last, which came after the merge.
+        let total = (sessions - 1) * share
+        let index = try await writer.index()
+        #expect(total > IndexMerge.partEntryCount && index.groupEntryCounts == [share, total])
+        let parts = index.askedRuns.dropFirst()
+        #expect(parts.count == 1 + (total - 1) / IndexMerge.partEntryCount)
+        var dice = Dice(seed: 5)
+        let sample = (0..<500).map { _ in Int(dice.roll(below: UInt64(total))) }
+        for number in sample {
+            #expect(try await index.places(of: IndexWriter.identifier(number)).count == 1)
+            #expect(try await !index.contains(IndexWriter.identifier(number + total + share)))
+        }
+        for part in parts {
+            let name = try #require(ObjectName(part))
+            let bytes = try #require(try await writer.store.get(name))
+            try await writer.store.delete(name)
+            let without = try await writer.index()
+            #expect(!without.notes.isEmpty)
+            for number in sample { #expect(try await without.contains(IndexWriter.identifier(number))) }
+            var damaged = bytes
+            for place in stride(from: 200, to: bytes.count / 2, by: 1_000) { damaged[place] ^= 1 }
+            _ = try await writer.store.putIfAbsent(name, damaged)
+            let wounded = try await writer.index()
+            // The packs are not real, so what the damaged blocks held comes from the runs that were merged.
+            for number in sample { #expect(try await wounded.places(of: IndexWriter.identifier(number)).count == 1) }
+            #expect(!wounded.notes.isEmpty)
+            try await writer.store.delete(name)
+            _ = try await writer.store.putIfAbsent(name, bytes)
+        }
+    }
+
+    @Test("a session forgets what it claimed once the index shows it")
+    func claims() async throws {
+        let writer = try await IndexWriter()
+        let session = try await writer.add(0..<10)
+        #expect(try await session.claim(IndexWriter.identifier(11)))
+        #expect(try await !session.claim(IndexWriter.identifier(11)), "another worker has it")
+        for number in 0..<10 { #expect(try await !session.claim(IndexWriter.identifier(number))) }
+        #expect(session.claimCount == 1)
+    }
+}
