@@ -95,11 +95,11 @@ let package = Package(
             dependencies: ["BackupModel", "ChunkCompression", "ChunkEncryption", "Chunking", "RepositoryFormat"],
             path: "Tests/Benchmarks/StageRates", swiftSettings: hot),
         .executableTarget(
-            name: "IndexAtScale",
+            name: "RepositoryAtScale",
             dependencies: [
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
                 "TestKit",
-            ], path: "Tests/Benchmarks/IndexAtScale", swiftSettings: hot),
+            ], path: "Tests/Benchmarks/RepositoryAtScale", swiftSettings: hot),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

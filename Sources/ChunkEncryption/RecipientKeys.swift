@@ -26,12 +26,21 @@ package struct RecipientPublicKey: Hashable, Sendable {
     package var fingerprint: Hash256 { SecureHash.sha256(bytes) }
 }
 
+/// A key of the library that many agreements use: making one costs as much as an agreement.
+// Safety: the library only reads a finished key and counts its references atomically.
+private final class KeptKey: @unchecked Sendable {
+    let key: LibraryKey
+
+    init(_ key: consuming LibraryKey) { self.key = key }
+}
+
 /// An X25519 private key that opens what was sealed to its public key.
 package struct RecipientPrivateKey: Sendable {
     /// Bytes of a private key.
     package static let byteCount = 32
 
     private let scalar: SecretBytes
+    private let pair: KeptKey
     /// The key to seal to.
     package let publicKey: RecipientPublicKey
 
@@ -57,8 +66,8 @@ package struct RecipientPrivateKey: Sendable {
 
     private init(checkedScalar: SecretBytes) {
         scalar = checkedScalar
-        let pair = LibraryKey(algorithm: "X25519", privateKey: checkedScalar)
-        publicKey = RecipientPublicKey(trusted: pair.publicBytes())
+        pair = KeptKey(LibraryKey(algorithm: "X25519", privateKey: checkedScalar))
+        publicKey = RecipientPublicKey(trusted: pair.key.publicBytes())
     }
 
     /// The 32 bytes to keep in a key slot.
@@ -68,12 +77,11 @@ package struct RecipientPrivateKey: Sendable {
     ///
     /// - Throws: ``EncryptionError/Code/unusableKey`` when the result is all zero, which points of low order give.
     func sharedSecret(with other: RecipientPublicKey) throws(EncryptionError) -> SecretBytes {
-        let pair = LibraryKey(algorithm: "X25519", privateKey: scalar)
         guard let peer = LibraryKey(algorithm: "X25519", publicKey: other.bytes) else {
             throw .weakKey("X25519 public key")
         }
         let context = unsafe CryptographicLibrary.require(
-            EVP_PKEY_CTX_new_from_pkey(nil, pair.pointer, nil), "a key agreement can be allocated")
+            EVP_PKEY_CTX_new_from_pkey(nil, pair.key.pointer, nil), "a key agreement can be allocated")
         defer { unsafe EVP_PKEY_CTX_free(context) }
         CryptographicLibrary.require(unsafe EVP_PKEY_derive_init(context), "a key agreement can be started")
         guard unsafe EVP_PKEY_derive_set_peer(context, peer.pointer) == 1 else { throw .weakKey("X25519 public key") }

@@ -2,23 +2,28 @@ import Foundation
 
 /// Times as people and programs write them: RFC 3339.
 package enum TimeText {
-    /// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond.
-    static func utc(_ nanoseconds: UInt64) -> String {
+    // Made once: making one costs more than a hundred uses.
+    private static let utcFormatter = formatter("yyyy-MM-dd'T'HH:mm:ss", TimeZone(identifier: "UTC"))
+    private static let localFormatter = formatter("yyyy-MM-dd HH:mm:ss", nil)
+
+    private static func formatter(_ format: String, _ zone: TimeZone?) -> DateFormatter {
         let formatter = DateFormatter()
         formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.timeZone = TimeZone(identifier: "UTC")
-        formatter.dateFormat = "yyyy-MM-dd'T'HH:mm:ss"
+        if let zone { formatter.timeZone = zone }
+        formatter.dateFormat = format
+        return formatter
+    }
+
+    /// Nanoseconds since 1970 as RFC 3339 in UTC, to the microsecond.
+    static func utc(_ nanoseconds: UInt64) -> String {
         let date = Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000))
         let fraction = String(nanoseconds % 1_000_000_000 / 1000 + 1_000_000).dropFirst()
-        return "\(formatter.string(from: date)).\(fraction)Z"
+        return "\(utcFormatter.string(from: date)).\(fraction)Z"
     }
 
     /// The local time, for people.
     static func local(_ nanoseconds: UInt64) -> String {
-        let formatter = DateFormatter()
-        formatter.locale = Locale(identifier: "en_US_POSIX")
-        formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
-        return formatter.string(from: Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000)))
+        localFormatter.string(from: Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000)))
     }
 
     /// Reads `2026-11-24`, `2026-11-24 23:59`, `2026-11-24T23:59:30`, each also with `Z` or `+09:00`; else local.

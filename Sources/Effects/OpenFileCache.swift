@@ -18,8 +18,8 @@ final class OpenFile: Sendable {
 /// Files from whose middle something was read lately: whoever reads one chunk of a pack or one block of an index reads
 /// the next one soon, and looking the path up costs more than the read. For files that never change.
 final class OpenFileCache: Sendable {
-    /// Files kept open; a process may have 1,024 by default.
-    private static let limit = 128
+    /// Files kept open, half of what a process may have by default.
+    private static let limit = 512
 
     private struct State {
         var files: [String: OpenFile] = [:]

@@ -60,7 +60,7 @@ package final class ChunkIndex: Sendable {
         self.shelf = shelf
         var opening = try IndexOpening(access, view: view, keys: keys, filters: filters)
         try await opening.readRuns()
-        groupList = Mutex(opening.groups)
+        groupList = Mutex(opening.groups.sorted { $0.entryCount > $1.entryCount })
         passedOver = opening.passedOver
         let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
         trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
@@ -68,7 +68,7 @@ package final class ChunkIndex: Sendable {
         for (key, entries) in uncovered { add(key, entries: entries) }
     }
 
-    /// The groups of runs that are asked, the newest first.
+    /// The groups of runs that are asked, the largest first: most of what is looked for is there.
     var groups: [IndexGroup] { groupList.withLock { $0 } }
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
     package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
@@ -133,7 +133,7 @@ package final class ChunkIndex: Sendable {
             head: head, parts: parts, packs: packs, merged: fences[fences.count - 1].fence.merged)
         groupList.withLock { groups in
             groups.removeAll { replaced.contains($0.head) }
-            groups.insert(group, at: 0)
+            groups.insert(group, at: groups.firstIndex { $0.entryCount <= group.entryCount } ?? groups.endIndex)
         }
     }
 

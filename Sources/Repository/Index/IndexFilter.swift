@@ -5,13 +5,13 @@ import RepositoryFormat
 /// Says of most ids that a part of the index does not hold that it does not hold them, without a read.
 ///
 /// A Bloom filter whose bits for one id lie in one cache line of 64 bytes (F. Putze, P. Sanders and J. Singler,
-/// "Cache-, Hash- and Space-Efficient Bloom Filters", 2007): ``bitsPerEntry`` bits an entry, seven bits an id, below
-/// one wrong "maybe" in a hundred. Ids are keyed hashes, so the file tells nobody anything about content.
+/// "Cache-, Hash- and Space-Efficient Bloom Filters", 2007): ``bitsPerEntry`` bits an entry, seven bits an id, about
+/// two wrong "maybe"s in a thousand. Ids are keyed hashes, so the file tells nobody anything about content.
 ///
 /// It lives in a file of the state folder and is mapped. It only ever saves work: who misses an id that must be there
 /// asks again without it, so a damaged file costs time and dedup, never data.
 struct IndexFilter: Sendable {
-    static let bitsPerEntry = 12
+    static let bitsPerEntry = 16
     static let lineByteCount = 64
     static let headerByteCount = 64
     private static let magic = Array("dozofilt".utf8) + [1, 0, 0, 0, 0, 0, 0, 0]

@@ -13,16 +13,20 @@ final class IndexGroup: Sendable {
     let packs: [UInt32]
     /// Runs that are merged into this one.
     let merged: [Hash256]
+    /// Entries of all parts.
+    let entryCount: Int
+    /// The leading word of each part's first id.
+    private let firstWords: [UInt64]
 
     init(head: ObjectKey, parts: [IndexPart], packs: [UInt32], merged: [Hash256]) {
         self.head = head
         self.parts = parts
         self.packs = packs
         self.merged = merged
+        entryCount = parts.reduce(0) { $0 + $1.blocks.entryCount }
+        firstWords = parts.map { $0.blocks.prefixes.first ?? 0 }
     }
 
-    /// Entries of all parts.
-    var entryCount: Int { parts.reduce(0) { $0 + $1.blocks.entryCount } }
     /// Hashes of all runs of this group.
     var runs: [Hash256] { parts.map(\.key.hash) }
 
@@ -35,10 +39,7 @@ final class IndexGroup: Sendable {
     /// The parts in which an id can stand: mostly one.
     func candidates(for identifier: Hash256) -> Range<Int> {
         guard parts.count > 1 else { return 0..<parts.count }
-        let word = identifier.leadingWord
-        let first = parts.partitionPoint { $0.firstPrefix >= word }
-        let end = parts[first...].partitionPoint { $0.firstPrefix > word }
-        return max(first - 1, 0)..<end
+        return firstWords.pieces(thatMayHold: identifier.leadingWord)
     }
 }
 
@@ -70,7 +71,4 @@ final class IndexPart: Sendable {
 
     /// Whether its filter lets the id through; `true` without one.
     func mayHold(_ identifier: Hash256) -> Bool { built.withLock { $0?.mayContain(identifier) ?? true } }
-
-    /// The leading word of its first id.
-    var firstPrefix: UInt64 { blocks.prefixes.first ?? 0 }
 }

@@ -13,11 +13,11 @@ import Synchronization
 /// Merges runs of the index into one with parts (format page §9).
 package struct IndexMerge {
     /// Runs of about one size that are merged; a session waits for up to twice as many.
-    package static let width = 8
+    package static let width = 4
     /// Entries of the smallest size that is told apart from the next.
     package static let smallestTier = 1 << 13
-    /// Most entries of one merge: it reads and writes 320 MiB.
-    package static let entryLimit = 1 << 23
+    /// Most entries of one merge: it reads and writes 640 MiB.
+    package static let entryLimit = 1 << 24
     /// Entries of one part: composing it takes about 30 MiB of memory.
     package static let partEntryCount = 1 << 18
     /// Blocks read at once from each run.

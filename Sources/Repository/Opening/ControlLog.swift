@@ -110,8 +110,9 @@ package struct ControlLog: Sendable {
     /// - Throws: ``RepositoryError``: `storage`; `damaged` when a close was lost, or the ledger of one.
     package mutating func readOn(_ access: ObjectAccess, chain: OwnerChain) async throws {
         var unreadable = 0
+        var ahead = SlotsAhead()
         while true {
-            switch try await access.look(ObjectPaths.slot(next)) {
+            switch try await ahead.look(next, access, chain: chain) {
             case .bytes(let bytes):
                 unreadable = 0
                 try await take(bytes, access, chain: chain)
@@ -134,6 +135,32 @@ package struct ControlLog: Sendable {
                 if let later { throw lostClose(before: later) }
                 skip(.missing("\(ObjectPaths.slot(next)) is missing, and \(next.next) was claimed behind it"))
             }
+        }
+    }
+
+    /// Reads slots before it is their turn: twice as many each time, as long as there are some, so that a distant store
+    /// is waited for a few times only and signatures are checked on all cores.
+    private struct SlotsAhead {
+        private var read: [SlotNumber: [UInt8]] = [:]
+        private var width = 1
+
+        mutating func look(
+            _ slot: SlotNumber, _ access: ObjectAccess, chain: OwnerChain
+        ) async throws -> ObjectAccess.Look {
+            if let bytes = read.removeValue(forKey: slot) { return .bytes(bytes) }
+            let slots = (0..<UInt32(width)).map { offset in
+                SlotNumber(incarnation: slot.incarnation, epoch: slot.epoch, number: slot.number + offset)
+            }
+            let looks = try await slots.concurrentMap(width: ObjectAccess.readsAtOnce) { slot in
+                let look = try await access.look(ObjectPaths.slot(slot))
+                // Only to have the signature checked: what the slot comes to is decided in its turn.
+                if let bytes = look.readable { _ = ControlLog.read(bytes, at: slot, previous: nil, chain: chain) }
+                return look
+            }
+            // Absence is not kept: the slot may be there when its turn comes.
+            for (slot, look) in zip(slots, looks).dropFirst() { read[slot] = look.readable }
+            width = looks.allSatisfy { $0.readable != nil } ? min(width * 2, 2 * ObjectAccess.readsAtOnce) : 1
+            return looks[0]
         }
     }
 

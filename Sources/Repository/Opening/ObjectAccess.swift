@@ -6,6 +6,8 @@ package import RepositoryFormat
 package struct ObjectAccess: Sendable {
     /// Puts and reads that gave no answer are tried so often before an error says so.
     package static let attempts = 8
+    /// Small objects that are asked for at once.
+    static let readsAtOnce = 16
     /// Objects in a row at which the store fails before it is the store that fails, and no bad sector.
     static let unreadableLimit = 4
 

@@ -122,8 +122,9 @@ package struct OpenRepository: Sendable {
         let sessions = try await SessionChainReader.sessions(log, access, chain: chain)
         let keys = credential.domains.isEmpty ? nil : try keys()
         let unseen = try await HeadsComparison(log: log, sessions: sessions, chain: chain).hidden(access)
+        let opened = try await RepositoryView.openedPoints(sessions, chain: chain, keys: keys)
         return try RepositoryView(
-            log: log, sessions: sessions, chain: chain, opening: findings, unseen: unseen, keys: keys)
+            log: log, sessions: sessions, chain: chain, opening: findings, unseen: unseen, keys: keys, opened: opened)
     }
 
     /// The number and hash of the last owner statement, log slot and sessions seen.

@@ -12,6 +12,9 @@ package struct RepositoryKeys: Sendable {
     package let secrets: DomainSecrets
     /// The role of the credential.
     package let role: Role
+    // Made once: each costs a multiplication on the curve.
+    private let structureKey: RecipientPrivateKey?
+    private let contentKey: RecipientPrivateKey?
 
     /// - Throws: ``RepositoryError``: `wrongKey` when the credential has no secrets of the domain's current epoch.
     package init(chain: OwnerChain, credential: Credential, domain number: UInt32 = 0) throws {
@@ -29,9 +32,11 @@ package struct RepositoryKeys: Sendable {
         self.domain = domain
         self.secrets = secrets
         role = credential.role
+        structureKey = try secrets.structurePrivate.map { try RecipientPrivateKey(bytes: $0) }
+        contentKey = try secrets.contentPrivate.map { try RecipientPrivateKey(bytes: $0) }
     }
 
-    private func need(_ secret: SecretBytes?, _ what: String) throws -> SecretBytes {
+    private func need<Secret>(_ secret: Secret?, _ what: String) throws -> Secret {
         guard let secret else {
             throw RepositoryError(
                 .roleLacksKey,
@@ -46,11 +51,11 @@ package struct RepositoryKeys: Sendable {
     package func boundaryKey() throws -> SecretBytes { try need(secrets.boundary, "the key for writing chunks") }
     /// Opens maps, roots and records.
     package func structurePrivateKey() throws -> RecipientPrivateKey {
-        try RecipientPrivateKey(bytes: need(secrets.structurePrivate, "the key that opens restore points and maps"))
+        try need(structureKey, "the key that opens restore points and maps")
     }
     /// Opens guest bytes.
     package func contentPrivateKey() throws -> RecipientPrivateKey {
-        try RecipientPrivateKey(bytes: need(secrets.contentPrivate, "the key that opens guest data"))
+        try need(contentKey, "the key that opens guest data")
     }
 
     /// Whether the credential opens restore points and maps.

@@ -24,6 +24,9 @@ package struct RestorePoint: Hashable, Sendable {
     }
 }
 
+/// The restore points of an entry, and what does not open.
+typealias OpenedPoints = (points: [RestorePoint], findings: [RepositoryFinding])
+
 /// What the slots, sessions and ledgers of a repository come to (format page §§10, 11): which outcomes count, and so
 /// which points, packs and index runs there are.
 package struct RepositoryView: Sendable {
@@ -85,9 +88,10 @@ package struct RepositoryView: Sendable {
     ///   - opening: what was found before.
     ///   - unseen: what others have seen and the store does not show.
     ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
+    ///   - opened: what the commits came to, by their hashes; others are opened here.
     init(
         log: ControlLog, sessions: [ReadSession], chain: OwnerChain, opening: [RepositoryFinding] = [],
-        unseen: [RepositoryFinding] = [], keys: RepositoryKeys?
+        unseen: [RepositoryFinding] = [], keys: RepositoryKeys?, opened: [Hash256: OpenedPoints]
     ) throws {
         self.log = log
         self.sessions = sessions
@@ -119,10 +123,11 @@ package struct RepositoryView: Sendable {
                 }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 if entry.action == .commit, let keys, keys.opensStructure {
-                    let (opened, findings) = try RepositoryView.points(
-                        of: entry, by: chain.signer(session.signer), keys: keys)
-                    points += opened.filter { !isTakenOver || live.contains($0.record.identifier) }
-                    self.findings += findings
+                    let told =
+                        try opened[entry.hash]
+                        ?? RepositoryView.points(of: entry, by: chain.signer(session.signer), keys: keys)
+                    points += told.points.filter { !isTakenOver || live.contains($0.record.identifier) }
+                    findings += told.findings
                 }
             }
         }
@@ -131,10 +136,33 @@ package struct RepositoryView: Sendable {
         if showsPoints, log.ledger == nil { blameForUnseenBases() }
     }
 
+    /// The points of many commits, opened on all cores; those of a few are opened where they are needed.
+    static func openedPoints(
+        _ sessions: [ReadSession], chain: OwnerChain, keys: RepositoryKeys?
+    ) async throws -> [Hash256: OpenedPoints] {
+        guard let keys, keys.opensStructure else { return [:] }
+        let commits = sessions.flatMap { session in
+            session.entries.filter { $0.action == .commit }.map { ($0, session.signer) }
+        }
+        guard commits.count >= fewCommits else { return [:] }
+        let pieces = stride(from: 0, to: commits.count, by: fewCommits).map {
+            Array(commits[$0..<min($0 + fewCommits, commits.count)])
+        }
+        let opened = try await pieces.concurrentMap(width: ObjectAccess.readsAtOnce) { piece in
+            try piece.map { entry, signer in
+                (entry.hash, try points(of: entry, by: chain.signer(signer), keys: keys))
+            }
+        }
+        return Dictionary(opened.flatMap(\.self)) { first, _ in first }
+    }
+
+    /// Commits for which no task is worth its while.
+    private static let fewCommits = 32
+
     /// The restore points of an entry, and what does not open.
     static func points(
         of entry: SessionEntry, by writer: Enrolment?, keys: RepositoryKeys
-    ) throws -> (points: [RestorePoint], findings: [RepositoryFinding]) {
+    ) throws -> OpenedPoints {
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
         let name = ObjectPaths.sessionEntry(writer: entry.writer, session: entry.session, number: entry.number)
@@ -184,13 +212,17 @@ package struct RepositoryView: Sendable {
     /// A base that somebody built on and that is not shown was in something spoiled of the same writer.
     private mutating func blameForUnseenBases() {
         let shown = Set(points.map(\.record.identifier)).union(findings.flatMap(\.points))
+        var bases = Dictionary(grouping: points) { SessionName(writer: $0.writer, session: $0.session) }
+            .mapValues { $0.compactMap(\.record.base) }
+        let opened = Dictionary(sessions.map { ($0.slot.slot, $0.name) }) { first, _ in first }
+        for slot in log.slots {
+            guard case .open(_, let claimed)? = slot.content?.claim, let name = opened[slot.slot] else { continue }
+            bases[name, default: []] += claimed
+        }
         var unseen: [WriterID: [PointID]] = [:]
         for session in sessions {
-            let slot = log.slots.first { $0.slot == session.slot.slot }?.content
-            var bases = points.filter { $0.writer == session.writer && $0.session == session.session }
-                .compactMap(\.record.base)
-            if case .open(_, let claimed)? = slot?.claim { bases += claimed }
-            for base in bases where !shown.contains(base) && unseen[session.writer]?.contains(base) != true {
+            for base in bases[session.name] ?? []
+            where !shown.contains(base) && unseen[session.writer]?.contains(base) != true {
                 unseen[session.writer, default: []].append(base)
             }
         }

@@ -192,7 +192,7 @@ enum SessionChainReader {
     /// All sessions that the log's slots opened, with their entries, in the order of their slots.
     static func sessions(_ log: ControlLog, _ access: ObjectAccess, chain: OwnerChain) async throws -> [ReadSession] {
         let ends = StatedEnds(log)
-        var sessions: [ReadSession] = []
+        var opened: [ReadSession] = []
         var seen = Set<SessionName>()
         for slot in log.slots {
             guard let content = slot.content, let signer = slot.signer, let hash = slot.hash,
@@ -201,8 +201,11 @@ enum SessionChainReader {
             // Two slots that open one session come from one identity used twice; the first counts.
             let name = SessionName(writer: WriterID(fingerprint: signer), session: session)
             guard seen.insert(name).inserted else { continue }
-            let opened = ReadSession(name: name, signer: signer, slot: LogHead(slot: slot.slot, hash: hash))
-            sessions.append(try await readOn(opened, end: ends[name], access, chain: chain))
+            opened.append(ReadSession(name: name, signer: signer, slot: LogHead(slot: slot.slot, hash: hash)))
+        }
+        // Sessions do not lean on each other: reads wait for a distant store, and signatures are for all cores.
+        let sessions = try await opened.concurrentMap(width: ObjectAccess.readsAtOnce) { session in
+            try await readOn(session, end: ends[session.name], access, chain: chain)
         }
         guard log.slots.contains(where: \.isSpoiled) else { return sessions }
         let found = try await SessionSearch(log: log, access: access, chain: chain, ends: ends).found(beside: sessions)

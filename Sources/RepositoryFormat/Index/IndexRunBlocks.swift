@@ -39,10 +39,7 @@ package struct IndexRunBlocks: Sendable {
 
     /// The blocks in which an id can stand: those that begin with its leading word, and the one before them.
     package func candidates(for identifier: Hash256) -> Range<Int> {
-        let word = identifier.leadingWord
-        let first = prefixes.partitionPoint { $0 >= word }
-        let end = prefixes[first...].partitionPoint { $0 > word }
-        return Swift.max(first - 1, 0)..<end
+        prefixes.pieces(thatMayHold: identifier.leadingWord)
     }
 
     /// Opens one block and checks that it is sorted and names packs that there are.
@@ -160,6 +157,27 @@ package struct IndexRunBlocks: Sendable {
         var end = first
         while end < count, self[end].identifier == identifier { end += 1 }
         return first..<end
+    }
+}
+
+extension [UInt64] {
+    /// Of sorted pieces that begin with these words: those in which something with a leading word can stand.
+    package func pieces(thatMayHold word: UInt64) -> Range<Int> {
+        // Safety: every index is below the count.
+        unsafe withUnsafeBufferPointer { words in
+            var low = 0
+            var length = words.count
+            // The first that begins with the word or behind it.
+            while length > 0 {
+                let half = length / 2
+                let isFar = unsafe words[low + half] >= word
+                low = isFar ? low : low + half + 1
+                length = isFar ? half : length - half - 1
+            }
+            var end = low
+            while end < words.count, unsafe words[end] == word { end += 1 }
+            return Swift.max(low - 1, 0)..<end
+        }
     }
 }
 

@@ -7,7 +7,7 @@ import RepositoryFormat
 import TestKit
 
 /// Opens the repository and looks chunks up.
-struct Measure {
+struct IndexMeasure {
     static let lookUps = 500_000
     let folder: String
     let chunkCount: Int
@@ -30,16 +30,16 @@ struct Measure {
             let rate = count.map { ", \(Int(Double($0) / cpu)) a CPU second" } ?? ""
             print(
                 "\(what): \(Int(wall * 1000)) ms, \(Int(cpu * 1000)) ms CPU\(rate); "
-                    + "\(IndexAtScale.residentMebibytes()) MiB")
+                    + "\(RepositoryAtScale.residentMebibytes()) MiB")
         }
     }
 
     func run() async throws {
-        let store = try IndexAtScale.store(folder)
+        let store = try RepositoryAtScale.store(folder)
         guard let claimed = try await OpenRepository.claimedRepository(store),
-            let writer = try IndexAtScale.state(folder, claimed).writerCredential()
+            let writer = try RepositoryAtScale.state(folder, claimed).writerCredential()
         else { exit(1) }
-        let state = try IndexAtScale.state(folder, claimed)
+        let state = try RepositoryAtScale.state(folder, claimed)
         var lap = Lap()
         let repository = try await OpenRepository.open(store: store, key: .credential(writer))
         let view = try await repository.view()
@@ -57,8 +57,8 @@ struct Measure {
         lap.report("filters")
         for there in [true, false] {
             lap = Lap()
-            try await lookUp(index, Measure.lookUps, there: there)
-            lap.report(there ? "hits" : "misses", count: Measure.lookUps)
+            try await lookUp(index, IndexMeasure.lookUps, there: there)
+            lap.report(there ? "hits" : "misses", count: IndexMeasure.lookUps)
         }
     }
 
@@ -67,7 +67,7 @@ struct Measure {
         var wrong = 0
         for _ in 0..<count {
             let number = Int(dice.roll(below: UInt64(chunkCount))) + (there ? 0 : chunkCount)
-            if try await index.contains(IndexAtScale.identifier(number)) != there { wrong += 1 }
+            if try await index.contains(RepositoryAtScale.identifier(number)) != there { wrong += 1 }
         }
         guard wrong == 0 else {
             print("WRONG: \(wrong) of \(count) look-ups")
