@@ -27,6 +27,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CChecksum"),
         .systemLibrary(name: "CNBD", pkgConfig: "libnbd", providers: [.apt(["libnbd-dev"])]),
 
         // In the order data flows; each may use rows above it that it names.
@@ -37,7 +38,8 @@ let package = Package(
         .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
         .target(
-            name: "RepositoryFormat", dependencies: ["BackupModel", "Effects", "ChunkEncryption"], swiftSettings: hot),
+            name: "RepositoryFormat", dependencies: ["BackupModel", "Effects", "ChunkEncryption", "CChecksum"],
+            swiftSettings: hot),
         .target(
             name: "ObjectStorage", dependencies: ["BackupModel", "Effects", "RepositoryFormat"], swiftSettings: hot),
         .target(
@@ -92,8 +94,9 @@ let package = Package(
         .testTarget(name: "SoakTests", dependencies: ["Simulation"], swiftSettings: strict),
         .executableTarget(
             name: "StageRates",
-            dependencies: ["BackupModel", "ChunkCompression", "ChunkEncryption", "Chunking", "RepositoryFormat"],
-            path: "Tests/Benchmarks/StageRates", swiftSettings: hot),
+            dependencies: [
+                "BackupModel", "Effects", "Chunking", "ChunkCompression", "ChunkEncryption", "RepositoryFormat",
+            ], path: "Tests/Benchmarks/StageRates", swiftSettings: hot),
         .executableTarget(
             name: "RepositoryAtScale",
             dependencies: [

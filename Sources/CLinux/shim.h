@@ -8,3 +8,11 @@ int fallocate(int descriptor, int mode, long offset, long length);
 static inline long io_priority_set(int which, int who, int priority) {
     return syscall(SYS_ioprio_set, which, who, priority);
 }
+/* O_DIRECT of open(2), which differs between processors. */
+#if defined(__aarch64__) || defined(__arm__)
+enum { DIRECT_INPUT_OUTPUT = 0200000 };
+#else
+enum { DIRECT_INPUT_OUTPUT = 040000 };
+#endif
+/* mallopt(3), which the importer does not see either. */
+#include <malloc.h>

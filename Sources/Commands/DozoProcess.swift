@@ -9,6 +9,7 @@ public enum DozoProcess {
     /// Parses the process's arguments, runs the command, and exits.
     public static func run() async -> Never {
         signal(SIGPIPE, SIG_IGN)
+        HostMemory.keepFreed()
         StandardDescriptors.makeSure()
         let arguments = Array(CommandLine.arguments.dropFirst())
         let status = await Interruption.cancelling { await DozoProcess.status(of: arguments) }

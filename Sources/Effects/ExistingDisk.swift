@@ -28,6 +28,8 @@ import Glibc
     /// Size in bytes when it was opened.
     package let byteCount: UInt64
     private let descriptor: CInt
+    /// The same file for writes past the page cache; -1 where that is not to be had.
+    private let directDescriptor: CInt
 
     /// Opens a file or device for reading and writing, and takes it.
     ///
@@ -57,6 +59,11 @@ import Glibc
             throw HostFiles.failure(number, "cannot open for writing", path)
         }
         descriptor = file
+        // By its number: the path may name another file by now.
+        let direct: CInt =
+            kind == S_IFREG
+            ? unsafe open("/proc/self/fd/\(file)", O_WRONLY | O_CLOEXEC | Int32(DIRECT_INPUT_OUTPUT)) : -1
+        directDescriptor = direct
         do throws(FileError) {
             guard unsafe fstat(file, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
             var size = UInt64(clamping: facts.st_size)
@@ -70,11 +77,15 @@ import Glibc
             if !ignoresUse { try ExistingDisk.take(file, path) }
         } catch {
             close(file)
+            if direct >= 0 { close(direct) }
             throw error
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if directDescriptor >= 0 { close(directDescriptor) }
+    }
 
     private static func busy(_ path: String, _ why: String) -> FileError {
         FileError(
@@ -166,11 +177,23 @@ import Glibc
         }
     }
 
+    /// Whether a write is worth going past the page cache, and can: large, in whole blocks, from an aligned address.
+    /// What a restore writes is read by somebody else, later.
+    private static func isDirect(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Bool {
+        let block = 4096
+        return bytes.count >= 256 << 10 && bytes.count % block == 0 && offset % UInt64(block) == 0
+            && UInt(bitPattern: bytes.baseAddress) % UInt(block) == 0
+    }
+
     /// Writes all of `bytes` at `offset`.
     ///
     /// - Throws: ``FileError``.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) {
         var done = 0
+        if directDescriptor >= 0, unsafe ExistingDisk.isDirect(bytes, at: offset) {
+            // What does not go this way, all of it or the rest, goes the ordinary one, and says why it fails.
+            done = max(0, unsafe pwrite(directDescriptor, bytes.baseAddress, bytes.count, off_t(offset)))
+        }
         while done < bytes.count {
             // Safety: `done` is below the count.
             let count = unsafe pwrite(

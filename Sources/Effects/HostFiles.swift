@@ -56,14 +56,36 @@ package struct HostFiles: DurableFiles {
     package func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
         let file = try opened(path, O_WRONLY | O_CREAT | O_EXCL, "cannot create")
         defer { close(file) }
-        var written = 0
+        var written = bytes.count >= DirectWriter.smallestByteCount ? try writeDirect(file, path, bytes) : 0
         while written < bytes.count {
             written += try call("cannot write", path) {
                 unsafe bytes.withUnsafeBytes { buffer in
                     // Safety: `written` is below the buffer's count.
-                    unsafe write(file, buffer.baseAddress.map { unsafe $0 + written }, buffer.count - written)
+                    unsafe pwrite(
+                        file, buffer.baseAddress.map { unsafe $0 + written }, buffer.count - written, off_t(written))
                 }
             }
+        }
+    }
+
+    /// Writes the front of a large file past the page cache, as far as the file system allows it. - Returns: bytes
+    /// written, whole blocks; the rest is for ordinary writes.
+    private func writeDirect(_ file: Int32, _ path: String, _ bytes: [UInt8]) throws(FileError) -> Int {
+        guard let writer = DirectWriter(file) else { return 0 }
+        defer { writer.end() }
+        var written = 0
+        while true {
+            let start = written
+            let count: Int
+            do throws(FileError) {
+                count = try call("cannot write", path) { writer.write(bytes, from: start) }
+            } catch {
+                // What cannot be written this way can be written the other.
+                guard error.number == EINVAL else { throw error }
+                return written
+            }
+            if count == 0 { return written }
+            written += count
         }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A new disk file that appears under its name only once it is complete: until then it is called `<name>.partial`.
 ///
@@ -12,6 +13,7 @@ package final class OutputFile: Sendable {
     private let replaces: Bool
     private let disk: ExistingDisk
     private let isResumed: Bool
+    private let writing = Mutex(())
     private var partialPath: String { path + OutputFile.suffix }
 
     /// What an earlier run left, to be compared with; `nil` when the file is new and reads as zeros.
@@ -76,8 +78,11 @@ package final class OutputFile: Sendable {
     ///
     /// - Throws: ``FileError``.
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(FileError) {
-        // Safety: the buffer is the caller's for the call.
-        try unsafe disk.write(bytes, at: offset)
+        // The kernel lets one at a time write into a file, and others spin meanwhile: here they sleep.
+        try writing.withLock { _ throws(FileError) in
+            // Safety: the buffer is the caller's for the call.
+            try unsafe disk.write(bytes, at: offset)
+        }
     }
 
     /// Makes the bytes durable and gives the file its name, which must still be free unless it replaces one.

@@ -21,6 +21,8 @@ struct LeafResult: Sendable {
     private let disk: String
     private let salvages: Bool
     private let writes: RateLimit?
+    /// What is in the buffer and not written yet.
+    private var waiting: (start: UInt64, byteCount: Int) = (0, 0)
     private let room: UnsafeMutableRawBufferPointer
 
     init(_ blobs: BlobReader, disk: String, salvages: Bool, writes: RateLimit?) {
@@ -60,6 +62,7 @@ struct LeafResult: Sendable {
                 try await target.zero(extent)
             }
         }
+        try await flush(to: target)
         return result
     }
 
@@ -74,7 +77,7 @@ struct LeafResult: Sendable {
         _ slice: MapSlice, of chunk: Hash256, at extent: Extent, to target: any DiskTarget,
         into result: inout LeafResult
     ) async throws {
-        var bytes: [UInt8]?
+        var opened: UnsafeRawBufferPointer?
         let end = Int(slice.skip) + Int(slice.length)
         for repetition in 0..<UInt64(slice.repeats) {
             let offset = extent.start + repetition * UInt64(slice.length)
@@ -88,12 +91,14 @@ struct LeafResult: Sendable {
                     continue
                 }
             }
-            let content: [UInt8]
-            if let bytes {
-                content = bytes
+            let content: UnsafeRawBufferPointer
+            if let there = unsafe opened {
+                unsafe content = there
             } else {
-                content = try await blobs.bytes(of: chunk, kind: .data, name: "disk \(disk) at byte \(offset)")
-                bytes = content
+                // Safety: valid until another blob is read, which is behind this slice.
+                unsafe content = try await blobs.content(
+                    of: chunk, kind: .data, name: "disk \(disk) at byte \(offset)")
+                unsafe opened = content
             }
             guard end <= content.count else {
                 throw RepositoryError(
@@ -101,32 +106,47 @@ struct LeafResult: Sendable {
                     "the map of disk \(disk) at byte \(offset) uses \(end) bytes of a chunk of \(content.count)",
                     .repair)
             }
-            if target.existing != nil, isThere(content, Int(slice.skip)..<end) {
+            if target.existing != nil, unsafe isThere(content, Int(slice.skip)..<end) {
                 result.keptByteCount += UInt64(slice.length)
                 continue
             }
-            try await put(content, Int(slice.skip)..<end, at: offset, to: target)
+            try unsafe await put(content, Int(slice.skip)..<end, at: offset, to: target)
             result.writtenByteCount += UInt64(slice.length)
         }
     }
 
     /// Whether the buffer holds that part of a chunk.
-    private func isThere(_ content: [UInt8], _ range: Range<Int>) -> Bool {
-        // Safety: the buffer has room for a chunk, and the range lies inside the array.
-        unsafe content.withUnsafeBytes { bytes in
-            unsafe bytes[range].elementsEqual(room[..<range.count])
-        }
+    private func isThere(_ content: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+        // Safety: the buffer has room for a chunk, and the range lies inside the chunk.
+        unsafe content[range].elementsEqual(room[..<range.count])
     }
 
     private func put(
-        _ content: [UInt8], _ range: Range<Int>, at offset: UInt64, to target: any DiskTarget
+        _ content: UnsafeRawBufferPointer, _ range: Range<Int>, at offset: UInt64, to target: any DiskTarget
     ) async throws {
-        try await writes?.pass(UInt64(range.count))
-        // Safety: the bytes are copied to the worker's own buffer, which nobody else touches until the write is done; a
-        // chunk has room in it.
-        unsafe content.withUnsafeBytes { bytes in
-            unsafe room.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+        // Neighbours go out together: each write locks the whole file, and workers wait for each other.
+        if waiting.start + UInt64(waiting.byteCount) != offset
+            || waiting.byteCount + range.count > FormatLimits.chunkByteCount
+        {
+            try await flush(to: target)
+            waiting.start = offset
         }
-        try unsafe await target.write(UnsafeRawBufferPointer(rebasing: room[..<range.count]), at: offset)
+        // Safety: the bytes are copied to the worker's own buffer, which has room for them behind those that wait, and
+        // which nobody else touches until they are written.
+        let place = unsafe UnsafeMutableRawBufferPointer(rebasing: room[waiting.byteCount...])
+        unsafe place.copyMemory(from: UnsafeRawBufferPointer(rebasing: content[range]))
+        waiting.byteCount += range.count
+        // What is there is read into the same buffer.
+        if target.existing != nil { try await flush(to: target) }
+    }
+
+    /// Writes what waits.
+    private func flush(to target: any DiskTarget) async throws {
+        guard waiting.byteCount > 0 else { return }
+        try await writes?.pass(UInt64(waiting.byteCount))
+        // Safety: as above.
+        try unsafe await target.write(
+            UnsafeRawBufferPointer(rebasing: room[..<waiting.byteCount]), at: waiting.start)
+        waiting.byteCount = 0
     }
 }

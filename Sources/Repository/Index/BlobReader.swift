@@ -31,17 +31,28 @@ package final class BlobReader {
     ///
     /// - Parameter name: names the blob in errors.
     /// - Throws: ``RepositoryError``: `damaged` when no copy is whole, saying why for each; `roleLacksKey`.
-    package func bytes(of identifier: Hash256, kind: BlobKind, name: String) async throws -> [UInt8] {
+    package func bytes(
+        of identifier: Hash256, kind: BlobKind, name: @autoclosure () -> String
+    ) async throws -> [UInt8] {
+        // Safety: what was opened is copied before this reader is used again.
+        try unsafe Array(await content(of: identifier, kind: kind, name: name()))
+    }
+
+    /// As ``bytes(of:kind:name:)``, where they were opened: valid until this reader is used again.
+    package func content(
+        of identifier: Hash256, kind: BlobKind, name: @autoclosure () -> String
+    ) async throws -> UnsafeRawBufferPointer {
         var reasons: [String] = []
         for place in try await index.places(of: identifier) {
-            do { return try await read(place, identifier: identifier, kind: kind) } catch let error as RepositoryError
+            do { return try unsafe await read(place, identifier: identifier, kind: kind) } catch let error
+                as RepositoryError
                 where error.isAboutBytes
             {
                 reasons.append(error.sentence)
             }
         }
         let why = reasons.isEmpty ? "no pack of this repository holds it" : reasons.joined(separator: "; ")
-        throw RepositoryError(.damaged, "\(name) (\(identifier.abbreviated)) cannot be read: \(why)", .repair)
+        throw RepositoryError(.damaged, "\(name()) (\(identifier.abbreviated)) cannot be read: \(why)", .repair)
     }
 
     /// Whether the bytes are the whole content of a data chunk, by its id.
@@ -52,7 +63,9 @@ package final class BlobReader {
         try unsafe hasher(for: .data).authenticate(bytes) == identifier
     }
 
-    private func read(_ place: BlobPlace, identifier: Hash256, kind: BlobKind) async throws -> [UInt8] {
+    private func read(
+        _ place: BlobPlace, identifier: Hash256, kind: BlobKind
+    ) async throws -> UnsafeRawBufferPointer {
         let contents = try await shelf.contents(of: place.pack)
         let name = place.pack.packName
         guard place.ordinal < contents.entries.count else {
@@ -67,9 +80,9 @@ package final class BlobReader {
         let range = Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))
         let sealed = try await access.bytes(name, range: range)
         let packKeys = try shelf.packKeys(of: place.pack, contents: contents)
-        // Safety: the array lives through the call, and what is opened is copied before the next one.
+        // Safety: the array lives through the call; what is opened lies in this reader's own room.
         return try unsafe sealed.withUnsafeBytes {
-            try unsafe Array(open($0, as: entry, pack: place.pack, packKeys: packKeys))
+            try unsafe open($0, as: entry, pack: place.pack, packKeys: packKeys)
         }
     }
 

@@ -4,6 +4,7 @@ import Glibc
 struct StageClock {
     /// The stages in the order in which data passes through them.
     enum Stage: String, CaseIterable {
+        case passphrase
         case read, cut, identity, compress, seal, checksum, packHash, write
         case readStored, open, decompress, identityBack, writeBack
     }
