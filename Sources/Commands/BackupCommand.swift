@@ -36,6 +36,8 @@ struct BackupCommand: AsyncParsableCommand {
     var format: String?
     @Flag(help: "Follow backing files outside of the image's own folder.")
     var allowBacking = false
+    @Flag(help: "Read images and devices although a guest, a mount or another program uses them.")
+    var force = false
     @Flag(help: "This is a new guest, although another one has the same name.")
     var newGuest = false
     @Option(help: ArgumentHelp("Regions in work at once, 1 to 16; by default one a processor.", valueName: "n"))
@@ -108,7 +110,8 @@ struct BackupCommand: AsyncParsableCommand {
             path: argument.path, format: format.flatMap(ImageFormat.init(name:)),
             allowBacking: allowBacking ? .anywhere : .ownFolder,
             recordedFormat: known.formats[argument.name].flatMap(ImageFormat.init(name:)),
-            options: OpenOptions(connections: jobs ?? min(16, HostPaths.processorCount)))
+            options: OpenOptions(
+                connections: jobs ?? min(16, HostPaths.processorCount), ignoresUse: force))
         for line in source.summary.notes { options.note("note: \(Console.printable(line))") }
         return .image(
             name: argument.name, source: rates.reads.map { PacedImageSource(source, limit: $0) } ?? source)

@@ -13,11 +13,12 @@ struct VerifyCommand: AsyncParsableCommand {
               dozo verify -r /backup/dozo             every object, every tag, every map
               dozo verify -r /backup/dozo --content   and every chunk against its id
               dozo verify -r /backup/dozo --no-key    every object, without any secret
-              dozo verify -r /backup/dozo --repair    and put back what stands twice
+              dozo verify -r /backup/dozo --repair    and put back what can be put back
 
             Exit status 6 when something is damaged or missing; what could not be checked is said. Owner statements, \
             key slots and the store's identity stand twice; --repair puts back one that is lost or damaged from the \
-            other. Nothing else can be repaired in this release: another backup stores again what it needs.
+            other, and lists anew what a lost index run listed. Chunks of damaged packs come back by the next backups \
+            on the host that verified, as far as the guests still have them.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -31,7 +32,7 @@ struct VerifyCommand: AsyncParsableCommand {
             "With --no-key: fingerprint of the owner key, from the recovery "
                 + "sheet.", valueName: "hex"))
     var owner: String?
-    @Flag(help: "First put back lost or damaged objects that stand twice.")
+    @Flag(help: "First put back what stands twice, and list lost index runs anew.")
     var repair = false
     @Option(help: ArgumentHelp("Packs in work at once, 1 to 6; by default one a processor.", valueName: "n"))
     var jobs: Int?
@@ -77,6 +78,7 @@ struct VerifyCommand: AsyncParsableCommand {
             repaired = repair.mended
             for name in repaired { options.note("put back: \(name)") }
             for line in repair.failures { Console.note("note: \(Console.printable(line))") }
+            if !noKey { repaired += try await repairIndex(repository, view: view) }
             if !repaired.isEmpty {
                 notProven = []
                 (repository, view) =
@@ -92,11 +94,43 @@ struct VerifyCommand: AsyncParsableCommand {
         }
         line.clear()
         report.notProven = notProven + report.notProven
+        if !noKey { remember(report, of: repository) }
         try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }
             throw CommandFailure(.damaged, "\(Console.count(count, "finding")): see above")
         }
+    }
+
+    /// Lists anew what lost index runs listed, when this host may write. - Returns: names of the lost runs.
+    private func repairIndex(_ repository: OpenRepository, view: RepositoryView) async throws -> [String] {
+        let lost = try await IndexRepair.lostRuns(repository, view: view)
+        guard !lost.isEmpty else { return [] }
+        let host = try HostContext(repository.chain.repository)
+        guard let writer = try host.state.writerCredential() else {
+            Console.note(
+                "note: \(Console.count(lost.count, "index run")) lost; any host's next backup lists their packs anew")
+            return []
+        }
+        let lock = try host.lock()
+        defer { withExtendedLifetime(lock) {} }
+        try await IndexRepair.run(repository.acting(as: writer), state: host.state, randomness: .system)
+        for name in lost { options.note("its packs are listed anew: \(name)") }
+        return lost
+    }
+
+    /// So that the next backup of this host leans on nothing damaged.
+    private func remember(_ report: VerificationReport, of repository: OpenRepository) {
+        do {
+            let state = try HostContext(repository.chain.repository).state
+            try state.keep(damagedPacks: Set(report.damagedPacks))
+        } catch {
+            Console.note("note: this host cannot remember which packs are damaged: \(CommandFailure(error).sentence)")
+        }
+        guard !report.damagedPacks.isEmpty else { return }
+        options.note(
+            "\(Console.count(report.damagedPacks.count, "damaged pack")): the next backups on this host store again "
+                + "what they meet of it; then `dozo verify` says which points are whole again")
     }
 
     private func openKeyless(

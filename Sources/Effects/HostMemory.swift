@@ -3,8 +3,8 @@ import CLinux
 /// How the process's allocator behaves.
 package enum HostMemory {
     /// Keeps the memory of large buffers that are done for the next one. The allocator's own way, giving it back to
-    /// the kernel and asking for it again, costs a page fault and a cleared page for each 4 KiB of each pack: a third of the
-    /// kernel's part of a verification.
+    /// the kernel and asking for it again, costs a page fault and a cleared page for each 4 KiB of each pack: a third
+    /// of the kernel's part of a verification.
     ///
     /// Called once, before anything large is allocated.
     package static func keepFreed() {

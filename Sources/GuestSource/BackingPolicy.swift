@@ -47,7 +47,7 @@ struct ReferenceGate {
         guard policy == .anywhere || folders.contains(where: { ReferenceGate.holds($0, resolved) }) else {
             throw .referenceRefused(owner.path, names: shown, because: outside)
         }
-        return try HostFile(opening: path)
+        return try HostFile(opening: path, use: owner.use == .ignored ? .ignored : .checked)
     }
 
     private var outside: String {

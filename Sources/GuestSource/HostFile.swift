@@ -21,8 +21,19 @@ final class HostFile: Sendable {
         }
     }
 
+    /// What is done about others that use the file.
+    enum Use: Sendable {
+        /// Nothing.
+        case ignored
+        /// It is refused while a virtual machine writes it, or while it is mounted; who reads it is no matter.
+        case checked
+        /// As checked, and no virtual machine and no mount can begin as long as it is open.
+        case held
+    }
+
     /// Absolute, symbolic links resolved.
     let path: String
+    let use: Use
     /// Absolute, as named by whoever asked: what relative names inside the image are relative to, as QEMU sees it.
     let name: String
     let descriptor: CInt
@@ -32,16 +43,24 @@ final class HostFile: Sendable {
     /// Bytes taken on the file system; `nil` for a block device.
     let allocated: UInt64?
     let identity: Identity
+    /// A second descriptor of a device that nobody else may claim; -1 without one.
+    private let claim: CInt
 
     // Constants of the Linux ABI that the importer cannot evaluate or hides behind feature macros.
     private static let noAccessTime: CInt = 0o1000000
     private static let blockDeviceSize: UInt = 0x8008_1272
     private static let getOpenFileLock: CInt = 36
-    // QEMU marks "I write this image" with a lock on this byte of the file.
+    private static let setOpenFileLock: CInt = 37
+    // QEMU marks with a lock on these bytes of the file: "I read this image and want it to hold still for that", "I
+    // write it", "nobody else may write it".
+    private static let readerLockByte: off_t = 100
     private static let writerLockByte: off_t = 101
+    private static let noWriterLockByte: off_t = 201
 
     /// Opens `path`, following symbolic links; refuses what is neither a regular file nor a block device.
-    init(opening path: String) throws(SourceError) {
+    ///
+    /// - Throws: ``SourceError``, among them `inUse` unless use is ignored.
+    init(opening path: String, use: Use = .ignored) throws(SourceError) {
         let resolved = try HostFile.resolve(path)
         // Looked at first, because merely opening some devices does something.
         var before = stat()
@@ -60,16 +79,65 @@ final class HostFile: Sendable {
             identity = HostFile.identity(found)
             size = try HostFile.size(of: descriptor, found, path)
             allocated = isBlockDevice ? nil : UInt64(clamping: found.st_blocks) * 512
+            if isBlockDevice {
+                claim = try HostFile.claim(resolved, use, path)
+            } else {
+                claim = -1
+                try HostFile.take(descriptor, use, path)
+            }
         } catch {
             Glibc.close(descriptor)
             throw error
         }
+        self.use = use
         self.path = resolved
         name = path.hasPrefix("/") ? path : HostFile.workingDirectory() + "/" + path
         self.descriptor = descriptor
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit {
+        Glibc.close(descriptor)
+        if claim >= 0 { Glibc.close(claim) }
+    }
+
+    /// Opens a device so that the kernel refuses it when it is mounted, swapped to or part of another device, and lets
+    /// nobody do so as long as it is open. - Returns: the descriptor; -1 when it is not held.
+    private static func claim(_ resolved: String, _ use: Use, _ path: String) throws(SourceError) -> CInt {
+        guard use != .ignored else { return -1 }
+        // Safety: the path is a terminated copy for the call.
+        let claim = unsafe open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_EXCL)
+        guard claim >= 0 else {
+            if errno == EBUSY { throw .deviceInUse(path) }
+            throw .system("claiming it", path, errno)
+        }
+        if use == .held { return claim }
+        Glibc.close(claim)
+        return -1
+    }
+
+    /// Refuses a file that a virtual machine writes, and marks it so that none begins to. A file system without locks
+    /// says nothing.
+    private static func take(_ descriptor: CInt, _ use: Use, _ path: String) throws(SourceError) {
+        guard use != .ignored else { return }
+        try refuseWriter(descriptor, path)
+        guard use == .held else { return }
+        for byte in [readerLockByte, noWriterLockByte] {
+            var lock = HostFile.lock(F_RDLCK, byte)
+            // Safety: F_OFD_SETLK reads one flock struct.
+            _ = unsafe fcntl(descriptor, setOpenFileLock, &lock)
+        }
+        // One that began between the look and the mark.
+        try refuseWriter(descriptor, path)
+    }
+
+    private static func lock(_ kind: Int32, _ byte: off_t) -> flock {
+        var lock = flock()
+        lock.l_type = Int16(kind)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = byte
+        lock.l_len = 1
+        return lock
+    }
 
     /// Throws when the file is not what it was when it was opened, or when a running QEMU writes it.
     func confirmUnchanged() throws(SourceError) {
@@ -84,15 +152,15 @@ final class HostFile: Sendable {
         try refuseWriter()
     }
 
-    /// Throws `inUse` when a running QEMU holds the image for writing. A file system without locks answers no.
+    /// Throws `inUse` when a running QEMU holds the image for writing, unless use is ignored.
     func refuseWriter() throws(SourceError) {
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = HostFile.writerLockByte
-        lock.l_len = 1
+        if use != .ignored { try HostFile.refuseWriter(descriptor, path) }
+    }
+
+    private static func refuseWriter(_ descriptor: CInt, _ path: String) throws(SourceError) {
+        var lock = lock(F_WRLCK, writerLockByte)
         // Safety: F_OFD_GETLK reads and writes one flock struct.
-        guard unsafe fcntl(descriptor, HostFile.getOpenFileLock, &lock) == 0 else { return }
+        guard unsafe fcntl(descriptor, getOpenFileLock, &lock) == 0 else { return }
         if lock.l_type != Int16(F_UNLCK) { throw .inUse(path) }
     }
 

@@ -52,20 +52,18 @@ struct ImageChain: Sendable {
             if level.format == .qcow2 || level.format == .vmdk { node += ",\"backing\":\(below ?? "null")" }
             below = node + "}"
         }
-        // Sharing is forced so that a guest may start meanwhile; `confirmUnchanged` then refuses what was read.
+        // Whether others use the files was looked at when they were opened; QEMU need not ask again.
         return "{\"force-share\":true," + (below?.dropFirst() ?? "}")
     }
 
     private static func level(
         _ file: HostFile, _ format: ImageFormat, _ gate: ReferenceGate
     ) throws(SourceError) -> Level {
-        try file.refuseWriter()
         let header = try ImageHeader(parsing: HeaderBytes(file), as: format)
         try TruncationCheck.check(HeaderBytes(file), as: format)
         var extents: [HostFile] = []
         for reference in header.extents {
             let extent = try gate.open(reference.name, namedBy: file)
-            try extent.refuseWriter()
             let bytes = HeaderBytes(extent)
             if try bytes.some(at: 0, count: 4) == Array("KDMV".utf8), reference.format == "SPARSE" {
                 try ImageHeader.requireCapacity(try bytes.little64(12), bytes)

@@ -5,10 +5,14 @@ package struct OpenOptions: Sendable {
     package var connections: Int
     /// What reading does to the host's page cache; block devices are always left to the kernel.
     package var cacheUse: CacheUse
+    /// Read what a virtual machine writes or what is mounted. What changes while it is read is refused all the same, as
+    /// far as it can be noticed: of a device it cannot.
+    package var ignoresUse: Bool
 
     /// - Precondition: `connections` is 1 to 16. The defaults suit two workers beside running guests.
-    package init(connections: Int = 2, cacheUse: CacheUse = .leaveAsFound) {
+    package init(connections: Int = 2, cacheUse: CacheUse = .leaveAsFound, ignoresUse: Bool = false) {
         precondition((1...16).contains(connections), "an image is read over 1 to 16 connections")
+        self.ignoresUse = ignoresUse
         self.connections = connections
         self.cacheUse = cacheUse
     }
@@ -29,7 +33,7 @@ package enum ImageOpener {
         path: String, format: ImageFormat? = nil, allowBacking: BackingPolicy = .ownFolder,
         recordedFormat: ImageFormat? = nil, options: OpenOptions = OpenOptions()
     ) async throws(SourceError) -> any ImageSource {
-        let file = try HostFile(opening: path)
+        let file = try HostFile(opening: path, use: options.ignoresUse ? .ignored : .held)
         let bytes = HeaderBytes(file)
         let decided = try ContentLook.decide(
             name: path, isBlockDevice: file.isBlockDevice, stated: format, recorded: recordedFormat, bytes)

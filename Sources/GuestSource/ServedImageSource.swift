@@ -5,11 +5,12 @@ import Synchronization
 final class ServedImageSource: ImageSource {
     let summary: ImageSummary
     let byteCount: UInt64
-    private let chain: ImageChain
+    /// Open, and so marked as in use, until the source is closed.
+    private let chain: Mutex<ImageChain?>
     private let server: NBDServer
 
     init(_ chain: ImageChain, _ server: NBDServer, summary: ImageSummary) {
-        self.chain = chain
+        self.chain = Mutex(chain)
         self.server = server
         self.summary = summary
         byteCount = server.byteCount
@@ -33,10 +34,12 @@ final class ServedImageSource: ImageSource {
     }
 
     func confirmUnchanged() async throws(SourceError) {
-        for file in chain.files { try file.confirmUnchanged() }
+        guard let files = chain.withLock({ $0?.files }) else { throw .closed(summary.path) }
+        for file in files { try file.confirmUnchanged() }
     }
 
     func close() async {
         server.stop()
+        chain.withLock { $0 = nil }
     }
 }

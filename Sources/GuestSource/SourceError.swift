@@ -96,7 +96,15 @@ extension SourceError {
 
     static func inUse(_ path: String) -> SourceError {
         let sentence =
-            "\(path) is being written by a running virtual machine; shut it down, or back the machine up live"
+            "\(path) is being written by a running virtual machine; shut it down first, or say --force to read it all "
+            + "the same: no point is made when it changes meanwhile"
+        return SourceError(.inUse, sentence, .askOperator)
+    }
+
+    static func deviceInUse(_ path: String) -> SourceError {
+        let sentence =
+            "\(path) is in use: it is mounted, part of another device, or being backed up; unmount it or take a "
+            + "snapshot of it first, or say --force to read it all the same, torn if somebody writes meanwhile"
         return SourceError(.inUse, sentence, .askOperator)
     }
 

@@ -65,6 +65,13 @@ struct BlockDeviceTests {
         let stated = try await ImageOpener.open(path: device.path, format: .raw)
         #expect(try await Reading.whole(stated) == content)
         #expect(
+            try await Reading.code { _ = try await ImageOpener.open(path: device.path, format: .raw) } == .inUse,
+            "it is held while it is read")
+        let forced = try await ImageOpener.open(
+            path: device.path, format: .raw, options: OpenOptions(ignoresUse: true))
+        #expect(try await Reading.whole(forced) == content)
+        await stated.close()
+        #expect(
             try await Reading.code { _ = try await ImageOpener.open(path: device.path, format: .qcow2) }
                 == .referenceRefused)
     }

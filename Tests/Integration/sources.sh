@@ -119,7 +119,8 @@ if command -v qemu-img >/dev/null 2>&1 && command -v qemu-nbd >/dev/null 2>&1; t
         "d=$folder/image.qcow2"
     container "$folder/image.qcow2"
     changed 7 "image.qcow2 " "a qcow2 made anew under the same name" packs \
-        'qemu-img create -q -f qcow2 "$folder/image.qcow2" 1M' --guest q --disk "d=$folder/image.qcow2"
+        'rm -f "$folder/image.qcow2"; qemu-img create -q -f qcow2 "$folder/image.qcow2" 1M' --guest q --disk \
+        "d=$folder/image.qcow2"
     container "$folder/base.qcow2"
     qemu-img create -q -f qcow2 -F qcow2 -b base.qcow2 "$folder/top.qcow2"
     changed 7 "base.qcow2 changed" "the base of a chain overwritten" packs \
@@ -160,5 +161,50 @@ else
     rm -f "$folder/restored"
     holds "restore of a block device" "$dozo" restore device@latest --to "$folder/restored"
     holds "same bytes: a block device" cmp "$folder/noise" "$folder/restored"
+    # Claimed as a mount claims it.
+    mkfifo "$folder/claim"
+    "$python" -c 'import os, sys; os.open(sys.argv[1], os.O_EXCL); print("claimed", flush=True); input()' \
+        "$device" <"$folder/claim" >"$folder/claimed" &
+    claimer=$!
+    exec 8>"$folder/claim"
+    while ! grep -q claimed "$folder/claimed"; do kill -0 "$claimer" 2>/dev/null || break; done
+    ends_with 7 "in use" "a device that is mounted is not read" "$dozo" backup --guest device --disk "d=$device"
+    holds "unless it is forced" "$dozo" backup --guest device --disk "d=$device" --force
+    exec 8>&-
+    wait "$claimer"
 fi
+
+# --- a disk that a virtual machine writes, and one that begins to while it is read
+guest() { # COMMAND…: runs it while a qemu-io holds the image for writing as a guest does
+    mkfifo "$folder/orders"
+    qemu-io -f raw "$folder/image.raw" <"$folder/orders" >"$folder/answers" 2>&1 &
+    holder=$!
+    exec 7>"$folder/orders"
+    echo "read 0 512" >&7
+    while ! grep -q "read 512" "$folder/answers"; do kill -0 "$holder" 2>/dev/null || break; done
+    "$@"
+    exec 7>&-
+    wait "$holder"
+    rm -f "$folder/orders"
+}
+cp "$folder/noise" "$folder/image.raw"
+guest ends_with 7 "virtual machine" "a disk that a guest writes is not read" \
+    "$dozo" backup --guest live --disk "d=$folder/image.raw"
+guest holds "unless it is forced, and then nothing changed meanwhile" \
+    "$dozo" backup --guest live --disk "d=$folder/image.raw" --force
+qemu-img convert -q -O qcow2 "$folder/image.raw" "$folder/held.qcow2"
+for image in "$folder/image.raw" "$folder/held.qcow2"; do
+    case "$image" in *.raw) format=raw ;; *) format=qcow2 ;; esac
+    "$dozo" backup --guest "held $format" --disk "d=$image" --limit-read 2M >"$folder/slow.log" 2>&1 &
+    slow=$!
+    sleep 1
+    if qemu-io -f "$format" -c "write 0 512" "$image" >"$folder/answers" 2>&1; then
+        fail "no guest begins to write the $format while it is read" "it could be opened for writing"
+    elif grep -q "lock" "$folder/answers"; then pass "no guest begins to write the $format while it is read"
+    else fail "no guest begins to write the $format while it is read" "$(cat "$folder/answers")"; fi
+    holds "and another reader may look at the $format" qemu-io -r -f "$format" -c "read 0 512" "$image"
+    kill -INT "$slow" 2>/dev/null
+    kill -TERM "$slow" 2>/dev/null
+    wait "$slow"
+done
 echo done

@@ -172,6 +172,26 @@ ends_with 6 "could not be put back" "a repair goes on where one object cannot be
     -r "$folder/blocked"
 if [ -s "$folder/blocked/owner/00000001" ]; then pass "the others are"; else fail "the others are" "one is empty"; fi
 
+# --- a lost index run is listed anew, a damaged pack's chunks are stored again
+run=$(cd "$DOZO_REPOSITORY" && find runs -type f | sort | head -n 1)
+mv "$DOZO_REPOSITORY/$run" "$folder/run"
+ends_with 6 "$run is missing" "a lost index run is found" "$dozo" verify
+ends_with 0 "listed anew: $run" "and listed anew" "$dozo" verify --repair --content
+holds "after which nothing is missing" "$dozo" verify --content
+head -c 3000000 /dev/urandom >"$folder/mended.raw"
+holds "a disk" "$dozo" backup --guest mended --disk "d=$folder/mended.raw"
+pack=$(cd "$DOZO_REPOSITORY" && find packs -type f -size +2000k -newer "$folder/mended.raw" | head -n 1)
+printf 'x' | dd of="$DOZO_REPOSITORY/$pack" bs=1 seek=1000000 conv=notrunc status=none
+ends_with 6 "store again" "a damaged pack is found, and what to do is said" "$dozo" verify
+holds "the next backup" "$dozo" backup --guest mended --disk "d=$folder/mended.raw"
+"$dozo" verify --content --json >"$folder/verify.json" 2>/dev/null
+if [ "$(json "$folder/verify.json" 'len(d["points_whole"]) == d["points_checked"]')" = True ]; then
+    pass "makes all points whole again"
+else fail "makes all points whole again" "$(head -c 300 "$folder/verify.json")"; fi
+holds "and its own restores" "$dozo" restore mended@latest --to "$folder/mended.back"
+holds "byte for byte" cmp "$folder/mended.raw" "$folder/mended.back"
+rm "$DOZO_REPOSITORY/$pack"
+
 # --- two guests of one name, by two writers
 holds "a third writer" "$dozo" key enroll --role writer --label twin --to "$folder/twin.key"
 holds "which writes a guest of the same name" env XDG_STATE_HOME="$folder/twin" sh -c 'unset DOZO_PASSPHRASE_FILE

@@ -46,7 +46,7 @@ struct SampleRepository: Sendable {
     }
 
     /// What a store holds.
-    static func objects(_ store: MemoryStore) async throws -> [ObjectName: [UInt8]] {
+    static func objects(_ store: any ObjectStore) async throws -> [ObjectName: [UInt8]] {
         var objects: [ObjectName: [UInt8]] = [:]
         for name in try await store.list(prefix: "") { objects[name] = try await store.get(name) }
         return objects
@@ -119,11 +119,12 @@ extension SampleRepository.Host {
     /// Backs up disks as the command does.
     @discardableResult
     func backUp(
-        _ images: [[UInt8]], to store: any ObjectStore, at time: UInt64, base: PointID? = nil, changes: Bool = false,
-        randomness: Randomness
+        _ images: [[UInt8]], files: (any DurableFiles)? = nil, to store: any ObjectStore, at time: UInt64,
+        base: PointID? = nil, changes: Bool = false, randomness: Randomness
     ) async throws -> RestorePointRecord {
         let repository = try await OpenRepository.open(store: store, key: .credential(credential))
-        let state = try HostState(files: disk, repository: credential.repository, randomness: randomness)
+        let state = try HostState(
+            files: files ?? disk, repository: credential.repository, randomness: randomness)
         let session = try await WritingSession.begin(
             repository, state: state, randomness: randomness, bases: { _ in base.map { [$0] } ?? [] })
         let plan = BackupPlan(

@@ -185,6 +185,29 @@ package struct HostState: Sendable {
         try HostState.translating { try file("guests").write(value.encoded) }
     }
 
+    // MARK: Packs that are not leant on
+
+    /// Packs in which a verification on this host found damage.
+    package func damagedPacks() throws -> Set<ObjectKey> {
+        guard let bytes = try HostState.translating({ try file("damaged").read() }) else { return [] }
+        let what = "the list of damaged packs in the state folder"
+        do throws(FormatError) {
+            let fields = try RecordFields(RecordValue(decoding: bytes[...], of: what), of: what)
+            return Set(
+                try fields.list("packs").compactMap { value in
+                    guard case .text(let name) = value else { return nil }
+                    return ObjectKey(name: name, folder: "packs")
+                })
+        } catch { throw RepositoryError.format(error) }
+    }
+
+    /// Keeps them: the next backup of this host stores again what it meets of them.
+    package func keep(damagedPacks packs: Set<ObjectKey>) throws {
+        guard try damagedPacks() != packs else { return }
+        let value: RecordValue = .map(["packs": .array(packs.map(\.packName).sorted().map { .text($0) })])
+        try HostState.translating { try file("damaged").write(value.encoded) }
+    }
+
     // MARK: Sessions
 
     private func sessionFolder(_ session: SessionID) -> String { "\(folder)/sessions/\(session)" }

@@ -21,6 +21,9 @@ package final class ChunkIndex: Sendable {
     let shelf: PackShelf
     /// Runs that others are merged from: asked only when an id that must be somewhere is missed.
     let passedOver: [ObjectKey]
+    /// Runs that count and cannot be used, and packs that no readable run lists: what a session makes good.
+    let lostRuns: [ObjectKey]
+    let unlistedPacks: [ObjectKey]
     let table: Mutex<PackTable>
     private let blocks = BlockCache()
     private let recent = RecentPacks()
@@ -49,11 +52,12 @@ package final class ChunkIndex: Sendable {
     ///   - shelf: reads directories.
     ///   - salvaged: packs besides those that count.
     ///   - filters: this host's filters of runs; `nil` goes without.
+    ///   - damaged: packs that no new point leans on, though they are read from.
     /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a finding, since packs say it all
     ///   again.
     package init(
         _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf,
-        salvaged: [Inventory.Pack] = [], filters: IndexFilterFolder? = nil
+        salvaged: [Inventory.Pack] = [], filters: IndexFilterFolder? = nil, damaged: Set<ObjectKey> = []
     ) async throws {
         self.access = access
         self.keys = keys
@@ -63,8 +67,12 @@ package final class ChunkIndex: Sendable {
         groupList = Mutex(opening.groups.sorted { $0.entryCount > $1.entryCount })
         passedOver = opening.passedOver
         let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
+        lostRuns = opening.lostRuns
+        unlistedPacks = uncovered.map(\.0)
         trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
-        table = Mutex(opening.table)
+        var table = opening.table
+        for key in damaged { table[table.number(of: key)].presence = .gone }
+        self.table = Mutex(table)
         for (key, entries) in uncovered { add(key, entries: entries) }
     }
 
@@ -204,7 +212,8 @@ package final class ChunkIndex: Sendable {
                 places += try await self.places(identifier, in: group, filtered: false)
             }
         }
-        places += extra.withLock { $0[identifier] ?? [] }
+        if let listed = extra.withLock({ $0[identifier] }) { places += listed }
+        guard places.count > 1 else { return places }
         var seen = Set<BlobPlace>()
         return places.filter { seen.insert($0).inserted }.sorted { $0.pack.generation < $1.pack.generation }
     }

@@ -22,6 +22,8 @@ struct IndexOpening {
     private(set) var table = PackTable()
     private(set) var findings: [RepositoryFinding] = []
     private(set) var nextRun: UInt32 = 0
+    /// Runs that count and cannot be used.
+    private(set) var lostRuns: [ObjectKey] = []
     private var covered = Set<UInt32>()
 
     init(
@@ -58,7 +60,10 @@ struct IndexOpening {
             for head in heads where !broken.contains(head.key) { merged.formUnion(head.fence.merged) }
             for key in wanted where !done.contains(key) && !merged.contains(key.hash) {
                 done.insert(key)
-                guard let fence = try await fence(key) else { continue }
+                guard let fence = try await fence(key) else {
+                    lostRuns.append(key)
+                    continue
+                }
                 if fence.isPart {
                     parts[key.hash] = Read(key: key, fence: fence)
                 } else {
@@ -72,6 +77,7 @@ struct IndexOpening {
             if incomplete.isEmpty { break }
             for head in incomplete {
                 broken.insert(head.key)
+                lostRuns.append(head.key)
                 findings.append(
                     RepositoryFinding(
                         object: head.key.runName,
@@ -83,6 +89,7 @@ struct IndexOpening {
         let merged = Set(whole.flatMap(\.fence.merged))
         for head in whole where !merged.contains(head.key.hash) { take(head, parts: parts) }
         passedOver = wanted.filter { merged.contains($0.hash) }
+        lostRuns.removeAll { merged.contains($0.hash) }
     }
 
     /// The parts of a head in order, itself last; `nil` when one is missing or they do not follow each other.

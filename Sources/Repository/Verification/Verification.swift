@@ -109,6 +109,7 @@ package struct Verification: Sendable {
         if let reader { losses = try await damage.losses(reader.index) }
         for one in found.sorted(by: { $0.pack.key < $1.pack.key }) {
             guard let sentence = one.sentence else { continue }
+            result.damagedPacks.append(one.pack.key)
             result.add([
                 RepositoryFinding(object: one.pack.key.packName, sentence: sentence, lost: losses[one.pack.key] ?? [])
             ])
@@ -145,7 +146,9 @@ package struct Verification: Sendable {
 
     private func checkRuns(_ reader: RepositoryReader?, into result: inout VerificationReport) async throws {
         var seen = Set<ObjectKey>()
-        for run in view.runs where seen.insert(run.key).inserted {
+        // What a sound run has taken the place of is asked by nobody any more.
+        let passedOver = Set(reader?.index.passedOver ?? [])
+        for run in view.runs where seen.insert(run.key).inserted && !passedOver.contains(run.key) {
             let name = run.key.runName
             result.objectCount += 1
             result.byteCount += run.byteCount

@@ -1,4 +1,5 @@
 package import BackupModel
+package import RepositoryFormat
 
 /// How deep a verification looks.
 package enum VerificationLevel: String, Sendable {
@@ -28,6 +29,8 @@ package struct VerificationReport: Sendable {
     package var wholePoints: [PointID] = []
     /// What is wrong.
     package var findings: [RepositoryFinding] = []
+    /// Packs with something wrong, present or not.
+    package var damagedPacks: [ObjectKey] = []
     /// Names in the store that the format does not know; readers pass over them.
     package var strays: [String] = []
     /// What could not be checked, and why: never to be taken for a pass.

@@ -135,14 +135,17 @@ package struct SessionChain: ~Copyable {
             packs.append(pack.key)
             let isLast = position == pending.entries.count - 1
             guard !entries.isEmpty, isLast || entries.count >= SessionChain.entriesPerRun else { continue }
-            runs.append(try await putRun(entries, packs: packs))
+            runs.append(
+                try await putRun(entries, packs: packs, replacing: isLast ? pending.replacedRuns : []))
             (packs, entries) = ([], [])
         }
         return runs
     }
 
-    private func putRun(_ entries: [IndexEntry], packs: [ObjectKey]) async throws -> Inventory.Run {
-        let run = try await session.put(entries, packs: packs)
+    private func putRun(
+        _ entries: [IndexEntry], packs: [ObjectKey], replacing replaced: [Hash256]
+    ) async throws -> Inventory.Run {
+        let run = try await session.put(entries, packs: packs, merged: replaced)
         try await RepositoryError.translating {
             try session.index.take([(run.key, run.bytes)], filters: run.filters, isOwn: true)
         }

@@ -24,6 +24,8 @@ package final class WritingSession: Sendable {
         var packs: [Inventory.Pack] = []
         var entries: [(key: ObjectKey, entries: [PackEntry])] = []
         var entryCount = 0
+        /// Runs that the next run makes good.
+        var replacedRuns: [Hash256] = []
     }
 
     /// The repository it writes into.
@@ -131,8 +133,10 @@ package final class WritingSession: Sendable {
         try refuseCopies(view, state: state, signer: signer)
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(
-            repository.access, view: view, keys: keys, shelf: shelf, filters: state.filters)
-        let adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
+            repository.access, view: view, keys: keys, shelf: shelf, filters: state.filters,
+            damaged: state.damagedPacks())
+        var adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
+        try await makeGood(index, shelf: shelf, in: &adoption.pending)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
@@ -257,6 +261,19 @@ package final class WritingSession: Sendable {
         }
         return (sessions, pending)
     }
+
+    /// Lists the packs of lost index runs anew: the next run of this session takes the place of those.
+    private static func makeGood(_ index: ChunkIndex, shelf: PackShelf, in pending: inout Pending) async throws {
+        for pack in index.unlistedPacks {
+            let entries = try await shelf.contents(of: pack).entries
+            pending.entries.append((pack, entries))
+            pending.entryCount += entries.count
+        }
+        pending.replacedRuns = index.lostRuns.map(\.hash)
+    }
+
+    /// Whether there is something to make good: lost index runs, whose packs the next checkpoint lists.
+    package var repairsIndex: Bool { !index.lostRuns.isEmpty && !index.unlistedPacks.isEmpty }
 
     /// Refuses a guest that this writer's enrolment does not list: its point would be void for everybody.
     ///
