@@ -101,29 +101,17 @@ package final class ChunkIndex: Sendable {
     /// Takes a run that this session has put, with its parts.
     ///
     /// - Parameters:
-    ///   - runs: keys and bytes of the parts in ascending order, the head last.
-    ///   - filters: of the runs, by hash, as far as they were built.
+    ///   - runs: the parts in ascending order, the head last.
     ///   - isOwn: whether the packs are this session's own, and so are there.
     ///   - replaced: heads of groups whose entries the run holds too.
-    /// - Throws: ``FormatError``: never for what ``IndexRunBuilder`` made.
-    func take(
-        _ runs: [(key: ObjectKey, bytes: [UInt8])], filters: [Hash256: IndexFilter], isOwn: Bool,
-        replacing replaced: Set<ObjectKey> = []
-    ) throws(FormatError) {
-        guard let head = runs.last?.key else { return }
-        var fences: [(key: ObjectKey, fence: IndexRunFence)] = []
-        for run in runs {
-            let fence = try IndexRunFence(
-                front: run.bytes[...], tail: run.bytes[...], runByteCount: run.bytes.count,
-                repository: keys.repository, indexKey: indexKey(), name: run.key.runName)
-            fences.append((run.key, fence))
-        }
+    func take(_ runs: [PutRun], isOwn: Bool, replacing replaced: Set<ObjectKey> = []) {
+        guard let head = runs.last else { return }
         let first = trouble.withLock { trouble in
             defer { trouble.nextRun += UInt32(runs.count) }
             return trouble.nextRun
         }
         let packs = table.withLock { table in
-            fences[fences.count - 1].fence.packs.map { key in
+            head.fence.packs.map { key in
                 let number = table.number(of: key)
                 if isOwn {
                     table[number].isLive = true
@@ -132,21 +120,16 @@ package final class ChunkIndex: Sendable {
                 return number
             }
         }
-        let parts = fences.enumerated().map { position, run in
+        let parts = runs.enumerated().map { position, run in
             IndexPart(
                 key: run.key, number: first + UInt32(position), blocks: run.fence.blocks,
-                filter: filters[run.key.hash])
+                filter: run.filters[run.key.hash])
         }
-        let group = IndexGroup(
-            head: head, parts: parts, packs: packs, merged: fences[fences.count - 1].fence.merged)
+        let group = IndexGroup(head: head.key, parts: parts, packs: packs, merged: head.fence.merged)
         groupList.withLock { groups in
             groups.removeAll { replaced.contains($0.head) }
             groups.insert(group, at: groups.firstIndex { $0.entryCount <= group.entryCount } ?? groups.endIndex)
         }
-    }
-
-    private func indexKey() -> SecretBytes {
-        do { return try keys.indexKey() } catch { preconditionFailure("an index was opened with its key") }
     }
 
     // MARK: Looking up

@@ -110,13 +110,8 @@ package struct IndexMerge {
         put.append(
             try await session.put(
                 entries, packs: packs, merged: groups.flatMap(\.runs) + earlier, parts: put.map(\.key.hash)))
-        try await RepositoryError.translating {
-            try session.index.take(
-                put.map { ($0.key, $0.bytes) },
-                filters: put.reduce(into: [:]) { $0.merge($1.filters) { old, _ in old } },
-                isOwn: false, replacing: Set(groups.map(\.head)))
-        }
-        return put.map { Inventory.Run(key: $0.key, byteCount: UInt64($0.bytes.count)) }
+        session.index.take(put, isOwn: false, replacing: Set(groups.map(\.head)))
+        return put.map { Inventory.Run(key: $0.key, byteCount: $0.byteCount) }
     }
 
     private static func least(of cursors: [IndexCursor]) -> Hash256? {

@@ -146,10 +146,8 @@ package struct SessionChain: ~Copyable {
         _ entries: [IndexEntry], packs: [ObjectKey], replacing replaced: [Hash256]
     ) async throws -> Inventory.Run {
         let run = try await session.put(entries, packs: packs, merged: replaced)
-        try await RepositoryError.translating {
-            try session.index.take([(run.key, run.bytes)], filters: run.filters, isOwn: true)
-        }
+        session.index.take([run], isOwn: true)
         session.release(entries.lazy.map(\.identifier))
-        return Inventory.Run(key: run.key, byteCount: UInt64(run.bytes.count))
+        return Inventory.Run(key: run.key, byteCount: run.byteCount)
     }
 }

@@ -5,7 +5,9 @@ import RepositoryFormat
 /// A run that was put.
 struct PutRun {
     let key: ObjectKey
-    let bytes: [UInt8]
+    let byteCount: UInt64
+    /// What its end says; the run itself is not kept.
+    let fence: IndexRunFence
     /// Its filter by its hash, when this host keeps filters and the run is large enough.
     let filters: [Hash256: IndexFilter]
 }
@@ -34,6 +36,11 @@ extension WritingSession {
             for entry in entries { builder.add(entry.identifier) }
             filters[run.hash] = folder.keep(builder.bytes, of: run.hash)
         }
-        return PutRun(key: key, bytes: run.bytes, filters: filters)
+        let fence = try await RepositoryError.translating {
+            try IndexRunFence(
+                front: run.bytes[...], tail: run.bytes[...], runByteCount: run.bytes.count,
+                repository: keys.repository, indexKey: keys.indexKey(), name: key.runName)
+        }
+        return PutRun(key: key, byteCount: UInt64(run.bytes.count), fence: fence, filters: filters)
     }
 }
