@@ -133,3 +133,26 @@ def worse(results, path):
         if share is None or share > before * (1 + STORED_NOISE):
             sentences.append(f"stored: dozo / {peer} is {share}, was {before}, and {STORED_NOISE:.0%} is noise")
     return sentences
+
+
+def _prove():
+    """A worse ratio and a larger store are noticed, and what is within the noise is not."""
+    import tempfile
+    from cost import Cost
+    results = Results()
+    for ours, theirs in ((1.0, 2.0), (1.0, 2.2), (1.0, 2.4)):
+        results.add("dozo", "restore", Cost(ours, 1, 1))
+        results.add("restic", "restore", Cost(theirs, 1, 1))
+    results.stored = {"dozo": [90], "restic": [100]}
+    for ratio, share, expected in ((2.2, 0.9, 0), (2.2 / 0.81, 0.9, 0), (2.2 / 0.79, 0.9, 1), (2.2, 0.87, 1)):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"cpu ratio peer/dozo, median of pairs": {"restore": {"restic": ratio}},
+                       "stored dozo/peer": {"restic": share}}, file)
+            file.flush()
+            found = worse(results, file.name)
+        assert len(found) == expected, (ratio, share, found)
+
+
+if __name__ == "__main__":
+    _prove()
+    print("the comparison with a committed table notices what it should")

@@ -4,6 +4,7 @@ import Effects
 import ObjectStorage
 import Repository
 import RepositoryFormat
+import Simulation
 import TestKit
 import Testing
 
@@ -108,6 +109,51 @@ struct IndexMergeTests {
             try await writer.store.delete(name)
             _ = try await writer.store.putIfAbsent(name, bytes)
         }
+    }
+
+    @Test("a merge that leaves nearly everything out costs dedup, and no restore (threat model, stolen writer)")
+    func leavingOut() async throws {
+        let sample = try await Samples.sample()
+        let store = try await SampleRepository.store(sample.objects)
+        let host = sample.hosts[0].copy()
+        let repository = try await OpenRepository.open(store: store, key: .credential(host.credential))
+        let state = try HostState(
+            files: host.disk, repository: sample.owner.repository, randomness: Randomness.seeded(1))
+        let session = try await WritingSession.begin(repository, state: state, randomness: .seeded(2))
+        let signer = try #require(host.credential.signingKey)
+        let pack = try #require(session.view.packs.first?.key)
+        let keys = session.keys
+        let run = IndexRunBuilder.run(
+            entries: [IndexEntry(identifier: IndexWriter.identifier(1), pack: 0, ordinal: 0)], packs: [pack],
+            merged: session.view.runs.map(\.key.hash), repository: keys.repository, domain: 0,
+            keyEpoch: keys.domain.epoch, indexKey: try keys.indexKey(), signer: signer,
+            randomness: [UInt8](repeating: 3, count: 32))
+        let key = ObjectKey(hash: run.hash, generation: 0)
+        var inventory = Inventory()
+        inventory.runs = [Inventory.Run(key: key, byteCount: UInt64(run.bytes.count))]
+        let entry = try SessionEntry.compose(
+            SessionEntry.Draft(
+                writer: session.writer, session: session.session, number: 0, previous: session.slot.hash,
+                slot: session.slot.slot, action: .checkpoint, heads: repository.heads(session.view),
+                inventory: inventory, records: []), recipient: try keys.recipient(.structure), signer: signer,
+            randomness: .seeded(4))
+        let place = ObjectPaths.sessionEntry(writer: session.writer, session: session.session, number: 0)
+        for (name, bytes) in [(key.runName, run.bytes), (place, entry.bytes)] {
+            _ = try await store.putIfAbsent(try #require(ObjectName(name)), bytes)
+        }
+        let owner = try await OpenRepository.open(store: store, key: .credential(sample.owner))
+        let reader = try await RepositoryReader(owner, view: owner.view())
+        #expect(reader.index.askedRuns == [key.runName])
+        for point in reader.view.points {
+            let disks = try #require(sample.disks[point.record.identifier])
+            for (disk, image) in zip(disks, point.record.images) {
+                #expect(try await RestoredImage.bytes(of: image, reader: reader) == disk)
+            }
+        }
+        let last = try #require(sample.points.last)
+        let other = sample.hosts[1].copy()
+        try await other.backUp(
+            try #require(sample.disks[last]), to: store, at: 10, randomness: .seeded(5))
     }
 
     @Test("a session forgets what it claimed once the index shows it")
