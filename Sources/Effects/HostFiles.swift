@@ -56,7 +56,7 @@ package struct HostFiles: DurableFiles {
     package func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
         let file = try opened(path, O_WRONLY | O_CREAT | O_EXCL, "cannot create")
         defer { close(file) }
-        var written = bytes.count >= DirectWriter.smallestByteCount ? try writeDirect(file, path, bytes) : 0
+        var written = bytes.count >= DirectAccess.smallestByteCount ? try writeDirect(file, path, bytes) : 0
         while written < bytes.count {
             written += try call("cannot write", path) {
                 unsafe bytes.withUnsafeBytes { buffer in
@@ -71,7 +71,7 @@ package struct HostFiles: DurableFiles {
     /// Writes the front of a large file past the page cache, as far as the file system allows it. - Returns: bytes
     /// written, whole blocks; the rest is for ordinary writes.
     private func writeDirect(_ file: Int32, _ path: String, _ bytes: [UInt8]) throws(FileError) -> Int {
-        guard let writer = DirectWriter(file) else { return 0 }
+        guard let writer = DirectAccess(file) else { return 0 }
         defer { writer.end() }
         var written = 0
         while true {
@@ -133,6 +133,11 @@ package struct HostFiles: DurableFiles {
         var failure: FileError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
             do throws(FileError) {
+                if offset == 0, wanted >= DirectAccess.smallestByteCount {
+                    // Safety: so many bytes have room.
+                    filled = unsafe readDirect(
+                        file, UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<wanted]))
+                }
                 while filled < wanted {
                     let got = try call("cannot read", path) {
                         // Safety: `filled` is below the buffer's capacity.
@@ -147,6 +152,24 @@ package struct HostFiles: DurableFiles {
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    /// Reads the front of a large file past the page cache. - Returns: bytes read, whole pieces; what is behind, or does
+    /// not come this way, is for ordinary reads, which also say why.
+    private func readDirect(_ file: OpenFile, _ output: UnsafeMutableRawBufferPointer) -> Int {
+        guard let direct = DirectAccess(file.descriptor) else { return 0 }
+        defer { direct.end() }
+        var filled = 0
+        while filled < output.count {
+            // Safety: the rest of the output.
+            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: output[filled...])
+            let count = unsafe direct.read(into: rest, from: filled)
+            if count <= 0 { return filled }
+            filled += count
+            // Pieces begin at blocks.
+            if filled % 4096 != 0 { return filled }
+        }
+        return filled
     }
 
     private func openForReading(_ path: String) throws(FileError) -> OpenFile? {

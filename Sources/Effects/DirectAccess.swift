@@ -1,10 +1,11 @@
 import CLinux
 import Glibc
 
-/// Writes large files past the page cache. A pack is written once and not read again soon; copying it there costs as
-/// much as a tenth of its compression, and pushes out what other programs on the host have there.
+/// Writes and reads large files past the page cache. A pack is written once and not read again soon; copying it there
+/// costs as much as a tenth of its compression, and pushes out what other programs on the host have there. And whoever
+/// reads a whole one checks it: then it should be what is on the disk that is checked.
 // Safety: the buffer is this object's own; one task uses the object.
-@safe final class DirectWriter {
+@safe final class DirectAccess {
     /// Files from this size on are worth it.
     static let smallestByteCount = 1 << 20
     /// Unit of size and place that every device takes.
@@ -31,8 +32,8 @@ import Glibc
     /// -1 with `errno` set.
     func write(_ bytes: [UInt8], from start: Int) -> Int {
         let count =
-            min(bytes.count - start, DirectWriter.pieceByteCount) / DirectWriter.blockByteCount
-            * DirectWriter.blockByteCount
+            min(bytes.count - start, DirectAccess.pieceByteCount) / DirectAccess.blockByteCount
+            * DirectAccess.blockByteCount
         guard count > 0 else { return 0 }
         // Safety: the piece lies in the array, and the buffer has room for it.
         unsafe bytes.withUnsafeBytes { source in
@@ -41,7 +42,20 @@ import Glibc
         return unsafe pwrite(file, buffer.baseAddress, count, off_t(start))
     }
 
-    /// Goes back to ordinary writes, behind what was written.
+    /// Reads a piece at `start`, a multiple of the block, into the front of `output`. - Returns: bytes, fewer only at the
+    /// end of the file, or -1 with `errno` set.
+    func read(into output: UnsafeMutableRawBufferPointer, from start: Int) -> Int {
+        let wanted = min(output.count, DirectAccess.pieceByteCount)
+        let blocks = (wanted + DirectAccess.blockByteCount - 1) / DirectAccess.blockByteCount
+        // Safety: the buffer has room for a piece, and `output` for what is copied.
+        let count = unsafe pread(file, buffer.baseAddress, blocks * DirectAccess.blockByteCount, off_t(start))
+        guard count > 0 else { return count }
+        let copied = min(count, wanted)
+        unsafe output.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<copied]))
+        return copied
+    }
+
+    /// Goes back to ordinary access.
     func end() {
         _ = fcntl(file, F_SETFL, flags)
         unsafe buffer.deallocate()
