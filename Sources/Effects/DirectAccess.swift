@@ -42,8 +42,8 @@ import Glibc
         return unsafe pwrite(file, buffer.baseAddress, count, off_t(start))
     }
 
-    /// Reads a piece at `start`, a multiple of the block, into the front of `output`. - Returns: bytes, fewer only at the
-    /// end of the file, or -1 with `errno` set.
+    /// Reads a piece at `start`, a multiple of the block, into the front of `output`. - Returns: bytes, fewer only at
+    /// the end of the file, or -1 with `errno` set.
     func read(into output: UnsafeMutableRawBufferPointer, from start: Int) -> Int {
         let wanted = min(output.count, DirectAccess.pieceByteCount)
         let blocks = (wanted + DirectAccess.blockByteCount - 1) / DirectAccess.blockByteCount

@@ -154,8 +154,8 @@ package struct HostFiles: DurableFiles {
         return bytes
     }
 
-    /// Reads the front of a large file past the page cache. - Returns: bytes read, whole pieces; what is behind, or does
-    /// not come this way, is for ordinary reads, which also say why.
+    /// Reads the front of a large file past the page cache. - Returns: bytes read, whole pieces; what is behind, or
+    /// does not come this way, is for ordinary reads, which also say why.
     private func readDirect(_ file: OpenFile, _ output: UnsafeMutableRawBufferPointer) -> Int {
         guard let direct = DirectAccess(file.descriptor) else { return 0 }
         defer { direct.end() }
