@@ -102,30 +102,40 @@ struct VerifyCommand: AsyncParsableCommand {
         }
     }
 
-    /// Lists anew what lost index runs listed, when this host may write. - Returns: names of the lost runs.
+    /// Lists anew what lost or damaged index runs listed. - Returns: names of those runs.
     private func repairIndex(_ repository: OpenRepository, view: RepositoryView) async throws -> [String] {
-        let lost = try await IndexRepair.lostRuns(repository, view: view)
-        guard !lost.isEmpty else { return [] }
+        let damaged = try await IndexRepair.damagedRuns(repository, view: view)
+        guard !damaged.isEmpty else { return [] }
         let host = try HostContext(repository.chain.repository)
-        guard let writer = try host.state.writerCredential() else {
-            Console.note(
-                "note: \(Console.count(lost.count, "index run")) lost; any host's next backup lists their packs anew")
-            return []
-        }
         let lock = try host.lock()
         defer { withExtendedLifetime(lock) {} }
-        try await IndexRepair.run(repository.acting(as: writer), state: host.state, randomness: .system)
-        for name in lost { options.note("its packs are listed anew: \(name)") }
-        return lost
+        var repository = repository
+        let writer: Credential
+        if let kept = try host.state.writerCredential() {
+            writer = kept
+            options.note("index runs are listed anew with this host's own key")
+        } else if repository.credential.role == .owner {
+            writer = try await host.writer(&repository, label: HostPaths.hostName) { options.note($0) }
+        } else {
+            Console.note(
+                "note: \(Console.count(damaged.count, "index run")) lost or damaged, and this host has no key to list "
+                    + "their packs anew; the next backup of a host that verified does")
+            return []
+        }
+        try await IndexRepair.run(damaged, repository.acting(as: writer), state: host.state, randomness: .system)
+        let names = damaged.map(\.runName).sorted()
+        for name in names { options.note("its packs are listed anew: \(name)") }
+        return names
     }
 
     /// So that the next backup of this host leans on nothing damaged.
     private func remember(_ report: VerificationReport, of repository: OpenRepository) {
         do {
             let state = try HostContext(repository.chain.repository).state
-            try state.keep(damagedPacks: Set(report.damagedPacks))
+            try state.keep(
+                damage: HostState.Damage(packs: Set(report.damagedPacks), runs: Set(report.damagedRuns)))
         } catch {
-            Console.note("note: this host cannot remember which packs are damaged: \(CommandFailure(error).sentence)")
+            Console.note("note: this host cannot remember what is damaged: \(CommandFailure(error).sentence)")
         }
         guard !report.damagedPacks.isEmpty else { return }
         options.note(

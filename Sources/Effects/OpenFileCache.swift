@@ -18,8 +18,13 @@ final class OpenFile: Sendable {
 /// Files from whose middle something was read lately: whoever reads one chunk of a pack or one block of an index reads
 /// the next one soon, and looking the path up costs more than the read. For files that never change.
 final class OpenFileCache: Sendable {
-    /// Files kept open, half of what a process may have by default.
-    private static let limit = 512
+    /// Files kept open: half of what this process may have, 512 at most.
+    private static let limit: Int = {
+        var bound = rlimit()
+        // Safety: the structure is ours.
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &bound) == 0 else { return 32 }
+        return min(512, max(2, Int(clamping: bound.rlim_cur) / 2))
+    }()
 
     private struct State {
         var files: [String: OpenFile] = [:]

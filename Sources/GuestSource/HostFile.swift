@@ -25,9 +25,11 @@ final class HostFile: Sendable {
     enum Use: Sendable {
         /// Nothing.
         case ignored
-        /// It is refused while a virtual machine writes it, or while it is mounted; who reads it is no matter.
+        /// It is refused while a virtual machine writes it, or while it is mounted; who reads it is no matter. No
+        /// virtual machine can begin to write a file as long as it is open. A device is not held: what several images
+        /// stand on may be read for all of them.
         case checked
-        /// As checked, and no virtual machine and no mount can begin as long as it is open.
+        /// As checked, and no mount of a device can begin either.
         case held
     }
 
@@ -100,12 +102,21 @@ final class HostFile: Sendable {
         if claim >= 0 { Glibc.close(claim) }
     }
 
+    /// Tries at a device, 50 ms apart: programs that look at new devices claim them for a moment.
+    private static let claimAttempts = 21
+
     /// Opens a device so that the kernel refuses it when it is mounted, swapped to or part of another device, and lets
     /// nobody do so as long as it is open. - Returns: the descriptor; -1 when it is not held.
     private static func claim(_ resolved: String, _ use: Use, _ path: String) throws(SourceError) -> CInt {
         guard use != .ignored else { return -1 }
-        // Safety: the path is a terminated copy for the call.
-        let claim = unsafe open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_EXCL)
+        var claim: CInt = -1
+        for attempt in 0..<claimAttempts {
+            // Safety: the path is a terminated copy for the call; nanosleep reads one timespec.
+            claim = unsafe open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_EXCL)
+            if claim >= 0 || errno != EBUSY || attempt == claimAttempts - 1 { break }
+            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
+            unsafe nanosleep(&pause, nil)
+        }
         guard claim >= 0 else {
             if errno == EBUSY { throw .deviceInUse(path) }
             throw .system("claiming it", path, errno)
@@ -120,7 +131,6 @@ final class HostFile: Sendable {
     private static func take(_ descriptor: CInt, _ use: Use, _ path: String) throws(SourceError) {
         guard use != .ignored else { return }
         try refuseWriter(descriptor, path)
-        guard use == .held else { return }
         for byte in [readerLockByte, noWriterLockByte] {
             var lock = HostFile.lock(F_RDLCK, byte)
             // Safety: F_OFD_SETLK reads one flock struct.

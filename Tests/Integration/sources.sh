@@ -193,6 +193,17 @@ guest ends_with 7 "virtual machine" "a disk that a guest writes is not read" \
 guest holds "unless it is forced, and then nothing changed meanwhile" \
     "$dozo" backup --guest live --disk "d=$folder/image.raw" --force
 qemu-img convert -q -O qcow2 "$folder/image.raw" "$folder/held.qcow2"
+qemu-img create -q -f qcow2 -F qcow2 -b held.qcow2 "$folder/overlay.qcow2"
+qemu-io -f qcow2 -c "write -P 6 1M 1M" "$folder/overlay.qcow2" >"$folder/answers"
+"$dozo" backup --guest "held overlay" --disk "d=$folder/overlay.qcow2" --limit-read 2M >"$folder/slow.log" 2>&1 &
+slow=$!
+sleep 1
+if qemu-io -f qcow2 -c "write 0 512" "$folder/held.qcow2" >"$folder/answers" 2>&1 ||
+    ! grep -q "lock" "$folder/answers"
+then fail "nor what the image stands on" "$(cat "$folder/answers")"
+else pass "nor what the image stands on"; fi
+kill -TERM "$slow" 2>/dev/null
+wait "$slow"
 for image in "$folder/image.raw" "$folder/held.qcow2"; do
     case "$image" in *.raw) format=raw ;; *) format=qcow2 ;; esac
     "$dozo" backup --guest "held $format" --disk "d=$image" --limit-read 2M >"$folder/slow.log" 2>&1 &

@@ -178,6 +178,23 @@ mv "$DOZO_REPOSITORY/$run" "$folder/run"
 ends_with 6 "$run is missing" "a lost index run is found" "$dozo" verify
 ends_with 0 "listed anew: $run" "and listed anew" "$dozo" verify --repair --content
 holds "after which nothing is missing" "$dozo" verify --content
+for run in $(cd "$DOZO_REPOSITORY" && find runs -type f | sort | tail -n 2); do
+    "${DOZO_PYTHON:-python3}" - "$DOZO_REPOSITORY/$run" <<'PY'
+import sys
+with open(sys.argv[1], "r+b") as run:
+    run.seek(150)
+    byte = run.read(1)
+    run.seek(150)
+    run.write(bytes([byte[0] ^ 1]))
+PY
+done
+cp -a "$XDG_STATE_HOME" "$folder/kept state"
+rm -rf "$XDG_STATE_HOME"
+ends_with 0 "listed anew" "flipped bits in index runs are made good, from a host that knows nothing" \
+    "$dozo" verify --repair --content
+holds "for good" "$dozo" verify --content
+rm -rf "$XDG_STATE_HOME"
+mv "$folder/kept state" "$XDG_STATE_HOME"
 head -c 3000000 /dev/urandom >"$folder/mended.raw"
 holds "a disk" "$dozo" backup --guest mended --disk "d=$folder/mended.raw"
 pack=$(cd "$DOZO_REPOSITORY" && find packs -type f -size +2000k -newer "$folder/mended.raw" | head -n 1)

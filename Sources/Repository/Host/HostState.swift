@@ -185,26 +185,47 @@ package struct HostState: Sendable {
         try HostState.translating { try file("guests").write(value.encoded) }
     }
 
-    // MARK: Packs that are not leant on
+    // MARK: Damage
 
-    /// Packs in which a verification on this host found damage.
-    package func damagedPacks() throws -> Set<ObjectKey> {
-        guard let bytes = try HostState.translating({ try file("damaged").read() }) else { return [] }
-        let what = "the list of damaged packs in the state folder"
+    /// Packs and index runs in which a verification on this host found damage.
+    package struct Damage: Hashable, Sendable {
+        /// Packs that no new point leans on.
+        package var packs: Set<ObjectKey>
+        /// Runs that are not asked; the next session lists their packs anew.
+        package var runs: Set<ObjectKey>
+
+        /// Damage by the keys of the objects.
+        package init(packs: Set<ObjectKey> = [], runs: Set<ObjectKey> = []) {
+            self.packs = packs
+            self.runs = runs
+        }
+    }
+
+    /// What is remembered as damaged.
+    package func damage() throws -> Damage {
+        guard let bytes = try HostState.translating({ try file("damaged").read() }) else { return Damage() }
+        let what = "the list of damaged objects in the state folder"
         do throws(FormatError) {
             let fields = try RecordFields(RecordValue(decoding: bytes[...], of: what), of: what)
-            return Set(
-                try fields.list("packs").compactMap { value in
-                    guard case .text(let name) = value else { return nil }
-                    return ObjectKey(name: name, folder: "packs")
-                })
+            func keys(_ folder: String) throws(FormatError) -> Set<ObjectKey> {
+                Set(
+                    try fields.list(folder).compactMap { value in
+                        guard case .text(let name) = value else { return nil }
+                        return ObjectKey(name: name, folder: folder)
+                    })
+            }
+            return Damage(packs: try keys("packs"), runs: try keys("runs"))
         } catch { throw RepositoryError.format(error) }
     }
 
-    /// Keeps them: the next backup of this host stores again what it meets of them.
-    package func keep(damagedPacks packs: Set<ObjectKey>) throws {
-        guard try damagedPacks() != packs else { return }
-        let value: RecordValue = .map(["packs": .array(packs.map(\.packName).sorted().map { .text($0) })])
+    /// Remembers it: the next backup of this host stores again what it meets of the packs, and lists anew what the runs
+    /// listed.
+    package func keep(damage: Damage) throws {
+        guard try self.damage() != damage else { return }
+        let value: RecordValue = .map([
+            "packs": .array(damage.packs.map(\.packName).sorted().map { .text($0) }),
+            "runs": .array(damage.runs.map(\.runName).sorted().map { .text($0) }),
+        ])
         try HostState.translating { try file("damaged").write(value.encoded) }
     }
 

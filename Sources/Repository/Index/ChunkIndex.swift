@@ -52,17 +52,19 @@ package final class ChunkIndex: Sendable {
     ///   - shelf: reads directories.
     ///   - salvaged: packs besides those that count.
     ///   - filters: this host's filters of runs; `nil` goes without.
-    ///   - damaged: packs that no new point leans on, though they are read from.
+    ///   - damage: packs that no new point leans on, though they are read from, and runs that are taken for lost.
     /// - Throws: ``RepositoryError``, `storage` or `roleLacksKey`; a damaged run is a finding, since packs say it all
     ///   again.
     package init(
         _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, shelf: PackShelf,
-        salvaged: [Inventory.Pack] = [], filters: IndexFilterFolder? = nil, damaged: Set<ObjectKey> = []
+        salvaged: [Inventory.Pack] = [], filters: IndexFilterFolder? = nil,
+        damage: HostState.Damage = HostState.Damage()
     ) async throws {
         self.access = access
         self.keys = keys
         self.shelf = shelf
-        var opening = try IndexOpening(access, view: view, keys: keys, filters: filters)
+        var opening = try IndexOpening(
+            access, view: view, keys: keys, filters: filters, damaged: damage.runs)
         try await opening.readRuns()
         groupList = Mutex(opening.groups.sorted { $0.entryCount > $1.entryCount })
         passedOver = opening.passedOver
@@ -71,7 +73,7 @@ package final class ChunkIndex: Sendable {
         unlistedPacks = uncovered.map(\.0)
         trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
         var table = opening.table
-        for key in damaged { table[table.number(of: key)].presence = .gone }
+        for key in damage.packs { table[table.number(of: key)].presence = .gone }
         self.table = Mutex(table)
         for (key, entries) in uncovered { add(key, entries: entries) }
     }

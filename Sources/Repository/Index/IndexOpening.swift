@@ -25,10 +25,14 @@ struct IndexOpening {
     /// Runs that count and cannot be used.
     private(set) var lostRuns: [ObjectKey] = []
     private var covered = Set<UInt32>()
+    private let damaged: Set<ObjectKey>
 
+    /// - Parameter damaged: runs that are taken for lost.
     init(
-        _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, filters: IndexFilterFolder?
+        _ access: ObjectAccess, view: RepositoryView, keys: RepositoryKeys, filters: IndexFilterFolder?,
+        damaged: Set<ObjectKey>
     ) throws {
+        self.damaged = damaged
         self.access = access
         self.view = view
         self.keys = keys
@@ -60,7 +64,7 @@ struct IndexOpening {
             for head in heads where !broken.contains(head.key) { merged.formUnion(head.fence.merged) }
             for key in wanted where !done.contains(key) && !merged.contains(key.hash) {
                 done.insert(key)
-                guard let fence = try await fence(key) else {
+                guard !damaged.contains(key), let fence = try await fence(key) else {
                     lostRuns.append(key)
                     continue
                 }

@@ -1,14 +1,18 @@
 package import Effects
-import RepositoryFormat
+package import RepositoryFormat
 
 /// Lists the packs of lost or damaged index runs in new ones, which take their place (format page §9).
 package enum IndexRepair {
-    /// Names of the lost runs whose packs no other run lists.
+    /// The runs that are asked and are lost or damaged, in whatever byte.
     ///
     /// - Throws: ``RepositoryError``: `roleLacksKey` for a credential without the index key; `storage`.
-    package static func lostRuns(_ repository: OpenRepository, view: RepositoryView) async throws -> [String] {
-        let index = try await RepositoryReader(repository, view: view).index
-        return index.unlistedPacks.isEmpty ? [] : index.lostRuns.map(\.runName)
+    package static func damagedRuns(_ repository: OpenRepository, view: RepositoryView) async throws -> Set<ObjectKey> {
+        let passedOver = Set(try await RepositoryReader(repository, view: view).index.passedOver)
+        var damaged = Set<ObjectKey>()
+        for run in view.runs where !passedOver.contains(run.key) && !damaged.contains(run.key) {
+            if try await RunCheck.damage(of: run, in: repository) != nil { damaged.insert(run.key) }
+        }
+        return damaged
     }
 
     /// Puts the new runs, with the key of a writer.
@@ -16,8 +20,11 @@ package enum IndexRepair {
     /// The caller makes sure that no other session with the same host state is running.
     /// - Throws: ``RepositoryError``, as ``WritingSession/begin(_:state:randomness:bases:)``.
     package static func run(
-        _ repository: OpenRepository, state: HostState, randomness: Randomness
+        _ damaged: Set<ObjectKey>, _ repository: OpenRepository, state: HostState, randomness: Randomness
     ) async throws {
+        var damage = try state.damage()
+        damage.runs = damaged
+        try state.keep(damage: damage)
         let session = try await WritingSession.begin(repository, state: state, randomness: randomness)
         // What a session finds lost when it begins, its first entry makes good.
         var chain = SessionChain(session)

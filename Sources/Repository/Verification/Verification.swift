@@ -149,33 +149,11 @@ package struct Verification: Sendable {
         // What a sound run has taken the place of is asked by nobody any more.
         let passedOver = Set(reader?.index.passedOver ?? [])
         for run in view.runs where seen.insert(run.key).inserted && !passedOver.contains(run.key) {
-            let name = run.key.runName
             result.objectCount += 1
             result.byteCount += run.byteCount
-            let bytes: [UInt8]
-            switch try await repository.access.look(name) {
-            case .bytes(let found): bytes = found
-            case .absent:
-                result.findings.append(RepositoryFinding(object: name, sentence: "\(name) is missing"))
-                continue
-            case .unreadable(let why):
-                result.findings.append(RepositoryFinding(object: name, sentence: why))
-                continue
-            }
-            do throws(FormatError) {
-                guard UInt64(bytes.count) == run.byteCount else {
-                    throw .damaged("\(name) has \(bytes.count) bytes and was stored with \(run.byteCount)")
-                }
-                let header = try ObjectHeader(parsing: bytes[...], name: name)
-                guard let enrolment = repository.chain.signer(header.signer), enrolment.role.signs else {
-                    throw .damaged("\(name) names a signer that the owner never enrolled")
-                }
-                try ObjectSeal.check(
-                    bytes, hash: run.key.hash, label: ObjectSeal.runLabel,
-                    footerByteCount: IndexRunLayout.footerByteCount, signedBy: enrolment.key, name: name)
-            } catch {
-                result.findings.append(RepositoryFinding(object: name, sentence: error.sentence))
-            }
+            guard let sentence = try await RunCheck.damage(of: run, in: repository) else { continue }
+            result.damagedRuns.append(run.key)
+            result.findings.append(RepositoryFinding(object: run.key.runName, sentence: sentence))
         }
         result.add(reader?.index.findings ?? [])
     }

@@ -31,6 +31,8 @@ package struct VerificationReport: Sendable {
     package var findings: [RepositoryFinding] = []
     /// Packs with something wrong, present or not.
     package var damagedPacks: [ObjectKey] = []
+    /// Index runs with something wrong, present or not.
+    package var damagedRuns: [ObjectKey] = []
     /// Names in the store that the format does not know; readers pass over them.
     package var strays: [String] = []
     /// What could not be checked, and why: never to be taken for a pass.

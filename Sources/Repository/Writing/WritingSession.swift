@@ -134,9 +134,9 @@ package final class WritingSession: Sendable {
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(
             repository.access, view: view, keys: keys, shelf: shelf, filters: state.filters,
-            damaged: state.damagedPacks())
+            damage: state.damage())
         var adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
-        try await makeGood(index, shelf: shelf, in: &adoption.pending)
+        try await makeGood(index, view: view, shelf: shelf, in: &adoption.pending)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
@@ -262,18 +262,25 @@ package final class WritingSession: Sendable {
         return (sessions, pending)
     }
 
+    /// Packs whose directories are listed anew at once: about 60 MB of entries.
+    private static let makeGoodLimit = 2_048
+
     /// Lists the packs of lost index runs anew: the next run of this session takes the place of those.
-    private static func makeGood(_ index: ChunkIndex, shelf: PackShelf, in pending: inout Pending) async throws {
-        for pack in index.unlistedPacks {
-            let entries = try await shelf.contents(of: pack).entries
+    private static func makeGood(
+        _ index: ChunkIndex, view: RepositoryView, shelf: PackShelf, in pending: inout Pending
+    ) async throws {
+        guard !index.lostRuns.isEmpty else { return }
+        // More would not fit into memory; it is said by every verification.
+        guard index.unlistedPacks.count <= makeGoodLimit else { return }
+        // Where other runs list everything already, one pack is listed twice, for a run of none there is not.
+        let packs = index.unlistedPacks.isEmpty ? view.packs.prefix(1).map(\.key) : index.unlistedPacks
+        for pack in packs {
+            guard let entries = try? await shelf.contents(of: pack).entries else { continue }
             pending.entries.append((pack, entries))
             pending.entryCount += entries.count
         }
         pending.replacedRuns = index.lostRuns.map(\.hash)
     }
-
-    /// Whether there is something to make good: lost index runs, whose packs the next checkpoint lists.
-    package var repairsIndex: Bool { !index.lostRuns.isEmpty && !index.unlistedPacks.isEmpty }
 
     /// Refuses a guest that this writer's enrolment does not list: its point would be void for everybody.
     ///
