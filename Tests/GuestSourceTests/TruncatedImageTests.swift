@@ -133,12 +133,18 @@ struct TruncatedImageTests {
     @Test("files that end where their last written byte does are whole")
     func wholeThoughOdd() async throws {
         let folder = try TemporaryFolder()
-        let path = folder.file("new.qcow2")
+        // A file each: a process that another test is just starting may hold the lock of the last one for a moment.
+        var count = 0
+        func fresh() -> String {
+            count += 1
+            return folder.file("new\(count).qcow2")
+        }
         let write = ["/usr/bin/qemu-io", "-f", "qcow2", "-c"]
         for (options, command) in [
             ("extended_l2=on,cluster_size=128k", "write -P 3 1M 4k"), ("compat=1.1", "write -c -P 3 1M 64k"),
             ("compat=1.1", "write -P 3 1M 4k"), ("cluster_size=2M", "write -P 3 1M 4k"),
         ] {
+            let path = fresh()
             try Tool.image("create", "-q", "-f", "qcow2", "-o", options, path, "3000k")
             #expect(Tool.run(write + [command, path]) == 0)
             let filled = command.contains("64k") ? 65536 : 4096
@@ -147,6 +153,7 @@ struct TruncatedImageTests {
             #expect(try await TruncatedImageTests.outcome(path, bytes) == .whole, "\(options), \(command)")
         }
         for options in ["preallocation=metadata", "preallocation=falloc", "preallocation=metadata,extended_l2=on"] {
+            let path = fresh()
             try Tool.image("create", "-q", "-f", "qcow2", "-o", options, path, "3001k")
             #expect(Tool.run(write + ["write -z 0 1M", "-c", "discard 1M 1M", path]) == 0)
             let bytes = [UInt8](repeating: 0, count: 3001 * 1024)
