@@ -10,7 +10,7 @@ fi
 # Everything between "## Using it" and the end of its first block.
 sed -n '/^## Using it/,/^```$/p' "$top/README.md" | sed -n '/^```sh$/,/^```$/p' | sed '/^```/d' >"$folder/as written"
 sed -e 's,/backup/,"$folder"/backup/,g' -e 's,/images/,"$folder"/images/,g' "$folder/as written" >"$folder/commands"
-mkdir "$folder/images" "$folder/work" "$folder/bin"
+mkdir "$folder/images" "$folder/place" "$folder/bin"
 ln -s "$dozo" "$folder/bin/dozo"
 noise "$folder/web01.raw" 3 21
 qemu-img convert -f raw -O qcow2 "$folder/web01.raw" "$folder/images/web01.qcow2"
@@ -19,7 +19,7 @@ unset DOZO_REPOSITORY DOZO_PASSPHRASE_FILE
 commands=$(grep -c '^dozo ' "$folder/commands")
 if [ "$commands" -ge 6 ]; then pass "the README shows how to use dozo"
 else fail "the README shows how to use dozo" "$commands commands found"; fi
-holds "each command of the README works" sh -ec 'cd "$folder/work"; PATH="$folder/bin:$PATH"; . "$folder/commands"'
+holds "each command of the README works" sh -ec 'cd "$folder/place"; PATH="$folder/bin:$PATH"; . "$folder/commands"'
 holds "what its restore made is the image" cmp "$folder/web01.raw" "$folder/images/restored/web01.raw"
 for words in init "key sheet" backup points restore verify; do
     if grep -q "^dozo $words" "$folder/commands"; then pass "the README shows dozo $words"
@@ -27,7 +27,7 @@ for words in init "key sheet" backup points restore verify; do
 done
 
 # --- every kind of image that its block names, back as the raw disk it was made of
-export DOZO_REPOSITORY="$folder/backup/dozo" DOZO_PASSPHRASE_FILE="$folder/work/dozo.pass"
+export DOZO_REPOSITORY="$folder/backup/dozo" DOZO_PASSPHRASE_FILE="$folder/place/dozo.pass"
 back_and_forth() { # NAME IMAGE
     rm -f "$folder/back.raw"
     holds "backup: $1" "$dozo" backup --guest "$1" --disk "d=$2"

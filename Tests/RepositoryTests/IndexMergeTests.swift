@@ -156,6 +156,17 @@ struct IndexMergeTests {
             try #require(sample.disks[last]), to: store, at: 10, randomness: .seeded(5))
     }
 
+    @Test("a merge that there is no room for fails no backup")
+    func noRoom() async throws {
+        let writer = try await IndexWriter()
+        // A run of 100 entries has 4.4 KB, a merge of four 16.
+        let full = NoRoomForMerges(writer.store, limit: 8_000)
+        for backup in 0..<10 { _ = try await writer.add(backup * 100..<(backup + 1) * 100, through: full) }
+        let index = try await writer.index()
+        #expect(full.refusals > 0 && index.groupEntryCounts.count == 10)
+        for number in 0..<1_000 { #expect(try await index.contains(IndexWriter.identifier(number))) }
+    }
+
     @Test("a session forgets what it claimed once the index shows it")
     func claims() async throws {
         let writer = try await IndexWriter()

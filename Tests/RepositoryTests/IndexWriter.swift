@@ -34,9 +34,11 @@ struct IndexWriter {
     }
 
     /// A session that adds blobs with these numbers, and the checkpoint that names them.
-    func add(_ numbers: Range<Int>, packs: Int = 1) async throws -> WritingSession {
+    func add(
+        _ numbers: Range<Int>, packs: Int = 1, through store: (any ObjectStore)? = nil
+    ) async throws -> WritingSession {
         let state = try HostState(files: disk, repository: owner.repository, randomness: randomness)
-        let repository = try await OpenRepository.open(store: store, key: .credential(writer))
+        let repository = try await OpenRepository.open(store: store ?? self.store, key: .credential(writer))
         let session = try await WritingSession.begin(repository, state: state, randomness: randomness)
         var chain = SessionChain(session)
         let share = (numbers.count + packs - 1) / packs
@@ -85,6 +87,36 @@ final class CountingStore: ObjectStore {
     func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
         if name.text.hasPrefix("runs/") { self.count.withLock { $0 += 1 } }
         return try await store.get(name, offset: offset, count: count)
+    }
+
+    func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? { try await store.byteCount(of: name) }
+
+    func list(prefix: String) async throws(StorageError) -> [ObjectName] { try await store.list(prefix: prefix) }
+}
+
+/// A store that has no room for large index runs.
+final class NoRoomForMerges: ObjectStore {
+    private let store: MemoryStore
+    private let limit: Int
+    private let count = Mutex(0)
+
+    init(_ store: MemoryStore, limit: Int) {
+        self.store = store
+        self.limit = limit
+    }
+
+    var refusals: Int { count.withLock { $0 } }
+
+    func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer {
+        if name.text.hasPrefix("runs/"), bytes.count > limit {
+            count.withLock { $0 += 1 }
+            throw StorageError(code: .full, sentence: "no room for \(name)")
+        }
+        return try await store.putIfAbsent(name, bytes)
+    }
+
+    func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
+        try await store.get(name, offset: offset, count: count)
     }
 
     func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? { try await store.byteCount(of: name) }

@@ -89,13 +89,14 @@ done || stop "the folder that git fetches from could not be copied."
 
 echo "== the toolchain from $toolchain"
 user=visitor
-mkdir -p "$root/opt/swift" "$root/root/dozo trial"
+home_of_root=$root/root
+mkdir -p "$root/opt/swift" "$home_of_root/dozo trial"
 tar -C "$toolchain" -cf - usr | tar -C "$root/opt/swift" -xf - --no-same-owner || stop \
     "the toolchain could not be copied."
-tar -C "$top" --exclude=./.build -cf - . | tar -C "$root/root/dozo trial" -xf - --no-same-owner ||
+tar -C "$top" --exclude=./.build -cf - . | tar -C "$home_of_root/dozo trial" -xf - --no-same-owner ||
     stop "this folder could not be copied."
 chroot "$root" /usr/sbin/useradd --create-home --shell /bin/sh "$user" &&
-    cp -a "$root/root/dozo trial" "$root/home/$user/dozo trial" &&
+    cp -a "$home_of_root/dozo trial" "$root/home/$user/dozo trial" &&
     chroot "$root" /bin/chown -R "$user:$user" "/home/$user/dozo trial" || stop "no ordinary user could be made."
 
 # as USER COMMAND…: runs it in the new system, in that user's copy of this folder. The namespaces end with it. What it

@@ -55,14 +55,18 @@ package struct IndexMerge {
     }
 
     /// Merges what is due and puts it. - Returns: the runs for the next entry to name; none when nothing is due, or
-    /// when what is due cannot be read: then it stays as it is.
+    /// when what is due cannot be read or put: then it stays as it is, and no backup fails for it.
+    ///
+    /// - Throws: `CancellationError`, when cancelled meanwhile; who was cancelled before merges nothing.
     func mergeWhatIsDue() async throws -> [Inventory.Run] {
+        // The last words of a session that was interrupted are short.
+        guard !Task.isCancelled else { return [] }
         let groups = session.index.groups
         // Hosts that begin at the same hour do not all take up the same merge.
         let width = IndexMerge.width + Int(session.session.bytes.first ?? 0) % IndexMerge.width
         let chosen = IndexMerge.choice(groups.map(\.entryCount), width: width).map { groups[$0] }
         guard !chosen.isEmpty else { return [] }
-        do { return try await merge(chosen) } catch let error as RepositoryError where error.isAboutBytes {
+        do { return try await merge(chosen) } catch let error as RepositoryError {
             session.addLateNote("index runs were not merged: \(error.sentence)")
             return []
         }

@@ -91,14 +91,14 @@ package struct SessionChain: ~Copyable {
     }
 
     private mutating func put(_ action: SessionEntry.Action, records: [Record]) async throws {
+        var inventory = Inventory()
+        // First, so that only runs are merged that an earlier entry names, and that nothing is taken yet when it ends.
+        inventory.runs = try await IndexMerge(session).mergeWhatIsDue()
         let taken = session.pending.withLock { pending in
             defer { pending = WritingSession.Pending() }
             return pending
         }
-        var inventory = Inventory()
         inventory.packs = taken.packs
-        // First, so that only runs are merged that an earlier entry names.
-        inventory.runs = try await IndexMerge(session).mergeWhatIsDue()
         inventory.runs += try await putRuns(taken)
         let draft = SessionEntry.Draft(
             writer: session.writer, session: session.session, number: number, previous: previous,

@@ -2,7 +2,7 @@
 struct Manifest: Sendable {
     /// One target.
     struct Target: Sendable {
-        enum Kind: Hashable, Sendable { case library, executable, test, system, other }
+        enum Kind: Hashable, Sendable { case module, executable, test, system, other }
 
         let kind: Kind
         let name: String
@@ -41,7 +41,7 @@ struct Manifest: Sendable {
     private static func kind(_ text: SwiftText, _ index: Int) -> Target.Kind? {
         guard text.isSymbol(index, "."), let word = text.token(index + 1), word.kind == .word else { return nil }
         switch word.text {
-        case "target": return .library
+        case "target": return .module
         case "executableTarget": return .executable
         case "testTarget": return .test
         case "systemLibrary": return .system
