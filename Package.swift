@@ -103,6 +103,13 @@ let package = Package(
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
                 "TestKit",
             ], path: "Tests/Benchmarks/RepositoryAtScale", swiftSettings: hot),
+        .target(name: "CCallCounts", path: "Tests/CallCounts/Interposer"),
+        .executableTarget(
+            name: "CallCounts",
+            dependencies: [
+                "BackupModel", "CCallCounts", "Effects", "ChunkEncryption", "Chunking", "RepositoryFormat",
+                "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
+            ], path: "Tests/CallCounts/Measure", swiftSettings: hot),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

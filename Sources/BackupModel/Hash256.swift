@@ -35,6 +35,13 @@ package struct Hash256: Hashable, Comparable, Sendable, CustomStringConvertible 
     /// Takes exactly 32 bytes; `nil` for any other count.
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == Hash256.byteCount else { return nil }
+        // Safety: so many bytes lie in a row.
+        if let value = bytes.withContiguousStorageIfAvailable({
+            unsafe Hash256(loading: UnsafeRawBufferPointer($0))
+        }) {
+            self = value
+            return
+        }
         let array = Array(bytes)
         // Safety: the array has 32 bytes and lives through the call.
         self = unsafe array.withUnsafeBytes { buffer in unsafe Hash256(loading: buffer) }

@@ -1,14 +1,20 @@
 extension Array where Element == UInt8 {
     /// The bytes as lower-case hexadecimal digits, two a byte.
     package var hexadecimal: String {
-        let digits: [UInt8] = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        text.reserveCapacity(count * 2)
-        for byte in self {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+        // Safety: two digits are written for each byte, and all of them.
+        unsafe String(unsafeUninitializedCapacity: count * 2) { text in
+            var place = 0
+            for byte in self {
+                unsafe text[place] = Self.digit(byte >> 4)
+                unsafe text[place + 1] = Self.digit(byte & 15)
+                place += 2
+            }
+            return place
         }
-        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 
     /// Parses lower-case hexadecimal digits; `nil` for an odd count or any other character.

@@ -89,6 +89,9 @@ package final class BlobKeyDeriver {
         hasher = KeyedHasher(key: packKey)
     }
 
+    /// A deriver without a key: the first comes with ``rekey(packKey:)``.
+    package init() { hasher = KeyedHasher(key: SecretBytes(copying: [])) }
+
     /// Goes on to another pack.
     package func rekey(packKey: SecretBytes) {
         precondition(packKey.count == Self.keyByteCount, "a pack key has 32 bytes")

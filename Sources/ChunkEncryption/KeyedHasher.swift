@@ -5,12 +5,14 @@ import COpenSSL
 ///
 /// Keeps the hash states behind the inner and the outer padded key and copies them for each message, which saves two of
 /// the four extra blocks of a short HMAC.
-// Safety: the three contexts are ours from the initialiser to the deinitialiser, and a buffer passed in is read during
-// the call only.
+// Safety: the three contexts and the room for a result are ours from the initialiser to the deinitialiser, and a buffer
+// passed in is read during the call only.
 @safe package final class KeyedHasher {
     private let inner: OpaquePointer
     private let outer: OpaquePointer
     private let working: OpaquePointer
+    /// Where an HMAC lies until it is a value: a closure over the stack would count references for each message.
+    private let result: UnsafeMutableRawBufferPointer
 
     /// Takes the key; any count, a key of more than 64 bytes counts as its SHA-256 (RFC 2104).
     package convenience init(key: SecretBytes) {
@@ -25,9 +27,11 @@ import COpenSSL
     }
 
     private init() {
+        // Safety: all four are ours alone until the deinitialiser.
         unsafe inner = CryptographicLibrary.require(EVP_MD_CTX_new(), "a hash context can be allocated")
         unsafe outer = CryptographicLibrary.require(EVP_MD_CTX_new(), "a hash context can be allocated")
         unsafe working = CryptographicLibrary.require(EVP_MD_CTX_new(), "a hash context can be allocated")
+        unsafe result = .allocate(byteCount: Hash256.byteCount, alignment: 8)
     }
 
     deinit {
@@ -35,6 +39,8 @@ import COpenSSL
         unsafe EVP_MD_CTX_free(inner)
         unsafe EVP_MD_CTX_free(outer)
         unsafe EVP_MD_CTX_free(working)
+        unsafe ConstantTime.wipe(result)
+        unsafe result.deallocate()
     }
 
     /// Uses another key from now on.
@@ -116,11 +122,9 @@ import COpenSSL
     }
 
     private func finish() -> Hash256 {
-        // Safety: 32 bytes on the stack, which is what is written.
-        unsafe withUnsafeTemporaryAllocation(byteCount: Hash256.byteCount, alignment: 8) { digest in
-            unsafe finish(into: digest)
-            return unsafe Hash256(loading: UnsafeRawBufferPointer(digest))
-        }
+        // Safety: 32 bytes of this object's own, which is what is written.
+        unsafe finish(into: result)
+        return unsafe Hash256(loading: UnsafeRawBufferPointer(result))
     }
 
     private func finish(into digest: UnsafeMutableRawBufferPointer) {

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A file of Dozo's own state folder, mapped for reading. Its pages belong to the page cache: the kernel takes them
@@ -24,6 +25,13 @@ import Glibc
         // Look-ups go everywhere: reading ahead would only push other pages out.
         _ = unsafe madvise(start, size, Int32(MADV_RANDOM))
         unsafe bytes = UnsafeRawBufferPointer(start: start, count: size)
+    }
+
+    /// Asks the processor for the cache line at an offset, which will be looked at soon: several that lie far apart
+    /// then come at once.
+    package func expect(_ offset: Int) {
+        // Safety: a hint only, and the offset lies in the file.
+        unsafe memory_expect(bytes.baseAddress?.advanced(by: offset))
     }
 
     deinit {

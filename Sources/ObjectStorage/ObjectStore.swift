@@ -53,18 +53,21 @@ package struct ObjectName: Hashable, Comparable, Sendable, CustomStringConvertib
 
     /// `nil` for anything that is not such a name; a part is 1 to 96 characters and does not begin with a dot.
     package init?(_ text: String) {
-        let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
-        guard (1...8).contains(parts.count) else { return nil }
-        for part in parts {
-            guard (1...96).contains(part.count), part.first != UInt8(ascii: ".") else { return nil }
-            for character in part {
-                switch character {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): continue
-                case UInt8(ascii: "-"), UInt8(ascii: "."): continue
-                default: return nil
-                }
+        var parts = 1
+        var length = 0
+        for character in text.utf8 {
+            switch character {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+                length += 1
+            case UInt8(ascii: ".") where length > 0: length += 1
+            case UInt8(ascii: "/") where length > 0:
+                parts += 1
+                length = 0
+            default: return nil
             }
+            guard length <= 96 else { return nil }
         }
+        guard length > 0, parts <= 8 else { return nil }
         self.text = text
     }
 

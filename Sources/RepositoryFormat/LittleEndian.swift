@@ -30,20 +30,28 @@ package struct FieldReader {
     package mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
         _ type: Value.Type
     ) throws(FormatError) -> Value {
-        var value: Value = 0
-        var shift = 0
-        for byte in try take(Value.bitWidth / 8) {
-            value |= Value(byte) << shift
-            shift += 8
+        let start = position - bytes.startIndex
+        guard remaining >= Value.bitWidth / 8 else {
+            throw .truncated(what, needed: Value.bitWidth / 8, available: remaining)
         }
-        return value
+        position += Value.bitWidth / 8
+        // Safety: so many bytes are left from the start on, and a fixed-width integer may be loaded from any of them.
+        return unsafe bytes.withUnsafeBytes { buffer in
+            unsafe Value(littleEndian: buffer.loadUnaligned(fromByteOffset: start, as: Value.self))
+        }
     }
 
     /// 32 bytes.
     package mutating func hash() throws(FormatError) -> Hash256 {
-        let taken = try take(Hash256.byteCount)
-        guard let value = Hash256(bytes: taken) else { preconditionFailure("32 bytes make a 256-bit value") }
-        return value
+        let start = position - bytes.startIndex
+        guard remaining >= Hash256.byteCount else {
+            throw .truncated(what, needed: Hash256.byteCount, available: remaining)
+        }
+        position += Hash256.byteCount
+        // Safety: 32 bytes are left from the start on.
+        return unsafe bytes.withUnsafeBytes { buffer in
+            unsafe Hash256(loading: UnsafeRawBufferPointer(rebasing: buffer[start...]))
+        }
     }
 
     /// `count` bytes that must be zero: room kept for later, so that nothing can hide there now.

@@ -20,7 +20,16 @@ package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertibl
 
     private func name(folder: String) -> String {
         let digits = hash.hexadecimal
-        return "\(folder)/\(digits.prefix(2))/\(digits).\(generation)"
+        // Piece by piece: a look-up that meets a pack for the first time spends more on its name than on the index.
+        var name = folder
+        name.reserveCapacity(folder.utf8.count + digits.utf8.count + 16)
+        name += "/"
+        name += digits.prefix(2)
+        name += "/"
+        name += digits
+        name += "."
+        name += String(generation)
+        return name
     }
 
     /// Hash and generation, as in a pack's name.

@@ -1,6 +1,7 @@
 package import BackupModel
 import ChunkCompression
 package import ChunkEncryption
+import ObjectStorage
 package import RepositoryFormat
 
 /// Reads blobs by id and believes none of them: tag, length and id are checked on every read (design §4.2). Belongs to
@@ -17,6 +18,8 @@ package final class BlobReader {
     private let packedRoom = GrowingRoom()
     private let plainRoom = GrowingRoom()
     private var keyInUse: (pack: ObjectKey, number: UInt16)?
+    /// Where the last blob stood: the next one of an image mostly stands behind it, and no index need be asked.
+    private var last: LastPack?
 
     /// A reader of its own contexts over a shared index and shelf.
     package init(_ access: ObjectAccess, keys: RepositoryKeys, index: ChunkIndex, shelf: PackShelf) {
@@ -43,6 +46,14 @@ package final class BlobReader {
         of identifier: Hash256, kind: BlobKind, name: @autoclosure () -> String
     ) async throws -> UnsafeRawBufferPointer {
         var reasons: [String] = []
+        if let next = last?.next(identifier) {
+            // Safety: valid until this reader is used again.
+            // Whatever is wrong with it: all places are tried, this one again, and they say so.
+            if let content = try? unsafe await read(next, identifier: identifier, kind: kind) {
+                return unsafe content
+            }
+            try Task.checkCancellation()
+        }
         for place in try await index.places(of: identifier) {
             do { return try unsafe await read(place, identifier: identifier, kind: kind) } catch let error
                 as RepositoryError
@@ -66,24 +77,32 @@ package final class BlobReader {
     private func read(
         _ place: BlobPlace, identifier: Hash256, kind: BlobKind
     ) async throws -> UnsafeRawBufferPointer {
-        let contents = try await shelf.contents(of: place.pack)
-        let name = place.pack.packName
-        guard place.ordinal < contents.entries.count else {
+        let pack = try await taken(place.pack)
+        guard place.ordinal < pack.entries.count else {
             throw RepositoryError(
-                .damaged, "the index names entry \(place.ordinal) of \(name), which has fewer", .repair)
+                .damaged, "the index names entry \(place.ordinal) of \(pack.object), which has fewer", .repair)
         }
-        let entry = contents.entries[place.ordinal]
+        let entry = pack.entries[place.ordinal]
         guard entry.identifier == identifier, entry.kind == kind else {
             throw RepositoryError(
-                .damaged, "the index names entry \(place.ordinal) of \(name), which holds something else", .repair)
+                .damaged, "the index names entry \(place.ordinal) of \(pack.object), which holds something else",
+                .repair)
         }
         let range = Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))
-        let sealed = try await access.bytes(name, range: range)
-        let packKeys = try shelf.packKeys(of: place.pack, contents: contents)
+        let sealed = try await access.bytes(pack.object, range: range)
+        pack.ordinal = place.ordinal
         // Safety: the array lives through the call; what is opened lies in this reader's own room.
         return try unsafe sealed.withUnsafeBytes {
-            try unsafe open($0, as: entry, pack: place.pack, packKeys: packKeys)
+            try unsafe open($0, as: entry, pack: place.pack, packKeys: pack.keys)
         }
+    }
+
+    private func taken(_ key: ObjectKey) async throws -> LastPack {
+        if let last, last.key == key { return last }
+        let pack = try await shelf.pack(key)
+        let taken = LastPack(pack, keys: try shelf.packKeys(of: key, contents: pack.contents))
+        last = taken
+        return taken
     }
 
     /// Opens the bytes of one entry of a pack: decrypts, decompresses, and compares the id. Allocates nothing but once
@@ -145,6 +164,29 @@ package final class BlobReader {
         let hasher = KeyedHasher(key: try keys.identityKey(kind))
         hashers[kind] = hasher
         return hasher
+    }
+}
+
+/// The pack that a reader read last.
+private final class LastPack {
+    let key: ObjectKey
+    let object: ObjectName
+    let entries: [PackEntry]
+    let keys: [SecretBytes]
+    /// Number of the entry that was read last.
+    var ordinal = 0
+
+    init(_ pack: ShelvedPack, keys: [SecretBytes]) {
+        key = pack.key
+        object = pack.object
+        entries = pack.contents.entries
+        self.keys = keys
+    }
+
+    /// Where an id stands, if that is behind the last entry.
+    func next(_ identifier: Hash256) -> BlobPlace? {
+        guard ordinal + 1 < entries.count, entries[ordinal + 1].identifier == identifier else { return nil }
+        return BlobPlace(pack: key, ordinal: ordinal + 1)
     }
 }
 

@@ -3,19 +3,21 @@ import ChunkEncryption
 import RepositoryFormat
 import Synchronization
 
-/// Opened blocks of index runs, the most useful of them, in one piece of memory: ``blockLimit`` × 4,000 bytes, 16 MB.
+/// Opened blocks of index runs, the most useful of them, in one piece of memory: ``blockLimit`` × 2,000 bytes, 16 MB.
 final class BlockCache: Sendable {
     /// Blocks kept.
-    static let blockLimit = 4096
+    static let blockLimit = 8192
 
     /// Which block of which run, by numbers that the index gives out.
     struct Name: Hashable {
         let run: UInt32
         let block: UInt32
+
+        func hash(into hasher: inout Hasher) { hasher.combine(UInt64(run) << 32 | UInt64(block)) }
     }
 
     /// Entries of one id in one block.
-    typealias Found = [(pack: UInt32, ordinal: UInt32)]
+    typealias Found = Few<(pack: UInt32, ordinal: UInt32)>
 
     private let slots = Mutex(Slots())
 
@@ -91,8 +93,12 @@ final class BlockCache: Sendable {
             // Safety: the slot holds an opened block of that many bytes, and nobody changes it under the lock.
             let entries = unsafe IndexBlockEntries(
                 UnsafeRawBufferPointer(rebasing: room[start..<start + byteCounts[slot]]))
-            let positions = entries.positions(of: identifier)
-            return positions.isEmpty ? [] : positions.map { (entries[$0].pack, entries[$0].ordinal) }
+            var found = Found()
+            for position in entries.positions(of: identifier) {
+                let entry = entries[position]
+                found.append((entry.pack, entry.ordinal))
+            }
+            return found
         }
     }
 }

@@ -10,7 +10,7 @@ import Synchronization
 /// "Avoiding the Disk Bottleneck in the Data Domain Deduplication File System", 2008), then each group of runs behind
 /// its filter.
 ///
-/// Memory: 16 MB of opened blocks, 3 MiB of recent directories, 8 bytes for each 100 entries, 140 for each pack. May be
+/// Memory: 16 MB of opened blocks, 3 MiB of recent directories, 8 bytes for each 50 entries, 140 for each pack. May be
 /// used from several tasks at once.
 package final class ChunkIndex: Sendable {
     /// Entries up to which the packs of a damaged run are listed at once by their own directories.
@@ -143,10 +143,13 @@ package final class ChunkIndex: Sendable {
     package func contains(_ identifier: Hash256) async throws -> Bool {
         if let pack = recent.pack(of: identifier), try await isThere(pack) { return true }
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
-        for group in groups where group.mayHold(identifier) {
-            for entry in try await entries(of: identifier, in: group, filtered: true) {
-                let number = group.packs[Int(entry.pack)]
-                guard table.withLock({ $0[number].isLive }), try await isThere(number) else { continue }
+        let groups = self.groups
+        for group in groups { group.expect(identifier) }
+        for group in groups {
+            var next = 0
+            while let part = group.part(thatMayHold: identifier, from: next) {
+                next = part + 1
+                guard let number = try await countedPack(of: identifier, in: group.parts[part], group) else { continue }
                 try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
                 return true
             }
@@ -154,6 +157,21 @@ package final class ChunkIndex: Sendable {
         // A damaged run may have been replaced by what packs say themselves, meanwhile.
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
         return false
+    }
+
+    /// The first pack that counts and is there, of those that a part names for an id.
+    private func countedPack(
+        of identifier: Hash256, in part: IndexPart, _ group: IndexGroup
+    ) async throws -> UInt32? {
+        for block in part.blocks.candidates(for: identifier) {
+            let name = BlockCache.Name(run: part.number, block: UInt32(block))
+            for entry in try await found(identifier, name, part, group) {
+                let number = group.packs[Int(entry.pack)]
+                guard table.withLock({ $0[number].isLive }), try await isThere(number) else { continue }
+                return number
+            }
+        }
+        return nil
     }
 
     private func isThere(_ pack: ObjectKey) async throws -> Bool {
@@ -186,21 +204,48 @@ package final class ChunkIndex: Sendable {
     ///
     /// An id that is missed is asked for again, without filters and in the runs that others were merged from: a filter
     /// may be damaged, and a merge may have left something out.
-    package func places(of identifier: Hash256) async throws -> [BlobPlace] {
-        var places: [BlobPlace] = []
-        for group in groups where group.mayHold(identifier) {
-            places += try await self.places(identifier, in: group, filtered: true)
-        }
-        if places.isEmpty {
-            for group in groups { places += try await self.places(identifier, in: group, filtered: false) }
-            for group in try await reopenedGroups() {
-                places += try await self.places(identifier, in: group, filtered: false)
+    package func places(of identifier: Hash256) async throws -> Few<BlobPlace> {
+        var places = Few<BlobPlace>()
+        for group in groups {
+            var next = 0
+            while let part = group.part(thatMayHold: identifier, from: next) {
+                next = part + 1
+                try await add(&places, of: identifier, in: group.parts[part], group)
             }
         }
-        if let listed = extra.withLock({ $0[identifier] }) { places += listed }
+        if places.isEmpty {
+            for group in groups { try await add(&places, of: identifier, unfiltered: group) }
+            for group in try await reopenedGroups() { try await add(&places, of: identifier, unfiltered: group) }
+        }
+        for place in extra.withLock({ $0[identifier] }) ?? [] { places.append(place) }
         guard places.count > 1 else { return places }
         var seen = Set<BlobPlace>()
-        return places.filter { seen.insert($0).inserted }.sorted { $0.pack.generation < $1.pack.generation }
+        var ordered = Few<BlobPlace>()
+        for place in places.sorted(by: { $0.pack.generation < $1.pack.generation }) where seen.insert(place).inserted {
+            ordered.append(place)
+        }
+        return ordered
+    }
+
+    private func add(
+        _ places: inout Few<BlobPlace>, of identifier: Hash256, unfiltered group: IndexGroup
+    ) async throws {
+        for part in group.candidates(for: identifier) {
+            try await add(&places, of: identifier, in: group.parts[part], group)
+        }
+    }
+
+    /// Adds the places that count, of those that a part names for an id.
+    private func add(
+        _ places: inout Few<BlobPlace>, of identifier: Hash256, in part: IndexPart, _ group: IndexGroup
+    ) async throws {
+        for block in part.blocks.candidates(for: identifier) {
+            let name = BlockCache.Name(run: part.number, block: UInt32(block))
+            for entry in try await found(identifier, name, part, group) {
+                let pack = table.withLock { $0[group.packs[Int(entry.pack)]] }
+                if pack.isLive { places.append(BlobPlace(pack: pack.key, ordinal: Int(entry.ordinal))) }
+            }
+        }
     }
 
     private func reopenedGroups() async throws -> [IndexGroup] {
@@ -259,41 +304,12 @@ package final class ChunkIndex: Sendable {
         try await access.bytes(part.object, range: part.blocks.byteRange(ofBlock: Int(name.block)))
     }
 
-    private func places(
-        _ identifier: Hash256, in group: IndexGroup, filtered: Bool
-    ) async throws -> [BlobPlace] {
-        let entries = try await entries(of: identifier, in: group, filtered: filtered)
-        guard !entries.isEmpty else { return [] }
-        return table.withLock { table in
-            entries.compactMap { entry in
-                let pack = table[group.packs[Int(entry.pack)]]
-                return pack.isLive ? BlobPlace(pack: pack.key, ordinal: Int(entry.ordinal)) : nil
-            }
-        }
-    }
-
-    private func entries(
-        of identifier: Hash256, in group: IndexGroup, filtered: Bool
-    ) async throws -> BlockCache.Found {
-        var entries: BlockCache.Found = []
-        for number in group.candidates(for: identifier) {
-            let part = group.parts[number]
-            if filtered, !part.mayHold(identifier) { continue }
-            for block in part.blocks.candidates(for: identifier) {
-                let name = BlockCache.Name(run: part.number, block: UInt32(block))
-                let found = try await found(identifier, name, part, group)
-                if !found.isEmpty { entries += found }
-            }
-        }
-        return entries
-    }
-
     private func found(
         _ identifier: Hash256, _ name: BlockCache.Name, _ part: IndexPart, _ group: IndexGroup
     ) async throws -> BlockCache.Found {
         if let found = blocks.entries(of: identifier, in: name) { return found }
         if trouble.withLock({ $0.replacedBlocks.contains(name) || $0.replacedGroups.contains(group.head) }) {
-            return []
+            return BlockCache.Found()
         }
         do {
             let sealed = try await sealed(name, part)
@@ -303,7 +319,7 @@ package final class ChunkIndex: Sendable {
             }
         } catch let error as RepositoryError where error.isAboutBytes {
             try await replace(name, part, group, because: error)
-            return []
+            return BlockCache.Found()
         }
     }
 

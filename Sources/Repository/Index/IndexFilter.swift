@@ -31,6 +31,11 @@ struct IndexFilter: Sendable {
         lineCount = UInt64((bytes.count - IndexFilter.headerByteCount) / IndexFilter.lineByteCount)
     }
 
+    /// Says that ``mayContain(_:)`` comes soon.
+    func expect(_ identifier: Hash256) {
+        file.expect(IndexFilter.place(identifier, lineCount: lineCount).line)
+    }
+
     /// Whether the part may hold the id; `false` is certain.
     func mayContain(_ identifier: Hash256) -> Bool {
         let (line, bits) = IndexFilter.place(identifier, lineCount: lineCount)
@@ -38,8 +43,8 @@ struct IndexFilter: Sendable {
         for _ in 0..<7 {
             let bit = Int(truncatingIfNeeded: rest & 511)
             // Safety: the line lies in the file, whose size was checked, and the bit in the line.
-            let byte = unsafe file.bytes[line + bit >> 3]
-            if byte & (1 << UInt8(truncatingIfNeeded: bit & 7)) == 0 { return false }
+            let word = unsafe file.bytes.loadUnaligned(fromByteOffset: line + (bit >> 6) * 8, as: UInt64.self)
+            if UInt64(littleEndian: word) & (1 << UInt64(bit & 63)) == 0 { return false }
             rest >>= 9
         }
         return true

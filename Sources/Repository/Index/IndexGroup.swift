@@ -30,10 +30,21 @@ final class IndexGroup: Sendable {
     /// Hashes of all runs of this group.
     var runs: [Hash256] { parts.map(\.key.hash) }
 
-    /// Whether the filters let the id through; `false` is certain as long as no filter is damaged.
-    func mayHold(_ identifier: Hash256) -> Bool {
-        for number in candidates(for: identifier) where parts[number].mayHold(identifier) { return true }
-        return false
+    /// Says that the parts are asked for an id soon.
+    func expect(_ identifier: Hash256) {
+        for number in candidates(for: identifier) { parts[number].expect(identifier) }
+    }
+
+    /// The next part, from a number on, whose filter lets the id through; `nil` is certain as long as no filter is
+    /// damaged.
+    func part(thatMayHold identifier: Hash256, from number: Int) -> Int? {
+        let candidates = candidates(for: identifier)
+        var number = Swift.max(number, candidates.lowerBound)
+        while number < candidates.upperBound {
+            if parts[number].mayHold(identifier) { return number }
+            number += 1
+        }
+        return nil
     }
 
     /// The parts in which an id can stand: mostly one.
@@ -68,6 +79,9 @@ final class IndexPart: Sendable {
         get { built.withLock { $0 } }
         set { built.withLock { $0 = newValue } }
     }
+
+    /// Says that ``mayHold(_:)`` comes soon.
+    func expect(_ identifier: Hash256) { built.withLock { $0?.expect(identifier) } }
 
     /// Whether its filter lets the id through; `true` without one.
     func mayHold(_ identifier: Hash256) -> Bool { built.withLock { $0?.mayContain(identifier) ?? true } }

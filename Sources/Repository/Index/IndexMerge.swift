@@ -21,7 +21,7 @@ package struct IndexMerge {
     /// Entries of one part: composing it takes about 30 MiB of memory.
     package static let partEntryCount = 1 << 18
     /// Blocks read at once from each run.
-    static let blocksPerRead = 64
+    static let blocksPerRead = 128
 
     private let session: WritingSession
 

@@ -1,7 +1,16 @@
 import BackupModel
 package import ChunkEncryption
+import ObjectStorage
 package import RepositoryFormat
 import Synchronization
+
+/// A pack whose directory was read.
+struct ShelvedPack: Sendable {
+    let key: ObjectKey
+    /// Its name as the store takes it.
+    let object: ObjectName
+    let contents: PackContents
+}
 
 /// Directories and keys of packs, read when they are needed and kept for a while. May be used from several tasks at
 /// once.
@@ -10,7 +19,7 @@ package final class PackShelf: Sendable {
     package static let cachedPackLimit = 128
 
     private struct Cache {
-        var contents: [ObjectKey: PackContents] = [:]
+        var packs: [ObjectKey: ShelvedPack] = [:]
         var order: [ObjectKey] = []
         var keys: [ObjectKey: [SecretBytes]] = [:]
     }
@@ -28,8 +37,11 @@ package final class PackShelf: Sendable {
     /// What a pack says of itself.
     ///
     /// - Throws: ``RepositoryError``: `damaged` when it is missing or its trailer does not open.
-    package func contents(of key: ObjectKey) async throws -> PackContents {
-        if let contents = cache.withLock({ $0.contents[key] }) { return contents }
+    package func contents(of key: ObjectKey) async throws -> PackContents { try await pack(key).contents }
+
+    /// As ``contents(of:)``, with the name of the object.
+    func pack(_ key: ObjectKey) async throws -> ShelvedPack {
+        if let pack = cache.withLock({ $0.packs[key] }) { return pack }
         let name = key.packName
         let size = try await access.byteCount(name)
         guard let size else { throw RepositoryError(.damaged, "the pack \(name) is missing", .repair) }
@@ -46,19 +58,20 @@ package final class PackShelf: Sendable {
                 front: front[...], tail: tail[...], packByteCount: count, repository: keys.repository,
                 indexKey: indexKey, name: name)
         }
+        let pack = ShelvedPack(key: key, object: ObjectAccess.name(name), contents: contents)
         cache.withLock { cache in
-            guard cache.contents[key] == nil else { return }
+            guard cache.packs[key] == nil else { return }
             if cache.order.count >= PackShelf.cachedPackLimit {
                 for old in cache.order.prefix(PackShelf.cachedPackLimit / 2) {
-                    cache.contents[old] = nil
+                    cache.packs[old] = nil
                     cache.keys[old] = nil
                 }
                 cache.order.removeFirst(PackShelf.cachedPackLimit / 2)
             }
-            cache.contents[key] = contents
+            cache.packs[key] = pack
             cache.order.append(key)
         }
-        return contents
+        return pack
     }
 
     /// The opened pack keys, by number.
@@ -91,7 +104,7 @@ package final class PackShelf: Sendable {
                     .repair)
             }
         }
-        cache.withLock { if $0.contents[key] != nil { $0.keys[key] = opened } }
+        cache.withLock { if $0.packs[key] != nil { $0.keys[key] = opened } }
         return opened
     }
 }

@@ -38,7 +38,7 @@ package struct IndexEntry: Hashable, Comparable, Sendable {
 /// The layout of index runs (format page §9).
 package enum IndexRunLayout {
     /// Entries of a full block.
-    package static let blockEntryCount = 100
+    package static let blockEntryCount = 50
     /// Bytes of a full block in the object, tag included.
     package static let blockByteCount = blockEntryCount * IndexEntry.byteCount + AuthenticatedCipher.tagByteCount
     /// Bytes of a footer.

@@ -165,9 +165,9 @@ extension [UInt64] {
     package func pieces(thatMayHold word: UInt64) -> Range<Int> {
         // Safety: every index is below the count.
         unsafe withUnsafeBufferPointer { words in
-            var low = 0
-            var length = words.count
-            // The first that begins with the word or behind it.
+            // The first that begins with the word or behind it. Ids are keyed hashes and so spread evenly: it lies near
+            // the place that its value alone suggests, and the few cache lines there are all that is touched.
+            var (low, length) = unsafe words.neighbourhood(of: word)
             while length > 0 {
                 let half = length / 2
                 let isFar = unsafe words[low + half] >= word
@@ -178,6 +178,35 @@ extension [UInt64] {
             while end < words.count, unsafe words[end] == word { end += 1 }
             return Swift.max(low - 1, 0)..<end
         }
+    }
+}
+
+extension UnsafeBufferPointer<UInt64> {
+    /// A stretch of sorted words at whose places, or right behind them, the first word stands that is not below `word`.
+    fileprivate func neighbourhood(of word: UInt64) -> (low: Int, length: Int) {
+        guard count > 32, let first = unsafe self.first, let last = unsafe self.last, first < word, word <= last else {
+            return (0, count)
+        }
+        // first < word ≤ last, so the answer lies in 1 ..< count. Rounding moves the guess by a place at most.
+        let share = Double(word - first) / Double(last - first)
+        let guess = Swift.min(Int(share * Double(count - 1)), count - 1)
+        var step = 8
+        // Safety: the loops stay inside 0 ..< count.
+        if unsafe self[guess] < word {
+            var low = guess
+            while low + step < count, unsafe self[low + step] < word {
+                low += step
+                step *= 2
+            }
+            return (low + 1, Swift.min(low + step, count - 1) - low)
+        }
+        var high = guess
+        while high - step >= 0, unsafe self[high - step] >= word {
+            high -= step
+            step *= 2
+        }
+        let low = Swift.max(high - step, 0)
+        return (low, high - low)
     }
 }
 

@@ -11,7 +11,8 @@ package import ChunkEncryption
     private static let associatedByteCount = label.count + RepositoryID.byteCount + 4 + 1 + 1 + 2 + 4 + 4 + 4 + 32
 
     private let cipher = AuthenticatedCipher()
-    private var deriver: BlobKeyDeriver?
+    private let deriver = BlobKeyDeriver()
+    private var hasKey = false
     private let associated: UnsafeMutableRawBufferPointer
 
     /// - Parameter domain: the dedup domain whose packs are read or written.
@@ -29,7 +30,8 @@ package import ChunkEncryption
 
     /// Goes on to blobs under another pack key, 32 bytes.
     package func use(packKey: SecretBytes) {
-        if let deriver { deriver.rekey(packKey: packKey) } else { deriver = BlobKeyDeriver(packKey: packKey) }
+        deriver.rekey(packKey: packKey)
+        hasKey = true
     }
 
     private func bind(_ entry: PackEntry) -> UnsafeRawBufferPointer {
@@ -51,7 +53,7 @@ package import ChunkEncryption
     /// - Precondition: ``use(packKey:)`` was called; the entry's counter was not used under that key for another blob.
     package func seal(_ packed: UnsafeRawBufferPointer, as entry: PackEntry, into output: UnsafeMutableRawBufferPointer)
     {
-        guard let deriver else { preconditionFailure("a pack key is chosen before a blob is sealed") }
+        precondition(hasKey, "a pack key is chosen before a blob is sealed")
         precondition(output.count == Int(entry.storedByteCount), "a sealed blob fills its place")
         // Safety: our buffer outlives the call, and the caller's buffers and the key live through it.
         let associated = unsafe bind(entry)
@@ -69,7 +71,7 @@ package import ChunkEncryption
     package func open(
         _ sealed: UnsafeRawBufferPointer, as entry: PackEntry, into output: UnsafeMutableRawBufferPointer
     ) throws {
-        guard let deriver else { preconditionFailure("a pack key is chosen before a blob is opened") }
+        precondition(hasKey, "a pack key is chosen before a blob is opened")
         precondition(sealed.count == Int(entry.storedByteCount), "a sealed blob has the size its entry says")
         // Safety: as in seal.
         let associated = unsafe bind(entry)
