@@ -103,6 +103,10 @@ let package = Package(
                 "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
                 "TestKit",
             ], path: "Tests/Benchmarks/RepositoryAtScale", swiftSettings: hot),
+        .executableTarget(
+            name: "SizedRepository",
+            dependencies: ["ChunkEncryption", "Effects", "RepositoryFormat", "ObjectStorage", "Repository"],
+            path: "Tests/Benchmarks/SizedRepository", swiftSettings: strict),
         .target(name: "CCallCounts", path: "Tests/CallCounts/Interposer"),
         .executableTarget(
             name: "CallCounts",

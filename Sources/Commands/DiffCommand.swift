@@ -55,7 +55,8 @@ struct DiffCommand: AsyncParsableCommand {
         let (repository, view) = try await options.openAndLook()
         let before = try PointArgument.find(first, in: view)
         let after = try PointArgument.find(second, in: view)
-        let reader = try await RepositoryReader(repository, view: view)
+        let reader = try await RepositoryReader(
+            repository, view: view, filters: HostContext.filters(of: repository))
         let names = try names(before.record, after.record)
         if let svg {
             guard names.count == 1 else {

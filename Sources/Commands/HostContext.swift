@@ -43,6 +43,12 @@ struct HostContext {
         return try HostContext(repository).state.writerCredential()
     }
 
+    /// The filters of index runs that this host keeps for a repository; `nil` when its state cannot be opened: reading
+    /// does without.
+    static func filters(of repository: OpenRepository) -> IndexFilterFolder? {
+        (try? HostContext(repository.chain.repository))?.state.filters
+    }
+
     /// Waits for nobody: one session of a host writes at a time.
     func lock() throws -> FileLock {
         guard let lock = try FileLock(path: "\(folder)/repositories/\(repository)/lock") else {

@@ -106,7 +106,8 @@ struct RestoreCommand: AsyncParsableCommand {
             "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), "
                 + "point \(chosen.record.identifier)"
         )
-        let reader = try await RepositoryReader(repository, view: view)
+        let reader = try await RepositoryReader(
+            repository, view: view, filters: HostContext.filters(of: repository))
         guard reader.keys.opensContent else {
             throw CommandFailure(
                 .wrongKey,

@@ -62,7 +62,11 @@ struct ShowCommand: AsyncParsableCommand {
         let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(point, in: view)
         var used: PointUsage?
-        if usage { used = try await PointUsage(of: chosen, reader: RepositoryReader(repository, view: view)) }
+        if usage {
+            let reader = try await RepositoryReader(
+                repository, view: view, filters: HostContext.filters(of: repository))
+            used = try await PointUsage(of: chosen, reader: reader)
+        }
         let record = chosen.record
         let document = Document(
             point: PointDocument(chosen), started_at: TimeText.utc(record.startedAt),

@@ -25,8 +25,8 @@ struct PointUsageTests {
         return (chunks, data)
     }
 
-    @Test("sums of all points of a repository with shared chunks")
-    func sums() async throws {
+    @Test("sums of all points of a repository with shared chunks, at once and in shares", arguments: [1 << 20, 40, 3])
+    func sums(chunksAtOnce: Int) async throws {
         let sample = try await Samples.sample()
         let repository = try await OpenRepository.open(
             store: SampleRepository.store(sample.objects), key: .credential(sample.maintainer))
@@ -40,7 +40,7 @@ struct PointUsageTests {
         for point in view.points { used[point.record.identifier] = try await chunks(of: point, reader).0 }
         var shared = 0
         for point in view.points {
-            let usage = try await PointUsage(of: point, reader: reader)
+            let usage = try await PointUsage(of: point, reader: reader, chunksAtOnce: chunksAtOnce)
             let own = try #require(used[point.record.identifier])
             let others = used.filter { $0.key != point.record.identifier }.values.reduce(into: Set()) {
                 $0.formUnion($1)

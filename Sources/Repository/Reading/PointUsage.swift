@@ -3,9 +3,11 @@ import RepositoryFormat
 
 /// What one restore point takes up: what deduplication and compression made of it, and what it has for itself alone.
 package struct PointUsage: Sendable {
-    /// Distinct chunks of one point that are held in memory, about 40 bytes each; a larger point is refused. At the
-    /// mean size of a chunk that is half a tebibyte of distinct data.
-    package static let chunkLimit = 8_000_000
+    /// Distinct chunks that are held in memory at once, about 75 bytes each. A point of more is walked several times, a
+    /// share of the ids each time.
+    package static let chunksAtOnce = 1 << 20
+    /// Leaves of other points that are remembered as seen, about 85 bytes each.
+    static let leafLimit = 1 << 18
 
     /// Bytes of its disks, holes included.
     package private(set) var diskByteCount: UInt64 = 0
@@ -20,68 +22,94 @@ package struct PointUsage: Sendable {
     /// Of the stored bytes those of chunks that no other point uses: what deleting this point alone would free.
     package private(set) var uniqueByteCount: UInt64 = 0
 
-    /// Adds up.
-    ///
-    /// Walks the point's maps and then those of all others, each leaf once however many points share it, and stops when
-    /// nothing is the point's own any more.
-    /// - Throws: ``RepositoryError``: `damaged` when a map cannot be read; `refused` beyond ``chunkLimit``;
-    ///   `roleLacksKey` without the structure key.
-    package init(of point: RestorePoint, reader: RepositoryReader) async throws {
-        let walker = MapWalker(reader.blobs())
-        var chunks = Set<Hash256>()
-        var leaves = Set<Hash256>()
-        for image in point.record.images {
-            let root = try await walker.root(of: image)
-            diskByteCount += root.byteCount
-            var data: UInt64 = 0
-            try await walker.leaves(of: root, disk: image.name) { place in
-                try Task.checkCancellation()
-                leaves.insert(place.identifier)
-                for slice in try await walker.leaf(place, disk: image.name).slices {
-                    guard let chunk = slice.chunk else { continue }
-                    data += slice.byteCount
-                    chunks.insert(chunk)
-                }
-                guard chunks.count <= PointUsage.chunkLimit else {
-                    throw RepositoryError(
-                        .refused,
-                        "the point has more than \(PointUsage.chunkLimit) distinct chunks, which are not added up")
-                }
-            }
-            dataByteCount += data
-        }
-        chunkCount = chunks.count
-        var sizes: [Hash256: UInt32] = [:]
-        sizes.reserveCapacity(chunks.count)
-        for chunk in chunks {
-            guard let entry = try await reader.entry(of: chunk) else { continue }
-            distinctByteCount += UInt64(entry.plainByteCount)
-            storedByteCount += UInt64(entry.storedByteCount)
-            sizes[chunk] = entry.storedByteCount
-        }
-        try await subtract(others: point, sizes: &sizes, leaves: leaves, walker: walker, view: reader.view)
-        uniqueByteCount = sizes.values.reduce(0) { $0 + UInt64($1) }
+    /// A share of the ids: those whose leading bits are a number.
+    private struct Share {
+        let number: UInt64
+        let bits: Int
+
+        func holds(_ identifier: Hash256) -> Bool { bits == 0 || identifier.leadingWord >> UInt64(64 - bits) == number }
     }
 
-    private func subtract(
-        others point: RestorePoint, sizes: inout [Hash256: UInt32], leaves: Set<Hash256>, walker: MapWalker,
-        view: RepositoryView
+    /// Stored sizes of chunks that are still the point's own, by id.
+    private final class Own {
+        var sizes: [Hash256: UInt32] = [:]
+        /// Leaves of other points that were subtracted.
+        let seen = RecentMap<Hash256, Bool>(limit: PointUsage.leafLimit)
+    }
+
+    /// Adds up.
+    ///
+    /// Walks the point's maps and then those of all others, each leaf mostly once however many points share it, and
+    /// stops when nothing is the point's own any more.
+    /// - Parameter chunksAtOnce: for tests; see ``chunksAtOnce``.
+    /// - Throws: ``RepositoryError``: `damaged` when a map cannot be read; `roleLacksKey` without the structure key.
+    package init(
+        of point: RestorePoint, reader: RepositoryReader, chunksAtOnce: Int = PointUsage.chunksAtOnce
     ) async throws {
-        var seen = Set<Hash256>()
-        for other in view.points.reversed() where other.record.identifier != point.record.identifier {
-            for image in other.record.images where !sizes.isEmpty {
-                let root = try await walker.root(of: image)
-                var left = sizes
-                try await walker.leaves(of: root, disk: image.name) { place in
-                    try Task.checkCancellation()
-                    guard seen.insert(place.identifier).inserted else { return }
-                    for slice in try await walker.leaf(place, disk: image.name).slices {
-                        if let chunk = slice.chunk { left[chunk] = nil }
-                    }
+        let walker = MapWalker(reader.blobs())
+        // How often chunks occur is at least how many there are.
+        let occurrences = try await measure(point, walker)
+        var bits = 0
+        while occurrences >> bits > chunksAtOnce { bits += 1 }
+        for number in 0..<UInt64(1 << bits) {
+            try await add(Share(number: number, bits: bits), of: point, reader: reader, walker: walker)
+        }
+    }
+
+    /// Adds up what the maps alone say. - Returns: how often the point names chunks.
+    private mutating func measure(_ point: RestorePoint, _ walker: MapWalker) async throws -> Int {
+        var (disks, data, occurrences): (UInt64, UInt64, Int) = (0, 0, 0)
+        for image in point.record.images {
+            let root = try await walker.root(of: image)
+            disks += root.byteCount
+            try await walker.leaves(of: root, disk: image.name) { place in
+                try Task.checkCancellation()
+                for slice in try await walker.leaf(place, disk: image.name).slices where slice.chunk != nil {
+                    data += slice.byteCount
+                    occurrences += 1
                 }
-                sizes = left
             }
         }
+        (diskByteCount, dataByteCount) = (disks, data)
+        return occurrences
+    }
+
+    private mutating func add(
+        _ share: Share, of point: RestorePoint, reader: RepositoryReader, walker: MapWalker
+    ) async throws {
+        let own = Own()
+        var (distinct, stored): (UInt64, UInt64) = (0, 0)
+        for image in point.record.images {
+            let root = try await walker.root(of: image)
+            try await walker.leaves(of: root, disk: image.name) { place in
+                try Task.checkCancellation()
+                for slice in try await walker.leaf(place, disk: image.name).slices {
+                    guard let chunk = slice.chunk, share.holds(chunk), own.sizes[chunk] == nil else { continue }
+                    // In the order of the image, in which chunks were stored: one directory answers for many.
+                    let entry = try await reader.entry(of: chunk)
+                    distinct += UInt64(entry?.plainByteCount ?? 0)
+                    stored += UInt64(entry?.storedByteCount ?? 0)
+                    own.sizes[chunk] = entry?.storedByteCount ?? 0
+                }
+            }
+        }
+        chunkCount += own.sizes.count
+        distinctByteCount += distinct
+        storedByteCount += stored
+        for other in reader.view.points.reversed() where other.record.identifier != point.record.identifier {
+            for image in other.record.images where !own.sizes.isEmpty {
+                let root = try await walker.root(of: image)
+                try await walker.leaves(of: root, disk: image.name) { place in
+                    try Task.checkCancellation()
+                    guard own.seen[place.identifier] == nil else { return }
+                    own.seen[place.identifier] = true
+                    for slice in try await walker.leaf(place, disk: image.name).slices {
+                        if let chunk = slice.chunk { own.sizes[chunk] = nil }
+                    }
+                }
+            }
+        }
+        uniqueByteCount += own.sizes.values.reduce(0) { $0 + UInt64($1) }
     }
 }
 

@@ -19,8 +19,11 @@ package struct RepositoryReader: Sendable {
 
     /// Opens the index over what was read.
     ///
+    /// - Parameter filters: this host's filters of index runs; they spare reads, and who misses a chunk asks without.
     /// - Throws: ``RepositoryError``: `roleLacksKey`, `storage`.
-    package init(_ repository: OpenRepository, view: RepositoryView) async throws {
+    package init(
+        _ repository: OpenRepository, view: RepositoryView, filters: IndexFilterFolder? = nil
+    ) async throws {
         self.repository = repository
         self.view = view
         keys = try repository.keys()
@@ -28,7 +31,8 @@ package struct RepositoryReader: Sendable {
         salvaged =
             view.hasSpoiledPlaces
             ? try await RepositoryReader.unnamedPacks(repository, view: view, shelf: shelf) : []
-        index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf, salvaged: salvaged)
+        index = try await ChunkIndex(
+            repository.access, view: view, keys: keys, shelf: shelf, salvaged: salvaged, filters: filters)
     }
 
     /// Packs that a listing shows, that nothing names and that open.

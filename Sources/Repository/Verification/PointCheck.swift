@@ -12,21 +12,31 @@ struct PointCheck {
         var reasons: [String] = []
     }
 
-    /// What earlier points have shown already: a leaf or chunk that many points share is looked at once.
-    private struct Known {
-        var verdicts: [Hash256: Bool] = [:]
-        var leaves: [Hash256: [Hash256]] = [:]
+    /// Chunks and leaves of which it is remembered what they came to, about 90 and 110 bytes each.
+    static let verdictLimit = 1 << 18
+    static let leafLimit = 1 << 17
+
+    /// What earlier points have shown lately: a leaf or chunk that many points share is mostly looked at once.
+    private final class Known {
+        let verdicts: RecentMap<Hash256, Bool>
+        /// What leaves lack.
+        let leaves: RecentMap<Hash256, [Hash256]>
+
+        init(verdictLimit: Int, leafLimit: Int) {
+            verdicts = RecentMap(limit: verdictLimit)
+            leaves = RecentMap(limit: leafLimit)
+        }
     }
 
     /// Sorts the points of the view into whole ones and ones that suffer, and names the latter in the findings.
     func run(into result: inout VerificationReport) async throws {
-        var known = Known()
+        let known = Known(verdictLimit: PointCheck.verdictLimit, leafLimit: PointCheck.leafLimit)
         let walker = MapWalker(reader.blobs())
         for point in reader.view.points {
             result.pointCount += 1
             var lack = Lack()
             for image in point.record.images {
-                try await check(image, walker: walker, known: &known, lack: &lack)
+                try await check(image, walker: walker, known: known, lack: &lack)
             }
             if lack.blobs.isEmpty && lack.reasons.isEmpty {
                 result.wholePoints.append(point.record.identifier)
@@ -37,7 +47,7 @@ struct PointCheck {
     }
 
     private func check(
-        _ image: RestorePointRecord.Image, walker: MapWalker, known: inout Known, lack: inout Lack
+        _ image: RestorePointRecord.Image, walker: MapWalker, known: Known, lack: inout Lack
     ) async throws {
         let root: ImageRoot
         do { root = try await walker.root(of: image) } catch let error as RepositoryError where error.isAboutBytes {
@@ -45,7 +55,6 @@ struct PointCheck {
             lack.reasons.append(error.sentence)
             return
         }
-        var found = known
         var missing = lack
         try await walker.leaves(
             of: root, disk: image.name,
@@ -55,28 +64,27 @@ struct PointCheck {
             }
         ) { place in
             try Task.checkCancellation()
-            if let lost = found.leaves[place.identifier] {
+            if let lost = known.leaves[place.identifier] {
                 missing.blobs += lost
                 return
             }
             do {
                 var lost: [Hash256] = []
                 for slice in try await walker.leaf(place, disk: image.name).slices {
-                    guard let chunk = slice.chunk, try await !isWhole(chunk, known: &found) else { continue }
+                    guard let chunk = slice.chunk, try await !isWhole(chunk, known: known) else { continue }
                     lost.append(chunk)
                 }
-                found.leaves[place.identifier] = lost
+                known.leaves[place.identifier] = lost
                 missing.blobs += lost
             } catch let error as RepositoryError where error.isAboutBytes {
                 missing.blobs.append(place.identifier)
                 missing.reasons.append(error.sentence)
             }
         }
-        known = found
         lack = missing
     }
 
-    private func isWhole(_ chunk: Hash256, known: inout Known) async throws -> Bool {
+    private func isWhole(_ chunk: Hash256, known: Known) async throws -> Bool {
         if let verdict = known.verdicts[chunk] { return verdict }
         let whole = try await reader.index.places(of: chunk).contains { damage.isWhole(chunk, at: $0) }
         known.verdicts[chunk] = whole

@@ -16,9 +16,16 @@ package struct Verification: Sendable {
     private let view: RepositoryView
     private let level: VerificationLevel
     private let workers: Int
+    private let filters: IndexFilterFolder?
 
-    /// - Parameter workers: packs in work at once; memory is one pack each.
-    package init(_ repository: OpenRepository, view: RepositoryView, level: VerificationLevel, workers: Int) {
+    /// - Parameters:
+    ///   - workers: packs in work at once; memory is one pack each.
+    ///   - filters: this host's filters of index runs; they spare reads and decide nothing.
+    package init(
+        _ repository: OpenRepository, view: RepositoryView, level: VerificationLevel, workers: Int,
+        filters: IndexFilterFolder? = nil
+    ) {
+        self.filters = filters
         self.repository = repository
         self.view = view
         self.level = level
@@ -45,7 +52,7 @@ package struct Verification: Sendable {
         }
         let reader =
             level == .keyless || repository.credential.domains.isEmpty
-            ? nil : try await RepositoryReader(repository, view: view)
+            ? nil : try await RepositoryReader(repository, view: view, filters: filters)
         var damage = BlobDamage()
         try await checkPacks(reader, into: &result, damage: &damage, report: report)
         try await checkRuns(reader, into: &result)
