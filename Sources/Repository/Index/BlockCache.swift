@@ -16,8 +16,16 @@ final class BlockCache: Sendable {
         func hash(into hasher: inout Hasher) { hasher.combine(UInt64(run) << 32 | UInt64(block)) }
     }
 
+    /// Where an entry says that an id stands. No tuple: the runtime would look its type up each time.
+    struct Place {
+        /// Number of the pack in the group.
+        let pack: UInt32
+        /// Which entry of its directory.
+        let ordinal: UInt32
+    }
+
     /// Entries of one id in one block.
-    typealias Found = Few<(pack: UInt32, ordinal: UInt32)>
+    typealias Found = Few<Place>
 
     private let slots = Mutex(Slots())
 
@@ -96,7 +104,7 @@ final class BlockCache: Sendable {
             var found = Found()
             for position in entries.positions(of: identifier) {
                 let entry = entries[position]
-                found.append((entry.pack, entry.ordinal))
+                found.append(Place(pack: entry.pack, ordinal: entry.ordinal))
             }
             return found
         }

@@ -24,8 +24,8 @@ final class RecentPacks: Sendable {
     /// Notes that the index found something in a pack.
     func hit(_ pack: ObjectKey, shelf: PackShelf) async throws {
         let isWanted = state.withLock { state in
-            if state.packs.contains(pack) { return false }
-            if state.hits.contains(pack) { return true }
+            if state.packs.holds(pack) { return false }
+            if state.hits.holds(pack) { return true }
             if state.hits.count >= RecentPacks.hitLimit { state.hits.removeFirst() }
             state.hits.append(pack)
             return false
@@ -39,7 +39,7 @@ final class RecentPacks: Sendable {
             return
         }
         state.withLock { state in
-            guard !state.packs.contains(pack) else { return }
+            guard !state.packs.holds(pack) else { return }
             if state.packs.count >= RecentPacks.packLimit {
                 let old = state.packs.removeFirst()
                 state.places = state.places.filter { $0.value != old }
@@ -48,5 +48,15 @@ final class RecentPacks: Sendable {
             state.hits.removeAll { $0 == pack }
             for entry in entries where entry.kind != .padding { state.places[entry.identifier] = pack }
         }
+    }
+}
+
+extension [ObjectKey] {
+    /// As `contains`, by the first word first: most differ there, and nothing generic is called for each.
+    fileprivate func holds(_ key: ObjectKey) -> Bool {
+        for candidate in self where candidate.hash.leadingWord == key.hash.leadingWord {
+            if candidate == key { return true }
+        }
+        return false
     }
 }
