@@ -33,7 +33,7 @@ let package = Package(
         // In the order data flows; each may use rows above it that it names.
         .target(name: "BackupModel", swiftSettings: hot),
         .target(name: "Effects", dependencies: ["CLinux"], swiftSettings: hot),
-        .target(name: "GuestSource", dependencies: ["BackupModel", "CNBD"], swiftSettings: strict),
+        .target(name: "GuestSource", dependencies: ["BackupModel", "Effects", "CNBD"], swiftSettings: strict),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
@@ -78,7 +78,8 @@ let package = Package(
         // Tests.
         .testTarget(name: "BackupModelTests", dependencies: ["BackupModel"], swiftSettings: strict),
         .testTarget(
-            name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel", "TestKit"], swiftSettings: strict),
+            name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel", "Effects", "TestKit"],
+            swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],

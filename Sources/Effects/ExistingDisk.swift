@@ -34,7 +34,7 @@ import Glibc
     /// Opens a file or device for reading and writing, and takes it.
     ///
     /// - Parameters:
-    ///   - ignoresUse: take it although a guest, a mount or another program seems to use it.
+    ///   - ignoresUse: take it although a guest, a mount, a loop device or another program seems to use it.
     ///   - followsLinks: whether the last part of the path may be a symbolic link.
     /// - Throws: ``FileError``; number `EBUSY` when it is in use, `ENOENT` when it is not there, `EINVAL` for what is
     ///   neither a file nor a block device.
@@ -75,6 +75,7 @@ import Glibc
                 throw ExistingDisk.busy(path, "another program holds a lock on it")
             }
             if !ignoresUse { try ExistingDisk.take(file, path) }
+            if !ignoresUse, !isBlockDevice { try ExistingDisk.refuseAttached(file, path) }
         } catch {
             close(file)
             if direct >= 0 { close(direct) }
@@ -91,6 +92,12 @@ import Glibc
         FileError(
             number: EBUSY, sentence: "\(path) is in use: \(why); shut the guest down or unmount it first",
             remedy: .permit)
+    }
+
+    /// Refuses a file behind a loop device: also a read-only one, whose mounts would see their bytes change.
+    private static func refuseAttached(_ descriptor: CInt, _ path: String) throws(FileError) {
+        guard let found = LoopDevices.system.attachments(of: descriptor).first else { return }
+        throw FileError(number: EBUSY, sentence: "\(path) is in use: \(found.reason)", remedy: .permit)
     }
 
     private static func lock(_ descriptor: CInt, _ command: CInt, _ kind: Int32, _ byte: off_t) -> (CInt, Int16) {

@@ -1,3 +1,4 @@
+import Effects
 import Glibc
 
 /// One file of an image, open for reading, with what it looked like when it was opened.
@@ -25,9 +26,9 @@ final class HostFile: Sendable {
     enum Use: Sendable {
         /// Nothing.
         case ignored
-        /// It is refused while a virtual machine writes it, or while it is mounted; who reads it is no matter. No
-        /// virtual machine can begin to write a file as long as it is open. A device is not held: what several images
-        /// stand on may be read for all of them.
+        /// It is refused while a virtual machine or a loop device can write it, or while it is mounted; who reads it is
+        /// no matter. No virtual machine can begin to write a file as long as it is open. A device is not held: what
+        /// several images stand on may be read for all of them.
         case checked
         /// As checked, and no mount of a device can begin either.
         case held
@@ -149,7 +150,7 @@ final class HostFile: Sendable {
         return lock
     }
 
-    /// Throws when the file is not what it was when it was opened, or when a running QEMU writes it.
+    /// Throws when the file is not what it was when it was opened, or when a running QEMU or a loop device writes it.
     func confirmUnchanged() throws(SourceError) {
         let now = try HostFile.status(of: descriptor, path)
         let found = try HostFile.size(of: descriptor, now, path)
@@ -162,7 +163,7 @@ final class HostFile: Sendable {
         try refuseWriter()
     }
 
-    /// Throws `inUse` when a running QEMU holds the image for writing, unless use is ignored.
+    /// Throws `inUse` when a running QEMU or a loop device holds the image for writing, unless use is ignored.
     func refuseWriter() throws(SourceError) {
         if use != .ignored { try HostFile.refuseWriter(descriptor, path) }
     }
@@ -170,8 +171,11 @@ final class HostFile: Sendable {
     private static func refuseWriter(_ descriptor: CInt, _ path: String) throws(SourceError) {
         var lock = lock(F_WRLCK, writerLockByte)
         // Safety: F_OFD_GETLK reads and writes one flock struct.
-        guard unsafe fcntl(descriptor, getOpenFileLock, &lock) == 0 else { return }
-        if lock.l_type != Int16(F_UNLCK) { throw .inUse(path) }
+        if unsafe fcntl(descriptor, getOpenFileLock, &lock) == 0, lock.l_type != Int16(F_UNLCK) { throw .inUse(path) }
+        // What is attached for reading only cannot change.
+        if let found = LoopDevices.system.attachments(of: descriptor).first(where: { !$0.isReadOnly }) {
+            throw .attached(path, found)
+        }
     }
 
     /// Fills `buffer` from `offset` on; stops early only at the end of the file.

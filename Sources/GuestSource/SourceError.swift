@@ -1,3 +1,5 @@
+import Effects
+
 /// What went wrong while an image was opened or read.
 package struct SourceError: Error, Sendable, CustomStringConvertible {
     /// Published numbers: never reused, never renumbered.
@@ -98,6 +100,13 @@ extension SourceError {
         let sentence =
             "\(path) is being written by a running virtual machine; shut it down first, or say --force to read it all "
             + "the same: no point is made when it changes meanwhile"
+        return SourceError(.inUse, sentence, .askOperator)
+    }
+
+    static func attached(_ path: String, _ found: LoopDevices.Attachment) -> SourceError {
+        let sentence =
+            "\(path) is in use: \(found.reason), or say --force to read it all the same: what is written there "
+            + "meanwhile may be torn"
         return SourceError(.inUse, sentence, .askOperator)
     }
 

@@ -21,12 +21,23 @@ final class LoopDevice {
 
     /// `nil` when losetup gives none.
     ///
-    /// - Parameter sector: logical sector size in bytes.
-    init?(_ folder: TemporaryFolder, _ name: String, _ bytes: [UInt8], sector: Int = 512) throws {
-        file = try folder.write(bytes, to: name)
-        let answer = folder.file("\(name).device")
+    /// - Parameters:
+    ///   - sector: logical sector size in bytes.
+    ///   - isReadOnly: whether the file cannot be written through the device.
+    convenience init?(
+        _ folder: TemporaryFolder, _ name: String, _ bytes: [UInt8], sector: Int = 512, isReadOnly: Bool = false
+    ) throws {
+        let file = try folder.write(bytes, to: name)
+        try self.init(attaching: file, sector: sector, isReadOnly: isReadOnly)
+    }
+
+    /// The device of a file that is there; `nil` when losetup gives none.
+    init?(attaching file: String, sector: Int = 512, isReadOnly: Bool = false) throws {
+        self.file = file
+        let answer = file + ".device"
         let attach = "PATH=$PATH:/usr/sbin:/sbin; exec losetup --find --show \"$@\" >\"$0\""
-        guard Tool.run(["/bin/sh", "-c", attach, answer, "--sector-size", "\(sector)", file]) == 0 else { return nil }
+        let options = ["--sector-size", "\(sector)"] + (isReadOnly ? ["--read-only"] : [])
+        guard Tool.run(["/bin/sh", "-c", attach, answer] + options + [file]) == 0 else { return nil }
         path = String(decoding: try TestFile.read(answer).dropLast(), as: UTF8.self)
         // Safety: the path is a terminated copy for the call.
         descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)

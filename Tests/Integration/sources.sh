@@ -172,6 +172,64 @@ else
     holds "unless it is forced" "$dozo" backup --guest device --disk "d=$device" --force
     exec 8>&-
     wait "$claimer"
+    exec 9<&-
+fi
+
+# --- a file that is attached to a loop device, and mounted through it
+looped() { # STATUS PATTERN NAME: a backup of attached.raw, and whether it then makes a point
+    empty_repository
+    ends_with "$1" "$2" "$3" "$dozo" backup --guest loop --disk "d=$folder/attached.raw"
+}
+loop=
+if [ "$(id -u)" -ne 0 ]; then skip "files behind loop devices" "loop devices need root"
+else
+    # A partition table with one partition from 1 MiB on, and a file system in it where there is a mkfs.
+    "$python" - "$folder/attached.raw" <<'PY'
+import struct, sys
+with open(sys.argv[1], "wb") as out:
+    out.truncate(16 << 20)
+    out.seek(446)
+    out.write(struct.pack("<B3sB3sII", 0, bytes(3), 0x83, bytes(3), 2048, 30720) + bytes(48) + b"\x55\xaa")
+PY
+    ! command -v mkfs.ext4 >/dev/null 2>&1 ||
+        mkfs.ext4 -q -F -E offset=1048576 "$folder/attached.raw" 15m >"$folder/output" 2>&1
+    loop=$(losetup --find --show --partscan "$folder/attached.raw" 2>/dev/null) ||
+        skip "files behind loop devices" "losetup gives no loop device here"
+fi
+if [ -n "$loop" ]; then
+    trap 'umount "$folder/mounted" 2>/dev/null; losetup --detach "$loop" 2>/dev/null; rm -rf "$folder"' EXIT
+    looped 7 "loop device $loop; detach it" "a file behind a loop device is not read"
+    no_point "a file behind a loop device"
+    holds "unless it is forced" "$dozo" backup --guest loop --disk "d=$folder/attached.raw" --force
+    mkdir "$folder/mounted"
+    # A kernel that does not look for partitions itself is told of them.
+    [ -b "${loop}p1" ] || partx --add "$loop" 2>/dev/null
+    if mount "${loop}p1" "$folder/mounted" 2>/dev/null; then
+        looped 7 "mounted on $folder/mounted; unmount" "the refusal says where a partition of it is mounted"
+        umount "$folder/mounted"
+        partx --delete "$loop" 2>/dev/null
+    else
+        skip "the refusal says where a partition of it is mounted" "it cannot be mounted here"
+    fi
+    empty_repository
+    cp "$folder/attached.raw" "$folder/copy.raw"
+    holds "a copy of it is read" "$dozo" backup --guest loop --disk "d=$folder/copy.raw"
+    for way in --in-place --overwrite; do
+        ends_with 7 "loop device $loop" "nor is it written over ($way)" "$dozo" restore loop@latest $way \
+            --to "$folder/attached.raw"
+    done
+    losetup --detach "$loop"
+    loop=$(losetup --find --show --read-only "$folder/attached.raw")
+    ends_with 7 "loop device $loop" "nor when the device only reads it" "$dozo" restore loop@latest --in-place \
+        --to "$folder/attached.raw"
+    holds "while a backup of what cannot change is made" "$dozo" backup --guest loop --disk "d=$folder/attached.raw"
+    holds "a restore may be forced" "$dozo" restore loop@latest --in-place --force --to "$folder/attached.raw"
+    losetup --detach "$loop"
+    printf x | dd of="$folder/attached.raw" bs=1 seek=9000000 conv=notrunc status=none
+    holds "and needs no force when it is detached" "$dozo" restore loop@latest --in-place --to "$folder/attached.raw"
+    holds "same bytes: a file that was behind a loop device" cmp "$folder/copy.raw" "$folder/attached.raw"
+    trap 'rm -rf "$folder"' EXIT
+    empty_repository
 fi
 
 # --- a disk that a virtual machine writes, and one that begins to while it is read
