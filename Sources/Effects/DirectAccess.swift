@@ -8,7 +8,8 @@ import Glibc
 @safe final class DirectAccess {
     /// Files from this size on are worth it.
     static let smallestByteCount = 1 << 20
-    /// Unit of size and place that every device takes.
+    /// Unit of size and place that devices with sectors of up to 4,096 bytes take; on larger ones the system refuses,
+    /// and the ordinary way is taken.
     private static let blockByteCount = 4096
     /// Bytes of one call: enough for a disk to be busy, little enough to stay in a processor's cache.
     private static let pieceByteCount = 2 << 20

@@ -185,7 +185,9 @@ import Glibc
     }
 
     /// Whether a write is worth going past the page cache, and can: large, in whole blocks, from an aligned address.
-    /// What a restore writes is read by somebody else, later.
+    /// What a restore writes is read by somebody else, later. Where sectors are larger than this block the system
+    /// refuses, and the write goes the ordinary way; so do all writes to devices, whose sectors the kernel then fills
+    /// up itself.
     private static func isDirect(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Bool {
         let block = 4096
         return bytes.count >= 256 << 10 && bytes.count % block == 0 && offset % UInt64(block) == 0

@@ -159,6 +159,90 @@ PY
     device=$(losetup --find --show "$folder/device.img")
     ends_with 7 "needs" "a device that is too small is refused" "$dozo" restore g@latest --to "$device" --in-place
     losetup -d "$device"
+    device=
+    trap '[ -z "$device" ] || losetup -d "$device"; rm -rf "$folder"' EXIT
+    # Disks that end inside a sector of 4,096 bytes, hold zeros that begin inside one, and are shorter than one.
+    "$python" - "$folder" <<'PY'
+import random, sys
+dice = random.Random(11)
+for name, size in (("long", (9 << 20) + 5 * 512 + 77), ("short", 777), ("whole", 5 << 20)):
+    content = bytearray(dice.randbytes(size))
+    for start, length in ((512, 100_000), (1_000_001, 70_000), (3 << 20, 1 << 20), ((5 << 20) - 300, 1_500_000)):
+        end = min(start + length, size)
+        content[start:end] = bytes(max(0, end - start))
+    content[-1] = 1
+    open(f"{sys.argv[1]}/{name}.raw", "wb").write(content)
+open(f"{sys.argv[1]}/noise", "wb").write(dice.randbytes(12 << 20))
+PY
+    holds "backup of disks of odd sizes" "$dozo" backup --format raw --guest sectors "$folder/long.raw" \
+        "$folder/short.raw" "$folder/whole.raw"
+    for sector in 512 4096 16384; do
+        if ! device=$(losetup --find --show --sector-size "$sector" "$folder/noise" 2>"$folder/output"); then
+            device=
+            skip "devices with sectors of $sector bytes" "losetup gives none"
+            continue
+        fi
+        for name in long short whole; do
+            for way in --overwrite --in-place; do
+                losetup -d "$device"
+                "$python" -c 'import random, sys
+open(sys.argv[1], "wb").write(random.Random(12).randbytes(12 << 20))' "$folder/noise"
+                device=$(losetup --find --show --sector-size "$sector" "$folder/noise")
+                # Some of it is there already.
+                [ "$way" = --overwrite ] ||
+                    head -c 2000000 "$folder/$name.raw" | dd of="$device" bs=1M conv=notrunc status=none
+                cp "$device" "$folder/before"
+                holds "$name onto sectors of $sector bytes ($way)" "$dozo" restore sectors@latest --disk "$name" \
+                    --to "$device" "$way"
+
+                # Past the page cache: what the disk has, and not what the kernel remembers.
+                dd if="$device" iflag=direct bs=1M status=none >"$folder/after"
+                holds "the same disk, and nothing else changed" "$python" - "$folder/$name.raw" "$folder/before" \
+                    "$folder/after" <<'PY'
+import sys
+wanted, before, after = (open(name, "rb").read() for name in sys.argv[1:4])
+wanted += before[len(wanted):]
+assert len(after) == len(wanted)
+assert after == wanted, next(place for place in range(len(after)) if after[place] != wanted[place])
+PY
+            done
+        done
+        losetup -d "$device"
+        device=
+    done
+
+    # Files on a file system whose sectors are that large: past the page cache only whole ones can be written.
+    truncate -s 96M "$folder/large sectors"
+    mkdir "$folder/mounted"
+    if device=$(losetup --find --show --sector-size 4096 "$folder/large sectors" 2>"$folder/output") &&
+        mkfs.ext4 -q "$device" >"$folder/output" 2>&1 && mount "$device" "$folder/mounted" 2>"$folder/output"
+    then
+        trap 'umount "$folder/mounted"; losetup -d "$device" 2>/dev/null; rm -rf "$folder"' EXIT
+        for name in long short whole; do
+            file=$folder/mounted/$name.raw
+            holds "$name to a file on sectors of 4096 bytes" "$dozo" restore sectors@latest --disk "$name" --to "$file"
+            holds "the same disk as a file" cmp "$folder/$name.raw" "$file"
+            printf x | dd of="$file" bs=1 seek=500 conv=notrunc status=none
+            holds "$name in place there" "$dozo" restore sectors@latest --disk "$name" --to "$file" --in-place
+            holds "the same disk in place there" cmp "$folder/$name.raw" "$file"
+        done
+        holds "a qcow2 on sectors of 4096 bytes" "$dozo" restore sectors@latest --disk whole \
+            --to "$folder/mounted/whole.qcow2"
+        holds "the same disk in the qcow2 there" qemu-img compare -f raw -F qcow2 "$folder/whole.raw" \
+            "$folder/mounted/whole.qcow2"
+        holds "a repository on sectors of 4096 bytes" sh -ec '
+            export DOZO_REPOSITORY="$1/mounted/repository" XDG_STATE_HOME="$1/other state"
+            "$2" init
+            "$2" backup --format raw --guest there "$1/long.raw"
+            "$2" verify --content
+            "$2" restore there@latest --to "$1/long again"
+            cmp "$1/long.raw" "$1/long again"' sh "$folder" "$dozo"
+        umount "$folder/mounted"
+    else
+        skip "files on sectors of 4096 bytes" "no such file system can be mounted here"
+    fi
+    [ -z "$device" ] || losetup -d "$device"
+    device=
     trap 'rm -rf "$folder"' EXIT
 else
     skip "devices" "loop devices are not to be had here"
