@@ -8,7 +8,11 @@ extension ImageHeader {
         }
         size = try bytes.big64(24)
         guard try bytes.big32(32) == 0 else {
-            throw .unsupported(bytes.path, "it is encrypted, and its key is not this program's to ask for")
+            let base = try bytes.big64(8) == 0 ? "" : ", and what it stands on beside it"
+            throw .unsupported(
+                bytes.path,
+                "it is encrypted, and its key is not this program's to ask for; back the file up as it is with "
+                    + "--format raw\(base), and restore it with --format raw")
         }
         var headerLength: UInt64 = 72
         if version == 3 {
