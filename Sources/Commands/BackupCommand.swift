@@ -17,7 +17,11 @@ struct BackupCommand: AsyncParsableCommand {
             Examples:
               dozo backup -r /backup/dozo --guest web01 /images/web01.qcow2
               dozo backup -r /backup/dozo --guest db01 --disk vda=/dev/vg/db01 vdb.raw
+              dozo backup -r /backup/dozo --guest app01 /images/app01.ova
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
+
+            An appliance (.ova) stands for all its disks; one of them is \
+            app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
 
             The images must not change while they are read: shut the guest down or take a snapshot first. \
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
@@ -28,7 +32,9 @@ struct BackupCommand: AsyncParsableCommand {
     @OptionGroup var load: LoadOptions
     @Option(help: ArgumentHelp("Name of the guest, or its id.", valueName: "name"))
     var guest: String
-    @Argument(help: ArgumentHelp("Disk images or block devices; - reads one from standard input.", valueName: "image"))
+    @Argument(
+        help: ArgumentHelp(
+            "Disk images, appliances or block devices; - reads one from standard input.", valueName: "image"))
     var images: [String] = []
     @Option(help: ArgumentHelp("An image with a name for the disk; may be repeated.", valueName: "name=image"))
     var disk: [String] = []
@@ -70,7 +76,7 @@ struct BackupCommand: AsyncParsableCommand {
 
     func run() async throws {
         Interruption.wasBackup.store(true, ordering: .relaxed)
-        let named = try DiskArgument.parse(images: images, disks: disk)
+        let named = try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
@@ -95,6 +101,18 @@ struct BackupCommand: AsyncParsableCommand {
             await close(disks)
             throw error
         }
+    }
+
+    /// The disks of an appliance; `nil` for anything else, and for one that is stored whole.
+    private func disksOfAppliance(_ path: String) throws -> [String]? {
+        guard Appliance.isNamed(path) else { return nil }
+        guard format != ImageFormat.raw.name else {
+            options.note("note: \(Console.printable(path)) is stored whole, as one file")
+            return nil
+        }
+        let appliance = try Appliance(opening: path)
+        for line in appliance.notes { options.note("note: \(Console.printable(line))") }
+        return appliance.disks
     }
 
     /// What was given; else the key that this host keeps for the repository; else a question.

@@ -14,10 +14,13 @@ struct ReferenceGate {
     private let policy: BackingPolicy
     private let folders: [String]
 
-    /// - Parameter top: the image the operator named; its folder, by name and behind links, is its own folder.
-    init(_ policy: BackingPolicy, top: HostFile) throws(SourceError) {
+    /// - Parameter top: the image the operator named; its folder, by name and behind links, is its own folder. A member
+    ///   of an archive has none: whatever it names is refused.
+    init(_ policy: BackingPolicy, top: ImagePart) throws(SourceError) {
         self.policy = policy
-        var folders = [ReferenceGate.folder(of: top.path), try HostFile.resolve(ReferenceGate.folder(of: top.name))]
+        var folders = [
+            ReferenceGate.folder(of: top.file.path), try HostFile.resolve(ReferenceGate.folder(of: top.file.name)),
+        ]
         if case .folders(let more) = policy {
             for folder in more { folders.append(try HostFile.resolve(folder)) }
         }
@@ -25,14 +28,19 @@ struct ReferenceGate {
     }
 
     /// Opens the file that `owner` names `name`, relative to the owner's folder as QEMU has it.
-    func open(_ name: String, namedBy owner: HostFile) throws(SourceError) -> HostFile {
+    func open(_ name: String, namedBy owner: ImagePart) throws(SourceError) -> HostFile {
         let shown = ErrorText.printable(name)
+        guard !owner.isMember else {
+            throw .referenceRefused(
+                owner.path, names: shown,
+                because: "a member of an archive is read alone; unpack the archive with tar and back up its files")
+        }
         guard let plain = ReferenceGate.withoutProtocol(name) else {
             throw .referenceRefused(
                 owner.path, names: shown,
                 because: "only plain files are followed; flatten the image with qemu-img convert")
         }
-        let path = plain.hasPrefix("/") ? plain : ReferenceGate.folder(of: owner.name) + "/" + plain
+        let path = plain.hasPrefix("/") ? plain : ReferenceGate.folder(of: owner.file.name) + "/" + plain
         let resolved: String
         do throws(SourceError) {
             resolved = try HostFile.resolve(path)
@@ -47,7 +55,7 @@ struct ReferenceGate {
         guard policy == .anywhere || folders.contains(where: { ReferenceGate.holds($0, resolved) }) else {
             throw .referenceRefused(owner.path, names: shown, because: outside)
         }
-        return try HostFile(opening: path, use: owner.use == .ignored ? .ignored : .checked)
+        return try HostFile(opening: path, use: owner.file.use == .ignored ? .ignored : .checked)
     }
 
     private var outside: String {

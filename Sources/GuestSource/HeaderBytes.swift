@@ -15,9 +15,11 @@ package struct HeaderBytes {
         }
     }
 
-    init(_ file: HostFile) {
-        self.init(path: file.path, size: file.size) { (offset, count) throws(SourceError) in
-            try file.bytes(at: offset, count: count)
+    init(_ file: HostFile) { self.init(ImagePart(file)) }
+
+    init(_ part: ImagePart) {
+        self.init(path: part.path, size: part.size) { (offset, count) throws(SourceError) in
+            try part.bytes(at: offset, count: count)
         }
     }
 

@@ -1,10 +1,12 @@
 /// An image, the files it consists of, and the images it stands on: all open, all admitted, formats all decided.
 struct ImageChain: Sendable {
     struct Level: Sendable {
-        let file: HostFile
+        let part: ImagePart
         let format: ImageFormat
         let header: ImageHeader
         let extents: [HostFile]
+
+        var file: HostFile { part.file }
     }
 
     // Deeper chains are slow for their guests as well; the bound also ends a chain that names itself.
@@ -13,22 +15,22 @@ struct ImageChain: Sendable {
     /// The image itself first.
     private(set) var levels: [Level] = []
 
-    init(_ top: HostFile, format: ImageFormat, policy: BackingPolicy) throws(SourceError) {
+    init(_ top: ImagePart, format: ImageFormat, policy: BackingPolicy) throws(SourceError) {
         let gate = try ReferenceGate(policy, top: top)
-        var next: (file: HostFile, format: ImageFormat)? = (top, format)
-        while let (file, format) = next {
-            if levels.contains(where: { $0.file.path == file.path }) {
-                throw .damaged(file.path, "it stands on itself")
+        var next: (part: ImagePart, format: ImageFormat)? = (top, format)
+        while let (part, format) = next {
+            if levels.contains(where: { $0.part.path == part.path }) {
+                throw .damaged(part.path, "it stands on itself")
             }
             guard levels.count < ImageChain.mostLevels else {
                 throw .unsupported(top.path, "it stands on more than \(ImageChain.mostLevels) images; flatten it")
             }
-            let level = try ImageChain.level(file, format, gate)
+            let level = try ImageChain.level(part, format, gate)
             levels.append(level)
             next = nil
             if let backing = level.header.backing {
-                let below = try gate.open(backing.name, namedBy: file)
-                next = (below, try ImageChain.format(of: below, named: backing, by: file))
+                let below = try gate.open(backing.name, namedBy: part)
+                next = (ImagePart(below), try ImageChain.format(of: below, named: backing, by: part))
             }
         }
     }
@@ -38,7 +40,7 @@ struct ImageChain: Sendable {
     var links: [ImageSummary.Link] {
         levels.flatMap { level in
             let extents = level.extents.map { file in ImageSummary.Link(path: file.path, format: level.format) }
-            return [ImageSummary.Link(path: level.file.path, format: level.format)] + extents
+            return [ImageSummary.Link(path: level.part.path, format: level.format)] + extents
         }
     }
 
@@ -46,9 +48,7 @@ struct ImageChain: Sendable {
     var blockNode: String {
         var below: String?
         for level in levels.reversed() {
-            let driver = level.file.isBlockDevice ? "host_device" : "file"
-            var node = "{\"driver\":\"\(level.format.driver)\""
-            node += ",\"file\":{\"driver\":\"\(driver)\",\"filename\":\(JSONText.quoted(level.file.path))}"
+            var node = "{\"driver\":\"\(level.format.driver)\",\"file\":\(level.part.fileNode)"
             if level.format == .qcow2 || level.format == .vmdk { node += ",\"backing\":\(below ?? "null")" }
             below = node + "}"
         }
@@ -57,13 +57,13 @@ struct ImageChain: Sendable {
     }
 
     private static func level(
-        _ file: HostFile, _ format: ImageFormat, _ gate: ReferenceGate
+        _ part: ImagePart, _ format: ImageFormat, _ gate: ReferenceGate
     ) throws(SourceError) -> Level {
-        let header = try ImageHeader(parsing: HeaderBytes(file), as: format)
-        try TruncationCheck.check(HeaderBytes(file), as: format)
+        let header = try ImageHeader(parsing: HeaderBytes(part), as: format)
+        try TruncationCheck.check(HeaderBytes(part), as: format)
         var extents: [HostFile] = []
         for reference in header.extents {
-            let extent = try gate.open(reference.name, namedBy: file)
+            let extent = try gate.open(reference.name, namedBy: part)
             let bytes = HeaderBytes(extent)
             if try bytes.some(at: 0, count: 4) == Array("KDMV".utf8), reference.format == "SPARSE" {
                 try ImageHeader.requireCapacity(try bytes.little64(12), bytes)
@@ -75,11 +75,11 @@ struct ImageChain: Sendable {
             if reference.leastByteCount == 0 { try TruncationCheck.check(bytes, as: .vmdk) }
             extents.append(extent)
         }
-        return Level(file: file, format: format, header: header, extents: extents)
+        return Level(part: part, format: format, header: header, extents: extents)
     }
 
     private static func format(
-        of below: HostFile, named reference: ImageHeader.Reference, by owner: HostFile
+        of below: HostFile, named reference: ImageHeader.Reference, by owner: ImagePart
     ) throws(SourceError) -> ImageFormat {
         guard let word = reference.format else {
             let bytes = HeaderBytes(below)

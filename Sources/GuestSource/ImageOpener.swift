@@ -20,7 +20,7 @@ package struct OpenOptions: Sendable {
 
 /// Opens disk images of any format this program reads.
 package enum ImageOpener {
-    /// Opens the image `path`.
+    /// Opens the image `path`: a file, a block device, or a member of an appliance (see ``Appliance``).
     ///
     /// - Parameter format: what the operator states; wins over everything else and is believed.
     /// - Parameter allowBacking: which other files the image may stand on.
@@ -33,23 +33,27 @@ package enum ImageOpener {
         path: String, format: ImageFormat? = nil, allowBacking: BackingPolicy = .ownFolder,
         recordedFormat: ImageFormat? = nil, options: OpenOptions = OpenOptions()
     ) async throws(SourceError) -> any ImageSource {
-        let file = try HostFile(opening: path, use: options.ignoresUse ? .ignored : .held)
-        let bytes = HeaderBytes(file)
+        let inside = Appliance.split(path)
+        let file = try HostFile(opening: inside?.archive ?? path, use: options.ignoresUse ? .ignored : .held)
+        let part: ImagePart
+        if let inside { part = try Appliance.part(inside.member, of: file) } else { part = ImagePart(file) }
+        let bytes = HeaderBytes(part)
         let decided = try ContentLook.decide(
             name: path, isBlockDevice: file.isBlockDevice, stated: format, recorded: recordedFormat, bytes)
-        let chain = try ImageChain(file, format: decided.format, policy: allowBacking)
+        let chain = try ImageChain(part, format: decided.format, policy: allowBacking)
         var notes: [String] = []
-        if file.path != file.name { notes.append("\(path) is a link, or lies behind one, to \(file.path)") }
+        if file.path != file.name { notes.append("\(path) is a link, or lies behind one, to \(part.path)") }
         func summary(hasMap: Bool, _ more: [String] = []) -> ImageSummary {
             let sizes = chain.files.map(\.allocated)
+            let isUnknown = part.isMember || sizes.contains(nil)
             return ImageSummary(
-                format: decided.format, formatOrigin: decided.origin, path: path, resolvedPath: file.path,
+                format: decided.format, formatOrigin: decided.origin, path: path, resolvedPath: part.path,
                 isBlockDevice: file.isBlockDevice,
-                allocatedBytes: sizes.contains(nil) ? nil : sizes.compactMap(\.self).reduce(0, +),
+                allocatedBytes: isUnknown ? nil : sizes.compactMap(\.self).reduce(0, +),
                 chain: chain.links, hasAllocationMap: hasMap, notes: notes + more)
         }
         if decided.format == .raw {
-            return RawImageSource(file, summary: summary(hasMap: file.tellsHoles), cacheUse: options.cacheUse)
+            return RawImageSource(part, summary: summary(hasMap: file.tellsHoles), cacheUse: options.cacheUse)
         }
         let server = try NBDServer(chain, connections: options.connections)
         var more: [String] = []

@@ -51,7 +51,7 @@ package struct ImageSummary: Sendable {
     package let resolvedPath: String
     /// A block device rather than a file: it has no times to compare, so a change during the read goes unseen.
     package let isBlockDevice: Bool
-    /// Bytes all files of the chain take on their file systems; `nil` for block devices.
+    /// Bytes all files of the chain take on their file systems; `nil` for block devices and members of archives.
     package let allocatedBytes: UInt64?
     /// The image itself first, then what it stands on; extent files of a VMDK follow the image they belong to.
     package let chain: [Link]

@@ -24,7 +24,7 @@ final class NBDServer: Sendable {
     convenience init(_ chain: ImageChain, connections: Int) throws(SourceError) {
         let node = "json:" + chain.blockNode
         try self.init(
-            path: chain.levels.first?.file.path ?? "", arguments: ["--read-only", node], connections: connections
+            path: chain.levels.first?.part.path ?? "", arguments: ["--read-only", node], connections: connections
         ) { NBDServer.reason(node) }
     }
 

@@ -1,55 +1,61 @@
 import BackupModel
 import Synchronization
 
-/// A raw image file or a block device, read with `pread`.
+/// A raw image file, a raw member of an archive or a block device, read with `pread`.
 final class RawImageSource: ImageSource {
     let summary: ImageSummary
     let byteCount: UInt64
-    private let file: Mutex<HostFile?>
+    private let part: Mutex<ImagePart?>
     private let cacheUse: CacheUse
 
-    init(_ file: HostFile, summary: ImageSummary, cacheUse: CacheUse) {
+    init(_ part: ImagePart, summary: ImageSummary, cacheUse: CacheUse) {
         self.summary = summary
-        byteCount = file.size
+        byteCount = part.size
         // Devices are left to the kernel: their pages are shared with whatever is mounted.
-        self.cacheUse = file.isBlockDevice ? .keep : cacheUse
-        PageCache.expectSequentialReads(file.descriptor)
-        self.file = Mutex(file)
+        self.cacheUse = part.file.isBlockDevice ? .keep : cacheUse
+        PageCache.expectSequentialReads(part.file.descriptor)
+        self.part = Mutex(part)
     }
 
     func extents(in range: Extent) async throws(SourceError) -> [SourceExtent] {
-        let file = try opened()
+        let part = try opened()
         try requireInside(offset: range.start, count: range.length)
         guard summary.hasAllocationMap else {
             var list = ExtentList(covering: range)
             list.append(.data, upTo: range.end)
             return list.extents
         }
-        return try file.extents(in: range)
+        let found = try part.file.extents(in: Extent(start: part.start + range.start, length: range.length))
+        guard part.start > 0 else { return found }
+        return found.map { piece in
+            SourceExtent(
+                extent: Extent(start: piece.extent.start - part.start, length: piece.extent.length), kind: piece.kind)
+        }
     }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) {
-        let file = try opened()
+        let part = try opened()
         try requireInside(offset: offset, count: UInt64(buffer.count))
+        let place = part.start + offset
         let absent =
-            cacheUse == .keep ? [] : PageCache.absent(file.descriptor, start: offset, count: buffer.count)
+            cacheUse == .keep ? [] : PageCache.absent(part.file.descriptor, start: place, count: buffer.count)
         // Safety: the buffer belongs to the caller for the whole call.
-        let count = try unsafe file.fill(buffer, at: offset)
-        PageCache.drop(file.descriptor, absent)
+        let count = try unsafe part.file.fill(buffer, at: place)
+        PageCache.drop(part.file.descriptor, absent)
         if count < buffer.count { throw .shrank(summary.path, from: byteCount, to: offset + UInt64(count)) }
     }
 
     func confirmUnchanged() async throws(SourceError) {
-        try opened().confirmUnchanged()
+        try opened().file.confirmUnchanged()
     }
 
     func close() async {
-        file.withLock { held in held = nil }
+        part.withLock { held in held = nil }
     }
 
-    private func opened() throws(SourceError) -> HostFile {
-        guard let file = file.withLock({ held in held }) else { throw .closed(summary.path) }
-        return file
+    private func opened() throws(SourceError) -> ImagePart {
+        guard let part = part.withLock({ held in held }) else { throw .closed(summary.path) }
+        return part
     }
 }
 

@@ -67,13 +67,20 @@ struct ArgumentFuzzTests {
     func disks() {
         let texts = [
             "vda=/images/a.raw", "../evil=x\nb=-\n/images/b.tar.gz", "-\nd=/dev/vg/db01", "a=b=c\n.hidden\n//", "=",
+            "web.ova\nx=one.ova\nb.ova",
         ]
         Mutator.run("disks", texts.map { Array($0.utf8) }, refusedBy: CommandFailure.self) { bytes in
             try Self.fault {
                 let words = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+                var more = 0
                 let disks = try DiskArgument.parse(
-                    images: words.filter { !$0.contains("=") }, disks: words.filter { $0.contains("=") })
-                guard disks.count == words.count, Set(disks.map(\.name)).count == disks.count else {
+                    images: words.filter { !$0.contains("=") }, disks: words.filter { $0.contains("=") }
+                ) { path in
+                    guard path.hasSuffix(".ova"), !path.contains("/") else { return nil }
+                    more += path.utf8.count % 3 - 1
+                    return (0..<path.utf8.count % 3).map { "\(path)\($0).raw" }
+                }
+                guard disks.count == words.count + more, Set(disks.map(\.name)).count == disks.count else {
                     return "a disk was lost or is there twice"
                 }
                 let areNamed = disks.allSatisfy { (1...255).contains($0.name.utf8.count) && !$0.path.isEmpty }

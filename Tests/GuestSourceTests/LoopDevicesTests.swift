@@ -109,8 +109,8 @@ struct LoopDevicesTests {
     func real(isReadOnly: Bool) async throws {
         let folder = try TemporaryFolder()
         let bytes = [UInt8](repeating: 7, count: 1 << 20)
-        var device = try LoopDevice(folder, "image.raw", bytes, isReadOnly: isReadOnly)
-        let attached = try #require(device).path
+        let device = try #require(try LoopDevice(folder, "image.raw", bytes, isReadOnly: isReadOnly))
+        let attached = device.path
         // The device knows its file also when that has another name by now.
         let path = folder.file("renamed.raw")
         // Safety: both paths are terminated copies for the call.
@@ -131,9 +131,7 @@ struct LoopDevicesTests {
             #expect(try await Reading.whole(forced) == bytes)
             try await forced.confirmUnchanged()
         }
-        device = nil
-        _ = try ExistingDisk(path: path, ignoresUse: false)
-        _ = try await ImageOpener.open(path: path)
+        withExtendedLifetime(device) {}
     }
 
     @Test(

@@ -40,6 +40,9 @@ for kind in qcow2:qcow2: vmdk:vmdk: vhd:vpc:force_size=on vhdx:vhdx: vdi:vdi:; d
     back_and_forth "$name" "$folder/images/kind.$name"
 done
 back_and_forth raw "$folder/web01.raw"
+qemu-img convert -f raw -O vmdk -o subformat=streamOptimized "$folder/web01.raw" "$folder/images/app01-disk1.vmdk"
+tar -C "$folder/images" -cf "$folder/images/app01.ova" app01-disk1.vmdk
+back_and_forth ova "$folder/images/app01.ova"
 if device=$(losetup --find --show --read-only "$folder/web01.raw" 2>/dev/null); then
     trap 'losetup --detach "$device"; rm -rf "$folder"' EXIT
     back_and_forth "block device" "$device"

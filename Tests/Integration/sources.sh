@@ -127,6 +127,13 @@ if command -v qemu-img >/dev/null 2>&1 && command -v qemu-nbd >/dev/null 2>&1; t
         'printf x | dd of="$folder/base.qcow2" bs=1 seek=100000000 conv=notrunc status=none' --guest q --disk \
         "d=$folder/top.qcow2"
     container "$folder/image.qcow2"
+    printf notes >"$folder/notes.txt"
+    tar -C "$folder" -cf "$folder/web.ova" image.qcow2 notes.txt
+    changed 7 "web.ova changed while it was read (it was written" "an appliance, before the disk that is read" packs \
+        'printf x | dd of="$folder/web.ova" bs=1 seek=200 conv=notrunc status=none' --guest q \
+        "$folder/web.ova"
+    rm "$folder/web.ova"
+    container "$folder/image.qcow2"
     changed 1 "could not be read through qemu-nbd" "qemu-nbd killed" packs 'kill -9 $CHILDREN' --guest q --disk \
         "d=$folder/image.qcow2"
     container "$folder/image.qcow2"
