@@ -48,7 +48,9 @@ else
 fi
 if command -v cryptsetup >/dev/null 2>&1; then
     truncate -s 32M "$folder/second.img"
-    echo wisteria | cryptsetup luksFormat --type luks2 --batch-mode "$folder/second.img" - 2>"$folder/output"
+    holds "cryptsetup makes LUKS version 2" sh -c 'echo wisteria |
+        cryptsetup luksFormat --type luks2 --batch-mode --pbkdf-force-iterations 4 --pbkdf-memory 1024 "$1" - &&
+        head -c 4 "$1" | grep -q LUKS' sh "$folder/second.img"
     ends_with 0 "1 disk" "backup of LUKS version 2" "$dozo" backup --guest second --disk "d=$folder/second.img"
     holds "restore of LUKS version 2" "$dozo" restore second@latest --to "$folder/second.back"
     holds "same bytes: LUKS version 2" cmp "$folder/second.img" "$folder/second.back"

@@ -19,6 +19,8 @@ with open(sys.argv[1], "wb") as out:
             out.seek(dice.randrange(0, 12) * 4096, 1)
 PY
 holds "backup" "$dozo" backup --format raw --guest g --disk "d=$disk"
+# The one that is damaged in the end; later backups make others.
+pack=$(find "$DOZO_REPOSITORY/packs" -type f -size +1M | head -n 1)
 printf x >"$folder/odd.raw"
 holds "backup of one byte" "$dozo" backup --format raw --guest odd --disk "d=$folder/odd.raw"
 
@@ -249,7 +251,6 @@ else
 fi
 
 # --- damage
-pack=$(find "$DOZO_REPOSITORY/packs" -type f -size +1M | head -n 1)
 "$python" - "$pack" <<'PY'
 import sys
 with open(sys.argv[1], "r+b") as out:
