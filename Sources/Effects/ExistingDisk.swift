@@ -11,6 +11,7 @@ import Glibc
     // Constants of the Linux ABI that the importer cannot evaluate or hides behind feature macros.
     private static let blockDeviceSize: UInt = 0x8008_1272
     private static let blockZeroOut: UInt = 0x127F
+    private static let blockSectorSize: UInt = 0x1268
     private static let getOpenFileLock: CInt = 36
     private static let setOpenFileLock: CInt = 37
     private static let punchHole: CInt = 0x02 | 0x01
@@ -27,6 +28,8 @@ import Glibc
     package let isBlockDevice: Bool
     /// Size in bytes when it was opened.
     package let byteCount: UInt64
+    /// Bytes of a device's logical sector, which is what the kernel can make zero; of a file 1.
+    private let sectorByteCount: UInt64
     private let descriptor: CInt
     /// The same file for writes past the page cache; -1 where that is not to be had.
     private let directDescriptor: CInt
@@ -71,6 +74,10 @@ import Glibc
                 throw HostFiles.failure(errno, "cannot ask for the size of", path)
             }
             byteCount = size
+            var sector: CInt = 0
+            // Safety: BLKSSZGET writes one int.
+            if isBlockDevice, unsafe ioctl(file, ExistingDisk.blockSectorSize, &sector) != 0 { sector = 0 }
+            sectorByteCount = UInt64(max(1, sector))
             guard flock(file, LOCK_EX | LOCK_NB) == 0 || ignoresUse else {
                 throw ExistingDisk.busy(path, "another program holds a lock on it")
             }
@@ -220,15 +227,25 @@ import Glibc
     ///
     /// - Throws: ``FileError``.
     package func zero(at offset: UInt64, count: UInt64) throws(FileError) {
+        let end = offset + count
         if isBlockDevice {
-            var range = (offset, count)
-            // Safety: BLKZEROOUT reads two 64-bit numbers. It wants whole sectors; else the zeros are written.
-            if unsafe ioctl(descriptor, ExistingDisk.blockZeroOut, &range) == 0 { return }
+            // The kernel takes whole sectors; what is left of the first and the last one is written.
+            let first = (offset + sectorByteCount - 1) / sectorByteCount * sectorByteCount
+            let last = end / sectorByteCount * sectorByteCount
+            var range = (first, last > first ? last - first : 0)
+            // Safety: BLKZEROOUT reads two 64-bit numbers.
+            if last > first, unsafe ioctl(descriptor, ExistingDisk.blockZeroOut, &range) == 0 {
+                try writeZeros(from: offset, to: first)
+                return try writeZeros(from: last, to: end)
+            }
         } else if fallocate(descriptor, ExistingDisk.punchHole, Int(offset), Int(count)) == 0 {
             return
         }
-        var position = offset
-        let end = offset + count
+        try writeZeros(from: offset, to: end)
+    }
+
+    private func writeZeros(from start: UInt64, to end: UInt64) throws(FileError) {
+        var position = start
         while position < end {
             let part = Int(min(UInt64(ExistingDisk.zeros.count), end - position))
             // Safety: the array outlives the call.

@@ -213,6 +213,27 @@ PY
         device=
     done
 
+    # A hole that ends inside a sector is made zero by the kernel but for its end, and not written.
+    truncate -s 2G "$folder/sparse device"
+    truncate -s $(((1 << 31) - 777)) "$folder/hole.raw"
+    printf x | dd of="$folder/hole.raw" bs=1 seek=4096 conv=notrunc status=none
+    holds "backup of a disk that is mostly a hole" "$dozo" backup --format raw --guest hole "$folder/hole.raw"
+    if device=$(losetup --find --show --sector-size 4096 "$folder/sparse device" 2>"$folder/output"); then
+        printf tail | dd of="$device" bs=1 seek=$(((1 << 31) - 778)) conv=notrunc status=none
+        holds "a hole that ends inside a sector is hardly written" "$python" - "$dozo" "$device" <<'PY'
+import resource, subprocess, sys
+before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock
+subprocess.run([sys.argv[1], "restore", "hole@latest", "--to", sys.argv[2], "--in-place"], check=True)
+written = (resource.getrusage(resource.RUSAGE_CHILDREN).ru_oublock - before) * 512
+assert written < 64 << 20, f"{written} bytes were written"
+PY
+        holds "the same disk with its hole, and what lies behind it" sh -c '
+            head -c 2147482871 "$1" | cmp - "$2/hole.raw" && tail -c 777 "$1" | head -c 3 | grep -q ail' sh \
+            "$device" "$folder"
+        losetup -d "$device"
+    fi
+    device=
+
     # Files on a file system whose sectors are that large: past the page cache only whole ones can be written.
     truncate -s 96M "$folder/large sectors"
     mkdir "$folder/mounted"
