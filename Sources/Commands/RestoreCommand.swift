@@ -7,6 +7,14 @@ import Recovery
 import Repository
 import RepositoryFormat
 
+extension Leftover {
+    /// Why it was not gone on with; `nil` when it was, or nothing was there.
+    fileprivate var why: String? {
+        guard case .discarded(let why) = self else { return nil }
+        return why
+    }
+}
+
 /// `dozo restore`: disks of a restore point to files, images of other formats, and devices.
 struct RestoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +28,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
             A new raw file is sparse. Nothing that is there is touched without
             --overwrite or --in-place. What could not be completed ends in
-            .partial; the same command goes on with a raw one.
+            .partial; the same command goes on with it.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -78,6 +86,8 @@ struct RestoreCommand: AsyncParsableCommand {
             let size_bytes: UInt64
             let written_bytes: UInt64
             let kept_bytes: UInt64
+            let resumed: Bool
+            let begun_anew_because: String?
             let lost: [Lost]
         }
         let point: String
@@ -122,6 +132,7 @@ struct RestoreCommand: AsyncParsableCommand {
                 Document.Disk(
                     name: image.name, path: path, format: format(of: path).name, size_bytes: outcome.byteCount,
                     written_bytes: outcome.written, kept_bytes: outcome.kept,
+                    resumed: outcome.leftover == .takenUp, begun_anew_because: outcome.leftover.why,
                     lost: outcome.lost.map {
                         Document.Lost(start: $0.extent.start, length: $0.extent.length, why: $0.sentence)
                     }))
@@ -166,6 +177,7 @@ struct RestoreCommand: AsyncParsableCommand {
     ) async throws -> RestoreOutcome {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
+        var leftover = Leftover.none
         let plan = RestorePlan(
             path: path, format: format(of: path),
             existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
@@ -173,6 +185,11 @@ struct RestoreCommand: AsyncParsableCommand {
             workers: jobs ?? HostPaths.processorCount * 2, writes: writes)
         do {
             return try await ImageRestore(reader, image: image, plan: plan).run { progress in
+                if leftover != progress.leftover {
+                    leftover = progress.leftover
+                    line.clear()
+                    say(leftover, of: path)
+                }
                 line.show(
                     "restoring \(Console.printable(image.name))", passed: progress.passed, total: progress.total,
                     more: "")
@@ -189,6 +206,17 @@ struct RestoreCommand: AsyncParsableCommand {
                 }
             }
             throw failure
+        }
+    }
+
+    /// Says what came of what an interrupted restore had left.
+    private func say(_ leftover: Leftover, of path: String) {
+        switch leftover {
+        case .none: break
+        case .takenUp: options.note("going on with what an interrupted restore left in \(path)\(OutputFile.suffix)")
+        case .discarded(let why):
+            options.note(
+                "begun anew: what lay in \(path)\(OutputFile.suffix) could not be gone on with and was removed: \(why)")
         }
     }
 

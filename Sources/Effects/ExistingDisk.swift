@@ -90,6 +90,22 @@ import Glibc
         }
     }
 
+    /// Opens a file that is no link as soon as nobody uses it.
+    ///
+    /// - Parameter tries: looks at most, 50 ms apart.
+    /// - Throws: ``FileError``; number `EBUSY` when it is in use at the last look.
+    package static func whenFree(path: String, tries: Int) throws(FileError) -> ExistingDisk {
+        for _ in 1..<max(1, tries) {
+            do throws(FileError) { return try ExistingDisk(path: path, ignoresUse: false, followsLinks: false) } catch {
+                guard error.number == EBUSY else { throw error }
+            }
+            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
+            // Safety: nanosleep reads one timespec.
+            unsafe nanosleep(&pause, nil)
+        }
+        return try ExistingDisk(path: path, ignoresUse: false, followsLinks: false)
+    }
+
     deinit {
         close(descriptor)
         if directDescriptor >= 0 { close(directDescriptor) }
@@ -147,7 +163,7 @@ import Glibc
 
     /// Whether a path still names this very file, and no other name does: nobody exchanged it, and writing it changes
     /// nothing else.
-    func isAlone(at path: String) -> Bool {
+    package func isAlone(at path: String) -> Bool {
         var (mine, there) = (stat(), stat())
         // Safety: both live through the calls.
         guard unsafe fstat(descriptor, &mine) == 0, unsafe lstat(path, &there) == 0 else { return false }
@@ -155,7 +171,7 @@ import Glibc
     }
 
     /// Whether the file is this user's, and nobody else may read or write it.
-    var isPrivate: Bool {
+    package var isPrivate: Bool {
         var facts = stat()
         // Safety: `facts` lives through the call.
         guard unsafe fstat(descriptor, &facts) == 0 else { return false }
@@ -275,4 +291,9 @@ import Glibc
     package func sync() throws(FileError) {
         guard fsync(descriptor) == 0 else { throw HostFiles.failure(errno, "cannot make durable", path) }
     }
+}
+
+extension FileError {
+    /// Whether somebody else uses the file.
+    package var isAboutUse: Bool { number == EBUSY }
 }

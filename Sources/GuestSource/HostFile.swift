@@ -168,6 +168,21 @@ final class HostFile: Sendable {
         if use != .ignored { try HostFile.refuseWriter(descriptor, path) }
     }
 
+    /// Looks at most whether a QEMU still writes, 50 ms apart: ten seconds, in which it writes its tables and makes
+    /// them durable.
+    private static let writerLooks = 200
+
+    /// Waits, for some seconds, until no QEMU holds the file at `path` for writing, as far as its locks tell.
+    static func waitForWriter(_ path: String) {
+        guard let file = try? HostFile(opening: path) else { return }
+        for _ in 0..<writerLooks {
+            if (try? refuseWriter(file.descriptor, path)) != nil { return }
+            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
+            // Safety: nanosleep reads one timespec.
+            unsafe nanosleep(&pause, nil)
+        }
+    }
+
     private static func refuseWriter(_ descriptor: CInt, _ path: String) throws(SourceError) {
         var lock = lock(F_WRLCK, writerLockByte)
         // Safety: F_OFD_GETLK reads and writes one flock struct.

@@ -1,15 +1,18 @@
 import Glibc
 
-/// A new image of a container format, written through a `qemu-nbd` that this program starts and ends.
+/// An image of a container format that a restore makes, written through a `qemu-nbd` that this program starts and ends.
 ///
-/// Everything that is not written reads as zeros. Writes may come from several tasks at once, to different places.
+/// In a new one everything that is not written reads as zeros. Writes may come from several tasks at once, to different
+/// places.
 package final class ImageTarget: Sendable {
     /// Sizes of containers are in whole sectors.
     package static let sectorByteCount: UInt64 = 512
 
-    private let path: String
+    let path: String
     private let format: ImageFormat
-    private let server: NBDServer
+    let server: NBDServer
+    /// Whether the server tells what reads as zeros; of a VHDX it says that all is data.
+    var hasAllocationMap: Bool { server.hasAllocationMap && format != .vhdx }
 
     /// Creates the image, dynamic or sparse, and starts the server.
     ///
@@ -19,9 +22,10 @@ package final class ImageTarget: Sendable {
     ///   - byteCount: size of the disk, whole sectors.
     ///   - connections: writes that may be under way at once, 1 to 16.
     /// - Throws: ``SourceError``: `serverMissing`, `serverFailed` with QEMU's words.
-    package init(path: String, format: ImageFormat, byteCount: UInt64, connections: Int) throws(SourceError) {
-        precondition(format != .raw, "a raw disk is written without a server")
-        precondition(byteCount % ImageTarget.sectorByteCount == 0, "containers hold whole sectors")
+    package convenience init(
+        path: String, format: ImageFormat, byteCount: UInt64, connections: Int
+    ) throws(SourceError) {
+        ImageTarget.require(format, byteCount)
         guard let program = HostProgram.find("qemu-img") else {
             let sentence = "\(path) needs qemu-img, which is not on PATH; install the package qemu-utils"
             throw SourceError(.serverMissing, sentence, .askOperator)
@@ -36,13 +40,23 @@ package final class ImageTarget: Sendable {
         if format == .vhd { command += ["-o", "force_size=on"] }
         let result = HostProgram.run(command + [path, "\(byteCount)"])
         guard result.status == 0 else { throw .writing(path, ErrorText.printable(result.errorText)) }
-        server = try NBDServer(writing: path, format: format, connections: connections)
-        self.path = path
-        self.format = format
+        try self.init(opening: path, format: format, connections: connections)
         guard server.byteCount == byteCount else {
             server.stop()
             throw .writing(path, "the new image has \(server.byteCount) bytes instead of \(byteCount)")
         }
+    }
+
+    /// Starts the server of an image that is there and was looked at.
+    init(opening path: String, format: ImageFormat, connections: Int) throws(SourceError) {
+        server = try NBDServer(writing: path, format: format, connections: connections)
+        self.path = path
+        self.format = format
+    }
+
+    static func require(_ format: ImageFormat, _ byteCount: UInt64) {
+        precondition(format != .raw, "a raw disk is written without a server")
+        precondition(byteCount % ImageTarget.sectorByteCount == 0, "containers hold whole sectors")
     }
 
     /// Writes all of `bytes` at `offset`, a multiple of the sector. Behind an end that is none, the rest of the sector
@@ -81,6 +95,7 @@ package final class ImageTarget: Sendable {
         }
     }
 
-    /// Ends the server at once; the image is not complete. May be called twice.
-    package func abandon() { server.stop() }
+    /// Ends the server; the image is not complete, but whole enough to go on with when the server leaves within some
+    /// seconds. May be called twice.
+    package func abandon() { server.leave() }
 }

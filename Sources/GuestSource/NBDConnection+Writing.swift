@@ -1,6 +1,6 @@
 import CNBD
 
-// Writing, for images that are made anew. Requests are in whole units of the server; the caller's edges are its matter.
+// Writing, for images that restores make. Requests are in whole units of the server; the caller's edges are its matter.
 extension NBDConnection {
     /// Most bytes of one write; QEMU refuses requests above 32 MiB.
     private static let largestWrite = 16 << 20
@@ -19,6 +19,25 @@ extension NBDConnection {
             }
             done += count
         }
+    }
+
+    /// Makes a range zero, whole sectors; its room is given back where the format can.
+    func zero(at offset: UInt64, count: UInt64) throws(SourceError) {
+        var done: UInt64 = 0
+        while done < count {
+            let part = min(NBDConnection.largestZero, count - done)
+            // Safety: the handle lives as long as this object.
+            guard unsafe nbd_zero(handle, part, offset + done, 0) == 0 else {
+                throw .writing(path, NBDConnection.lastMessage())
+            }
+            done += part
+        }
+    }
+
+    /// Tells the server, without waiting for anything, that nothing more comes.
+    func leave() {
+        // Safety: the handle lives as long as this object.
+        _ = unsafe nbd_aio_disconnect(handle, 0)
     }
 
     /// Makes everything that was written durable.

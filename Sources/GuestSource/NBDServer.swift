@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// One process with several connections: measured on two cores, 2.0 GiB/s with two connections to one process, 2.2
 /// with a process for each, which would read and cache the image's tables twice. The server leaves by itself when the
-/// last connection drops, so it does not outlive this program, however that ends.
+/// last connection drops, so it does not outlive this program, however that ends; only one whose connections were all
+/// still being made stays (QEMU 7.2), until ``OrphanedServer`` finds it.
 final class NBDServer: Sendable {
     private struct State {
         /// The one that started the server and can end it; `nil` when stopped.
@@ -30,12 +31,15 @@ final class NBDServer: Sendable {
 
     /// Serves an image for writing; it is complete only after ``finish()``.
     convenience init(writing path: String, format: ImageFormat, connections: Int) throws(SourceError) {
-        // Zeros that are not written cost nothing in a new image; what the guest had as zeros inside a chunk neither.
         try self.init(
-            path: path,
-            arguments: ["--format=\(format.driver)", "--cache=writeback", "--discard=unmap", path],
-            connections: connections
+            path: path, arguments: NBDServer.writingArguments(path, format), connections: connections
         ) { nil }
+    }
+
+    /// What a server that writes is called with, behind the number of its connections: zeros that are not written cost
+    /// nothing in a new image, and what is made zero in an old one gives its room back.
+    static func writingArguments(_ path: String, _ format: ImageFormat) -> [String] {
+        ["--format=\(format.driver)", "--cache=writeback", "--discard=unmap", path]
     }
 
     private init(
@@ -136,6 +140,22 @@ final class NBDServer: Sendable {
         }
         last.starter?.killServer()
         for continuation in last.waiting { continuation.resume(returning: nil) }
+    }
+
+    /// Ends the server as ``stop()`` does, but lets it close the image that it writes first, for some seconds: another
+    /// run may then go on with it. No signal could ask for that: servers inherit that threads of the pool block them.
+    ///
+    /// - Precondition: every connection was given back.
+    func leave() {
+        let starter = state.withLock { state in
+            defer { state = State(starter: nil, free: [], isStopped: true) }
+            // All but the starter are closed here.
+            return state.starter
+        }
+        guard let starter else { return }
+        starter.leave()
+        HostFile.waitForWriter(path)
+        starter.killServer()
     }
 
     deinit { stop() }

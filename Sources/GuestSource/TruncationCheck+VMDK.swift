@@ -1,6 +1,6 @@
 extension TruncationCheck {
     /// The two levels of tables of a sparse extent; places and sizes in sectors of 512 bytes.
-    private struct Grains {
+    struct Grains {
         var size: UInt64
         var grain: UInt64
         var directory: UInt64
@@ -26,7 +26,7 @@ extension TruncationCheck {
         }
     }
 
-    private func sparseGrains() throws(SourceError) -> Grains {
+    func sparseGrains() throws(SourceError) -> Grains {
         var header: UInt64 = 0
         if try bytes.little64(56) == .max {
             // Written in one go: the header with the directory's place stands before the last sector.
@@ -76,6 +76,34 @@ extension TruncationCheck {
         // Compressed grains follow each other, so the last one tells whether all are there.
         if grains.isCompressed, last != 0 {
             try require(last * 512 + 12, UInt64(try bytes.little32(last * 512 + 8)))
+        }
+    }
+
+    /// Throws unless the second copy of a sparse extent's tables, which other programs may read instead, says what the
+    /// first one says: whoever wrote it may have stopped between the two. Compressed extents are refused.
+    static func requireEqualTables(_ bytes: HeaderBytes) throws(SourceError) {
+        let flags = try bytes.little32(8)
+        guard try bytes.some(at: 0, count: 4) == Array("KDMV".utf8), flags & 0x1_0000 == 0 else {
+            throw .unsupported(bytes.path, "it is no plain sparse extent, which a restored image is")
+        }
+        guard flags & 2 != 0 else { return }
+        let grains = try TruncationCheck(bytes: bytes).sparseGrains()
+        let second = try bytes.little64(48)
+        guard grains.directory <= UInt64.max / 512, second <= UInt64.max / 512 else {
+            throw .damaged(bytes.path, "directories at sectors \(grains.directory) and \(second)")
+        }
+        let byteCount = Int(grains.perTable * 4)
+        try bytes.numbers(UInt32.self, .little, at: grains.directory * 512, count: grains.directoryCount) {
+            (number, table) throws(SourceError) in
+            let copy = try bytes.little32(try bytes.sum(second * 512, number * 4))
+            guard (table == 0) == (copy == 0) else {
+                throw .damaged(bytes.path, "its two directories differ at entry \(number)")
+            }
+            guard table != 0 else { return }
+            guard try bytes.exactly(byteCount, at: table * 512) == bytes.exactly(byteCount, at: UInt64(copy) * 512)
+            else {
+                throw .damaged(bytes.path, "its two grain tables \(number) differ")
+            }
         }
     }
 }

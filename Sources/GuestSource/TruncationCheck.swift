@@ -24,7 +24,7 @@ package struct TruncationCheck {
         }
     }
 
-    private init(bytes: HeaderBytes) { self.bytes = bytes }
+    init(bytes: HeaderBytes) { self.bytes = bytes }
 
     /// Throws unless the file holds `count` bytes at `start`.
     func require(_ start: UInt64, _ count: UInt64) throws(SourceError) {

@@ -12,6 +12,8 @@ package struct RestoreProgress: Sendable {
     package var total: UInt64 = 0
     /// Bytes written.
     package var written: UInt64 = 0
+    /// What an interrupted restore had left.
+    package var leftover: Leftover = .none
 }
 
 /// Writes one image of a restore point to a file, an image of another format, or a device.
@@ -32,7 +34,8 @@ package struct ImageRestore: Sendable {
 
     /// Restores.
     ///
-    /// - Parameter report: called after each leaf, by the task that runs the restore.
+    /// - Parameter report: called once before anything is written and after each leaf, by the task that runs the
+    ///   restore.
     /// - Throws: ``RepositoryError``: `damaged`, `roleLacksKey`, `refused` when the target is too small or of another
     ///   kind; ``FileError``; ``SourceError``; `CancellationError`. What could not be completed stays: a new file under
     ///   its name with `.partial` behind it, an existing one half changed.
@@ -41,7 +44,7 @@ package struct ImageRestore: Sendable {
         let walker = MapWalker(reader.blobs())
         let root = try await walker.root(of: image)
         var outcome = RestoreOutcome()
-        let target = try target(into: &outcome)
+        let target = try await target(into: &outcome)
         do {
             try await write(root, walker: walker, to: target, outcome: &outcome, report: report)
             try await target.finish()
@@ -57,7 +60,7 @@ package struct ImageRestore: Sendable {
 
     private func refused(_ sentence: String) -> RepositoryError { RepositoryError(.refused, sentence) }
 
-    private func target(into outcome: inout RestoreOutcome) throws -> any DiskTarget {
+    private func target(into outcome: inout RestoreOutcome) async throws -> any DiskTarget {
         let size = plan.byteCount ?? image.byteCount
         guard size >= image.byteCount else {
             throw refused(
@@ -66,14 +69,14 @@ package struct ImageRestore: Sendable {
         }
         outcome.byteCount = size
         if HostPaths.isBlockDevice(plan.path) { return try device(size, into: &outcome) }
-        if plan.format != .raw { return try container(size) }
+        if plan.format != .raw { return try await container(size, into: &outcome) }
         switch plan.existing {
-        case .refused: return NewRawFile(file: try OutputFile(path: plan.path, byteCount: size))
+        case .refused: return rawFile(try OutputFile(path: plan.path, byteCount: size), into: &outcome)
         case .overwritten:
             let path = HostPaths.resolved(plan.path)
             let taken = HostPaths.exists(path) ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
-            return NewRawFile(
-                file: try OutputFile(path: path, byteCount: size, replaces: true), replaced: taken)
+            return rawFile(
+                try OutputFile(path: path, byteCount: size, replaces: true), replacing: taken, into: &outcome)
         case .changedInPlace:
             if !plan.ignoresUse, let kind = ContentLook.containerName(ofFileAt: plan.path) {
                 throw refused(
@@ -84,6 +87,13 @@ package struct ImageRestore: Sendable {
             if disk.byteCount != size { try disk.resize(to: size) }
             return DiskInPlace(disk: disk)
         }
+    }
+
+    private func rawFile(
+        _ file: OutputFile, replacing taken: ExistingDisk? = nil, into outcome: inout RestoreOutcome
+    ) -> any DiskTarget {
+        outcome.leftover = file.earlier == nil ? .none : .takenUp
+        return NewRawFile(file: file, replaced: taken)
     }
 
     private func device(_ size: UInt64, into outcome: inout RestoreOutcome) throws -> any DiskTarget {
@@ -101,7 +111,7 @@ package struct ImageRestore: Sendable {
         return DiskInPlace(disk: disk)
     }
 
-    private func container(_ size: UInt64) throws -> any DiskTarget {
+    private func container(_ size: UInt64, into outcome: inout RestoreOutcome) async throws -> any DiskTarget {
         guard plan.existing != .changedInPlace else {
             throw refused("only raw files and devices are changed in place; use --overwrite for \(plan.format.name)")
         }
@@ -114,8 +124,11 @@ package struct ImageRestore: Sendable {
         let path = HostPaths.resolved(plan.path)
         let isThere = plan.existing == .overwritten && HostPaths.exists(path)
         let taken = isThere ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
-        return try NewContainer(
-            path: path, replacing: taken, format: plan.format, byteCount: size, connections: min(plan.workers, 16))
+        let container = try await NewContainer(
+            path: path, replacing: taken, format: plan.format, byteCount: size, usedByteCount: image.byteCount,
+            connections: min(plan.workers, 16))
+        outcome.leftover = container.leftover
+        return container
     }
 
     // MARK: Writing
@@ -126,6 +139,8 @@ package struct ImageRestore: Sendable {
     ) async throws {
         var progress = RestoreProgress()
         progress.total = image.byteCount
+        progress.leftover = outcome.leftover
+        report(progress)
         var sum = outcome
         var position: UInt64 = 0
         try await withThrowingTaskGroup(of: LeafResult.self) { group in
@@ -143,7 +158,7 @@ package struct ImageRestore: Sendable {
             }
             // What no leaf describes is zero; in a new file it is so already.
             func passHole(upTo end: UInt64) async throws {
-                if end > position, target.existing != nil {
+                if end > position, target.compares {
                     try await target.zero(Extent(start: position, length: end - position))
                 }
                 position = max(position, end)
@@ -162,7 +177,7 @@ package struct ImageRestore: Sendable {
                 group.addTask { try await restorer.restore(place, to: target) }
             }
             // Behind the disk's end too, in a file that is longer now; a device keeps what lies there.
-            try await passHole(upTo: target.existing?.isBlockDevice == true ? image.byteCount : outcome.byteCount)
+            try await passHole(upTo: target.keepsWhatLiesBehind ? image.byteCount : outcome.byteCount)
             while let result = try await group.next() { collect(result) }
         }
         outcome = sum

@@ -58,7 +58,7 @@ struct LeafResult: Sendable {
                 {
                     try await lose(extent, error, target: target, into: &result)
                 }
-            } else if target.existing != nil {
+            } else if target.compares {
                 try await target.zero(extent)
             }
         }
@@ -69,7 +69,7 @@ struct LeafResult: Sendable {
     private func lose(
         _ extent: Extent, _ error: RepositoryError, target: any DiskTarget, into result: inout LeafResult
     ) async throws {
-        if target.existing != nil { try await target.zero(extent) }
+        if target.compares { try await target.zero(extent) }
         result.lost.append(LostRange(extent: extent, sentence: error.sentence))
     }
 
@@ -81,10 +81,10 @@ struct LeafResult: Sendable {
         let end = Int(slice.skip) + Int(slice.length)
         for repetition in 0..<UInt64(slice.repeats) {
             let offset = extent.start + repetition * UInt64(slice.length)
-            if let existing = target.existing {
+            if target.compares {
                 // Safety: a slice is never longer than a chunk, for which the buffer has room.
                 let there = unsafe UnsafeMutableRawBufferPointer(rebasing: room[..<Int(slice.length)])
-                try unsafe existing.read(into: there, at: offset)
+                try unsafe await target.read(into: there, at: offset)
                 // A whole chunk that is there already needs not even be fetched.
                 if slice.skip == 0, unsafe try blobs.isContent(UnsafeRawBufferPointer(there), of: chunk) {
                     result.keptByteCount += UInt64(slice.length)
@@ -106,7 +106,7 @@ struct LeafResult: Sendable {
                     "the map of disk \(disk) at byte \(offset) uses \(end) bytes of a chunk of \(content.count)",
                     .repair)
             }
-            if target.existing != nil, unsafe isThere(content, Int(slice.skip)..<end) {
+            if target.compares, unsafe isThere(content, Int(slice.skip)..<end) {
                 result.keptByteCount += UInt64(slice.length)
                 continue
             }
@@ -137,7 +137,7 @@ struct LeafResult: Sendable {
         unsafe place.copyMemory(from: UnsafeRawBufferPointer(rebasing: content[range]))
         waiting.byteCount += range.count
         // What is there is read into the same buffer.
-        if target.existing != nil { try await flush(to: target) }
+        if target.compares { try await flush(to: target) }
     }
 
     /// Writes what waits.

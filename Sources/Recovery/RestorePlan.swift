@@ -55,6 +55,16 @@ package struct LostRange: Hashable, Sendable {
     package let sentence: String
 }
 
+/// What a restore found of one that was interrupted.
+package enum Leftover: Hashable, Sendable {
+    /// Nothing.
+    case none
+    /// A part of the target, with which it went on: what was there already was not written again.
+    case takenUp
+    /// Something that it could not go on with, and began anew: why, for people.
+    case discarded(String)
+}
+
 /// What a restore of one disk came to.
 package struct RestoreOutcome: Sendable {
     /// Size of the target in bytes.
@@ -63,6 +73,8 @@ package struct RestoreOutcome: Sendable {
     package var written: UInt64 = 0
     /// Bytes that were there already and were not written.
     package var kept: UInt64 = 0
+    /// What an interrupted restore had left.
+    package var leftover: Leftover = .none
     /// What is lost, ascending; empty unless the plan salvages.
     package var lost: [LostRange] = []
 }
