@@ -167,6 +167,56 @@ struct IndexMergeTests {
         for number in 0..<1_000 { #expect(try await index.contains(IndexWriter.identifier(number))) }
     }
 
+    /// So many groups that the next session merges, whatever its name.
+    private static func withMergeDue() async throws -> (writer: IndexWriter, groupCount: Int) {
+        let writer = try await IndexWriter()
+        let full = NoRoomForMerges(writer.store, limit: 8_000)
+        let count = 2 * IndexMerge.width
+        for backup in 0..<count { _ = try await writer.add(backup * 100..<(backup + 1) * 100, through: full) }
+        try #require(try await writer.index().groupEntryCounts.count == count)
+        return (writer, count)
+    }
+
+    @Test("a session that was cancelled merges nothing, and what it says last is said all the same")
+    func cancelledBefore() async throws {
+        let (writer, count) = try await Self.withMergeDue()
+        let before = Set(try await writer.runs())
+        let reads = CountingStore(writer.store)
+        let session = try await writer.begin(through: reads)
+        let readsToBegin = reads.reads
+        let task = Task {
+            // Safety: the task is used during the call only.
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+            try await writer.add(count * 100..<(count + 1) * 100, in: session)
+        }
+        try await task.value
+        #expect(reads.reads == readsToBegin, "runs were read though nobody waits for a merge")
+        // Its own run alone, and the entry that names it.
+        #expect(Set(try await writer.runs()).subtracting(before).count == 1)
+        let index = try await writer.index()
+        #expect(index.groupEntryCounts.count == count + 1)
+        for number in 0..<(count + 1) * 100 { #expect(try await index.contains(IndexWriter.identifier(number))) }
+        // The same, not cancelled, merges: that is what was left out.
+        _ = try await writer.add((count + 1) * 100..<(count + 2) * 100)
+        #expect(try await writer.index().groupEntryCounts.count < count)
+    }
+
+    @Test("a session that is cancelled while it merges ends there, names nothing of it, and the next one merges")
+    func cancelledMeanwhile() async throws {
+        let (writer, count) = try await Self.withMergeDue()
+        let store = CancellingStore(writer.store)
+        let session = try await writer.begin(through: store)
+        store.arm()
+        let task = Task { try await writer.add(count * 100..<(count + 1) * 100, in: session) }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(store.cancelled == 1)
+        #expect(try await writer.index().groupEntryCounts.count == count)
+        _ = try await writer.add((count + 1) * 100..<(count + 2) * 100)
+        let index = try await writer.index()
+        #expect(index.groupEntryCounts.count < count && index.notes.isEmpty, "\(index.notes)")
+        for number in 0..<count * 100 { #expect(try await index.contains(IndexWriter.identifier(number))) }
+    }
+
     @Test("a session forgets what it claimed once the index shows it")
     func claims() async throws {
         let writer = try await IndexWriter()

@@ -37,9 +37,20 @@ struct IndexWriter {
     func add(
         _ numbers: Range<Int>, packs: Int = 1, through store: (any ObjectStore)? = nil
     ) async throws -> WritingSession {
+        let session = try await begin(through: store ?? self.store)
+        try await add(numbers, packs: packs, in: session)
+        return session
+    }
+
+    /// A session that has added nothing.
+    func begin(through store: any ObjectStore) async throws -> WritingSession {
         let state = try HostState(files: disk, repository: owner.repository, randomness: randomness)
-        let repository = try await OpenRepository.open(store: store ?? self.store, key: .credential(writer))
-        let session = try await WritingSession.begin(repository, state: state, randomness: randomness)
+        let repository = try await OpenRepository.open(store: store, key: .credential(writer))
+        return try await WritingSession.begin(repository, state: state, randomness: randomness)
+    }
+
+    /// Adds blobs with these numbers to a session, and the checkpoint that names them.
+    func add(_ numbers: Range<Int>, packs: Int = 1, in session: WritingSession) async throws {
         var chain = SessionChain(session)
         let share = (numbers.count + packs - 1) / packs
         for first in stride(from: numbers.lowerBound, to: numbers.upperBound, by: share) {
@@ -54,7 +65,6 @@ struct IndexWriter {
                     entries: entries), objectClass: .content)
         }
         try await chain.checkpoint(roots: [])
-        return session
     }
 
     /// The index as a new process opens it.
@@ -117,6 +127,43 @@ final class NoRoomForMerges: ObjectStore {
 
     func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
         try await store.get(name, offset: offset, count: count)
+    }
+
+    func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? { try await store.byteCount(of: name) }
+
+    func list(prefix: String) async throws(StorageError) -> [ObjectName] { try await store.list(prefix: prefix) }
+}
+
+/// A store that cancels the task that reads an index run.
+final class CancellingStore: ObjectStore {
+    private let store: MemoryStore
+    private let isArmed = Mutex(false)
+    private let count = Mutex(0)
+
+    init(_ store: MemoryStore) { self.store = store }
+
+    /// Tasks that were cancelled.
+    var cancelled: Int { count.withLock { $0 } }
+
+    /// The next reader of a run is cancelled; those behind it are not.
+    func arm() { isArmed.withLock { $0 = true } }
+
+    func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer {
+        try await store.putIfAbsent(name, bytes)
+    }
+
+    func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
+        if name.text.hasPrefix("runs/"),
+            isArmed.withLock({ armed in
+                defer { armed = false }
+                return armed
+            })
+        {
+            self.count.withLock { $0 += 1 }
+            // Safety: the task is used during the call only.
+            unsafe withUnsafeCurrentTask { unsafe $0?.cancel() }
+        }
+        return try await store.get(name, offset: offset, count: count)
     }
 
     func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? { try await store.byteCount(of: name) }
