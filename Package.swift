@@ -128,7 +128,7 @@ let package = Package(
             name: "RepositoryTests",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "Simulation", "TestKit",
+                "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], swiftSettings: strict),
         .testTarget(
             name: "RecoveryTests",

@@ -55,7 +55,8 @@ struct RestoreCommand: AsyncParsableCommand {
     var salvage = false
     @Flag(help: "Write although a guest or mount seems to use the target.")
     var force = false
-    @Option(help: ArgumentHelp("Leaves in work at once, 1 to 64; by default two a processor.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp("Leaves in work at once, 1 to 64; by default two a processor, at most 16.", valueName: "n"))
     var jobs: Int?
 
     func validate() throws {
@@ -182,7 +183,7 @@ struct RestoreCommand: AsyncParsableCommand {
             path: path, format: format(of: path),
             existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
             byteCount: size.flatMap(SizeText.parse), salvages: salvage, ignoresUse: force,
-            workers: jobs ?? HostPaths.processorCount * 2, writes: writes)
+            workers: jobs, writes: writes)
         do {
             return try await ImageRestore(reader, image: image, plan: plan).run { progress in
                 if leftover != progress.leftover {

@@ -19,6 +19,9 @@ package enum PutAnswer: Hashable, Sendable {
 
 /// A place for immutable objects. Calls may run at the same time, from several processes and hosts.
 package protocol ObjectStore: Sendable {
+    /// Reads that should be under way at once so that the store is busy, whatever the host's processors; `nil` when as
+    /// many are enough as there are processors to work on the bytes. A store whose answers take long says 16 or more.
+    var readsInFlight: Int? { get }
     /// Puts an object unless the name is taken; durable when it answers ``PutAnswer/mine``.
     ///
     /// - Parameter bytes: at most ``FormatLimits/objectByteCount``.
@@ -32,6 +35,8 @@ package protocol ObjectStore: Sendable {
 }
 
 extension ObjectStore {
+    package var readsInFlight: Int? { nil }
+
     /// The whole object, at most the object limit of the format.
     package func get(_ name: ObjectName) async throws(StorageError) -> [UInt8]? {
         try await get(name, offset: 0, count: FormatLimits.objectByteCount)

@@ -14,6 +14,8 @@ package struct PacedStore: ObjectStore {
         self.writes = writes
     }
 
+    package var readsInFlight: Int? { store.readsInFlight }
+
     package func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer {
         try await pace(writes, UInt64(bytes.count), name)
         return try await store.putIfAbsent(name, bytes)

@@ -24,12 +24,17 @@ package struct ImageRestore: Sendable {
     private let reader: RepositoryReader
     private let image: RestorePointRecord.Image
     private let plan: RestorePlan
+    private let workers: Int
 
     /// A restore of one image as the plan says.
     package init(_ reader: RepositoryReader, image: RestorePointRecord.Image, plan: RestorePlan) {
         self.reader = reader
         self.image = image
         self.plan = plan
+        workers =
+            plan.workers
+            ?? RestorePlan.workers(
+                processors: HostPaths.processorCount, readsInFlight: reader.repository.access.readsInFlight)
     }
 
     /// Restores.
@@ -126,7 +131,7 @@ package struct ImageRestore: Sendable {
         let taken = isThere ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
         let container = try await NewContainer(
             path: path, replacing: taken, format: plan.format, byteCount: size, usedByteCount: image.byteCount,
-            connections: min(plan.workers, 16))
+            connections: min(workers, 16))
         outcome.leftover = container.leftover
         return container
     }
@@ -144,7 +149,7 @@ package struct ImageRestore: Sendable {
         var sum = outcome
         var position: UInt64 = 0
         try await withThrowingTaskGroup(of: LeafResult.self) { group in
-            var idle = (0..<plan.workers).map { _ in
+            var idle = (0..<workers).map { _ in
                 LeafRestorer(reader.blobs(), disk: image.name, salvages: plan.salvages, writes: plan.writes)
             }
             func collect(_ result: LeafResult) {

@@ -1,6 +1,7 @@
 package import BackupModel
 package import Effects
 package import GuestSource
+import RepositoryFormat
 
 /// Where a disk goes and how.
 package struct RestorePlan: Sendable {
@@ -26,15 +27,28 @@ package struct RestorePlan: Sendable {
     package var salvages: Bool
     /// Whether a target that seems to be in use is taken all the same.
     package var ignoresUse: Bool
-    /// Leaves in work at once; memory is about 8 MiB each.
-    package var workers: Int
+    /// Leaves in work at once, each with a read of its own under way; `nil`: as many as the processors and the store
+    /// want, within ``memoryLimit``.
+    package var workers: Int?
     /// How fast the target is written; `nil` for no limit.
     package var writes: RateLimit?
+
+    /// Bytes of one worker at most: four times the largest chunk of the format, as it is read, opened, unpacked and
+    /// waits to be written. With chunks of the usual size it is a tenth.
+    package static let workerByteCount = 4 * FormatLimits.chunkByteCount
+    /// Bytes of all workers at most, when nobody says how many: 16 of them.
+    package static let memoryLimit = 256 << 20
+
+    /// Workers when nobody says how many: two a processor, or as many reads as the store wants under way, whichever is
+    /// more; never more than ``memoryLimit`` has room for.
+    package static func workers(processors: Int, readsInFlight: Int?) -> Int {
+        min(memoryLimit / workerByteCount, max(2 * processors, readsInFlight ?? 0, 1))
+    }
 
     /// A new raw file of the disk's size.
     package init(
         path: String, format: ImageFormat = .raw, existing: Existing = .refused, byteCount: UInt64? = nil,
-        salvages: Bool = false, ignoresUse: Bool = false, workers: Int, writes: RateLimit? = nil
+        salvages: Bool = false, ignoresUse: Bool = false, workers: Int? = nil, writes: RateLimit? = nil
     ) {
         self.writes = writes
         self.path = path

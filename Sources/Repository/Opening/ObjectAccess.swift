@@ -17,6 +17,9 @@ package struct ObjectAccess: Sendable {
     /// Wraps a store.
     package init(store: any ObjectStore) { self.store = store }
 
+    /// Reads that the store wants under way at once; `nil` when it is for the processors to say.
+    package var readsInFlight: Int? { store.readsInFlight }
+
     /// The name of an object as the store takes it.
     ///
     /// - Precondition: the text is one of the format's names.
