@@ -14,7 +14,6 @@ import Glibc
     private static let blockSectorSize: UInt = 0x1268
     private static let getOpenFileLock: CInt = 36
     private static let setOpenFileLock: CInt = 37
-    private static let punchHole: CInt = 0x02 | 0x01
     // QEMU marks with a shared lock on byte 100 + n that it uses permission n of a file, and on 200 + n that it lets
     // nobody else have it: 0 consistent reads, 1 writes, 3 resizes (QEMU, docs/system/qemu-block-drivers, locking).
     private static let used: off_t = 100
@@ -33,16 +32,21 @@ import Glibc
     private let descriptor: CInt
     /// The same file for writes past the page cache; -1 where that is not to be had.
     private let directDescriptor: CInt
+    private let calls: any DiskCalls
 
     /// Opens a file or device for reading and writing, and takes it.
     ///
     /// - Parameters:
     ///   - ignoresUse: take it although a guest, a mount, a loop device or another program seems to use it.
     ///   - followsLinks: whether the last part of the path may be a symbolic link.
+    ///   - calls: what it is written with.
     /// - Throws: ``FileError``; number `EBUSY` when it is in use, `ENOENT` when it is not there, `EINVAL` for what is
     ///   neither a file nor a block device.
-    package init(path: String, ignoresUse: Bool, followsLinks: Bool = true) throws(FileError) {
+    package init(
+        path: String, ignoresUse: Bool, followsLinks: Bool = true, calls: any DiskCalls = HostDiskCalls()
+    ) throws(FileError) {
         self.path = path
+        self.calls = calls
         var facts = stat()
         // Safety: paths and `facts` live through the calls, here and below.
         guard unsafe stat(path, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
@@ -54,18 +58,19 @@ import Glibc
         isBlockDevice = kind == S_IFBLK
         // O_EXCL on a device: the kernel refuses what is mounted, swapped to, or part of another device.
         let exclusive = isBlockDevice && !ignoresUse ? O_EXCL : 0
-        let file = unsafe open(
-            path, O_RDWR | O_CLOEXEC | O_NONBLOCK | exclusive | (followsLinks ? 0 : O_NOFOLLOW))
-        guard file >= 0 else {
-            let number = errno
-            if number == EBUSY { throw ExistingDisk.busy(path, "it is mounted, or part of another device") }
-            throw HostFiles.failure(number, "cannot open for writing", path)
+        let flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | exclusive | (followsLinks ? 0 : O_NOFOLLOW)
+        let file: CInt
+        do throws(FileError) {
+            file = CInt(try calls.tried("cannot open for writing", path) { $0.open(path, flags: flags) })
+        } catch {
+            if error.number == EBUSY { throw ExistingDisk.busy(path, "it is mounted, or part of another device") }
+            throw error
         }
         descriptor = file
         // By its number: the path may name another file by now.
         let direct: CInt =
             kind == S_IFREG
-            ? unsafe open("/proc/self/fd/\(file)", O_WRONLY | O_CLOEXEC | Int32(DIRECT_INPUT_OUTPUT)) : -1
+            ? CInt(calls.open("/proc/self/fd/\(file)", flags: O_WRONLY | O_CLOEXEC | Int32(DIRECT_INPUT_OUTPUT))) : -1
         directDescriptor = direct
         do throws(FileError) {
             guard unsafe fstat(file, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
@@ -156,9 +161,7 @@ import Glibc
     /// - Throws: ``FileError``.
     package func resize(to byteCount: UInt64) throws(FileError) {
         precondition(!isBlockDevice, "a device has the size it has")
-        guard let size = off_t(exactly: byteCount), ftruncate(descriptor, size) == 0 else {
-            throw HostFiles.failure(errno, "cannot give \(byteCount) bytes to", path)
-        }
+        _ = try calls.tried("cannot give \(byteCount) bytes to", path) { $0.resize(descriptor, to: byteCount) }
     }
 
     /// Whether a path still names this very file, and no other name does: nobody exchanged it, and writing it changes
@@ -195,15 +198,14 @@ import Glibc
         while done < buffer.count {
             // Safety: the range starts inside the buffer and ends at its end.
             let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-            let count = unsafe pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-            if count > 0 {
-                done += count
-            } else if count == 0 {
+            let count = try calls.tried("cannot read", path) { calls in
+                unsafe calls.read(descriptor, into: rest, at: offset + UInt64(done))
+            }
+            guard count > 0 else {
                 unsafe rest.initializeMemory(as: UInt8.self, repeating: 0)
                 return
-            } else if errno != EINTR {
-                throw HostFiles.failure(errno, "cannot read", path)
             }
+            done += count
         }
     }
 
@@ -224,18 +226,16 @@ import Glibc
         var done = 0
         if directDescriptor >= 0, unsafe ExistingDisk.isDirect(bytes, at: offset) {
             // What does not go this way, all of it or the rest, goes the ordinary one, and says why it fails.
-            done = max(0, unsafe pwrite(directDescriptor, bytes.baseAddress, bytes.count, off_t(offset)))
+            done = max(0, unsafe calls.write(directDescriptor, bytes, at: offset))
         }
         while done < bytes.count {
             // Safety: `done` is below the count.
-            let count = unsafe pwrite(
-                descriptor, bytes.baseAddress.map { unsafe $0 + done }, bytes.count - done,
-                off_t(offset) + off_t(done))
-            if count > 0 {
-                done += count
-            } else if count == 0 || errno != EINTR {
-                throw HostFiles.failure(count == 0 ? EIO : errno, "cannot write", path)
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let count = try calls.tried("cannot write", path) { calls in
+                unsafe calls.write(descriptor, rest, at: offset + UInt64(done))
             }
+            if count == 0 { throw HostFiles.failure(EIO, "cannot write", path) }
+            done += count
         }
     }
 
@@ -255,6 +255,10 @@ import Glibc
                 return try writeZeros(from: last, to: end)
             }
         } else if fallocate(descriptor, ExistingDisk.punchHole, Int(offset), Int(count)) == 0 {
+            var range = (offset, count)
+            // Safety: BLKZEROOUT reads two 64-bit numbers. It wants whole sectors; else the zeros are written.
+            if unsafe ioctl(descriptor, ExistingDisk.blockZeroOut, &range) == 0 { return }
+        } else if calls.punch(descriptor, at: offset, count: count) >= 0 {
             return
         }
         try writeZeros(from: offset, to: end)
@@ -289,7 +293,17 @@ import Glibc
     ///
     /// - Throws: ``FileError``.
     package func sync() throws(FileError) {
-        guard fsync(descriptor) == 0 else { throw HostFiles.failure(errno, "cannot make durable", path) }
+        _ = try calls.tried("cannot make durable", path) { $0.sync(descriptor) }
+    }
+
+    /// Makes what is there durable and lets reads come from the disk: after a write that failed the page cache shows
+    /// bytes that the disk never got, and an interrupted run may have met one. To be called before comparing.
+    ///
+    /// - Throws: ``FileError``.
+    package func readFromDisk() throws(FileError) {
+        try sync()
+        // A kernel that does not forget is no error: then nothing can be said about it.
+        _ = calls.forget(descriptor)
     }
 }
 

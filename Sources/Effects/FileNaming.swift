@@ -6,16 +6,17 @@ package enum FileNaming {
     ///
     /// - Parameter replaces: whether a file of that name goes.
     /// - Throws: ``FileError``; number `EEXIST` when the name is taken and nothing is replaced.
-    package static func publish(_ partial: String, as path: String, replaces: Bool) throws(FileError) {
-        // Safety: the paths live through each call here.
+    package static func publish(
+        _ partial: String, as path: String, replaces: Bool, calls: any DiskCalls = HostDiskCalls()
+    ) throws(FileError) {
         if replaces {
-            guard unsafe rename(partial, path) == 0 else { throw HostFiles.failure(errno, "cannot name", path) }
+            _ = try calls.tried("cannot name", path) { $0.rename(partial, to: path) }
         } else {
             // renameat2 with RENAME_NOREPLACE is not on every file system; a link that refuses an existing name is.
-            guard unsafe link(partial, path) == 0 else { throw HostFiles.failure(errno, "cannot name", path) }
-            guard unsafe unlink(partial) == 0 else { throw HostFiles.failure(errno, "cannot remove", partial) }
+            _ = try calls.tried("cannot name", path) { $0.link(partial, to: path) }
+            _ = try calls.tried("cannot remove", partial) { $0.unlink(partial) }
         }
-        try syncFolder(of: path)
+        try syncFolder(of: path, calls)
     }
 
     /// Makes the bytes of a file durable.
@@ -38,12 +39,14 @@ package enum FileNaming {
         throw HostFiles.failure(errno, "cannot remove", path)
     }
 
-    private static func syncFolder(of path: String) throws(FileError) {
+    private static func syncFolder(of path: String, _ calls: any DiskCalls) throws(FileError) {
         let slash = path.lastIndex(of: "/")
         let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-        let directory = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { throw HostFiles.failure(errno, "cannot open the folder", folder) }
+        let directory = CInt(
+            try calls.tried("cannot open the folder", folder) {
+                $0.open(folder, flags: O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            })
         defer { close(directory) }
-        guard fsync(directory) == 0 else { throw HostFiles.failure(errno, "cannot make durable the folder", folder) }
+        _ = try calls.tried("cannot make durable the folder", folder) { $0.sync(directory) }
     }
 }

@@ -14,6 +14,7 @@ package final class OutputFile: Sendable {
     private let disk: ExistingDisk
     private let isResumed: Bool
     private let writing = Mutex(())
+    private let calls: any DiskCalls
     private var partialPath: String { path + OutputFile.suffix }
 
     /// What an earlier run left, to be compared with; `nil` when the file is new and reads as zeros.
@@ -25,41 +26,51 @@ package final class OutputFile: Sendable {
     /// - Parameter replaces: whether a regular file of the name is replaced in the end; its owner and rights stay.
     /// - Throws: ``FileError``; number `EEXIST` when the name or that of the partial file is taken, `EBUSY` when
     ///   another run is writing.
-    package init(path: String, byteCount: UInt64, replaces: Bool = false) throws(FileError) {
+    package init(
+        path: String, byteCount: UInt64, replaces: Bool = false, calls: any DiskCalls = HostDiskCalls()
+    ) throws(FileError) {
         self.path = path
+        self.calls = calls
         self.replaces = replaces
         if !replaces { try OutputFile.refuseTaken(path) }
-        // Safety: the path lives through the call.
-        let made = unsafe open(
-            path + OutputFile.suffix, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(0o600))
-        if made >= 0 {
-            close(made)
-        } else if errno != EEXIST {
-            throw HostFiles.failure(errno, "cannot create", path + OutputFile.suffix)
+        let partial = path + OutputFile.suffix
+        var isThere = false
+        do throws(FileError) {
+            let made = try calls.tried("cannot create", partial) {
+                $0.open(partial, flags: O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW)
+            }
+            close(CInt(made))
+        } catch {
+            guard error.number == EEXIST else { throw error }
+            isThere = true
         }
         do throws(FileError) {
-            disk = try ExistingDisk(path: path + OutputFile.suffix, ignoresUse: false, followsLinks: false)
+            disk = try ExistingDisk(
+                path: path + OutputFile.suffix, ignoresUse: false, followsLinks: false, calls: calls)
         } catch {
             guard error.number == EBUSY else { throw error }
             throw FileError(
                 number: EBUSY, sentence: "\(path).partial is being written by another restore", remedy: .permit)
         }
-        isResumed = made < 0
-        guard isResumed else {
-            do throws(FileError) { try disk.resize(to: byteCount) } catch {
-                // Nothing was restored into it. Safety: the path lives through the call.
-                unsafe unlink(path + OutputFile.suffix)
-                throw error
-            }
-            return
-        }
+        // One without a byte was made by a run that came no further.
+        isResumed = isThere && disk.byteCount > 0
         // What is there is taken only when it can be nothing else than what an interrupted restore of this left.
-        guard disk.byteCount == byteCount, disk.isPrivate, disk.isAlone(at: path + OutputFile.suffix) else {
+        guard !isThere || disk.isPrivate && disk.isAlone(at: partial) && (!isResumed || disk.byteCount == byteCount)
+        else {
             throw FileError(
                 number: EEXIST,
                 sentence: "\(path).partial is there and is not what an interrupted restore of this disk leaves; "
                     + "move it away first", remedy: .permit)
         }
+        guard isResumed else {
+            do throws(FileError) { try disk.resize(to: byteCount) } catch {
+                // Nothing was restored into it.
+                _ = calls.unlink(partial)
+                throw error
+            }
+            return
+        }
+        try disk.readFromDisk()
     }
 
     /// Refuses a name that is taken.
@@ -96,6 +107,6 @@ package final class OutputFile: Sendable {
         }
         if replaces { disk.adoptRights(of: path) }
         try disk.sync()
-        try FileNaming.publish(partialPath, as: path, replaces: replaces)
+        try FileNaming.publish(partialPath, as: path, replaces: replaces, calls: calls)
     }
 }

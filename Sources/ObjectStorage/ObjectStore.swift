@@ -35,6 +35,7 @@ package protocol ObjectStore: Sendable {
 }
 
 extension ObjectStore {
+    /// As many as the processors want: right for a store whose answers come at once.
     package var readsInFlight: Int? { nil }
 
     /// The whole object, at most the object limit of the format.

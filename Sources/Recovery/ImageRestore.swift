@@ -76,19 +76,22 @@ package struct ImageRestore: Sendable {
         if HostPaths.isBlockDevice(plan.path) { return try device(size, into: &outcome) }
         if plan.format != .raw { return try await container(size, into: &outcome) }
         switch plan.existing {
-        case .refused: return rawFile(try OutputFile(path: plan.path, byteCount: size), into: &outcome)
+        case .refused:
+            return rawFile(try OutputFile(path: plan.path, byteCount: size, calls: plan.calls), into: &outcome)
         case .overwritten:
             let path = HostPaths.resolved(plan.path)
             let taken = HostPaths.exists(path) ? try ExistingDisk(path: path, ignoresUse: plan.ignoresUse) : nil
             return rawFile(
-                try OutputFile(path: path, byteCount: size, replaces: true), replacing: taken, into: &outcome)
+                try OutputFile(path: path, byteCount: size, replaces: true, calls: plan.calls), replacing: taken,
+                into: &outcome)
         case .changedInPlace:
             if !plan.ignoresUse, let kind = ContentLook.containerName(ofFileAt: plan.path) {
                 throw refused(
                     "\(plan.path) looks like a \(kind) image, which a raw disk written into it would destroy; use "
                         + "--overwrite with --format, or --force when it is a raw disk that looks so")
             }
-            let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse)
+            let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse, calls: plan.calls)
+            try disk.readFromDisk()
             if disk.byteCount != size { try disk.resize(to: size) }
             return DiskInPlace(disk: disk)
         }
@@ -108,7 +111,8 @@ package struct ImageRestore: Sendable {
         guard plan.format == .raw else {
             throw refused("\(plan.path) is a device, which holds a raw disk and not a \(plan.format.name) image")
         }
-        let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse)
+        let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse, calls: plan.calls)
+        try disk.readFromDisk()
         guard disk.byteCount >= size else {
             throw refused("\(plan.path) has \(disk.byteCount) bytes and disk \(image.name) needs \(size)")
         }

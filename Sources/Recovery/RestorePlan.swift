@@ -32,6 +32,8 @@ package struct RestorePlan: Sendable {
     package var workers: Int?
     /// How fast the target is written; `nil` for no limit.
     package var writes: RateLimit?
+    /// What files and devices are written with.
+    package var calls: any DiskCalls = HostDiskCalls()
 
     /// Bytes of one worker at most: four times the largest chunk of the format, as it is read, opened, unpacked and
     /// waits to be written. With chunks of the usual size it is a tenth.

@@ -2,7 +2,7 @@ import Foundation
 
 /// A file that is not there yet in a folder of its own, which goes with this object.
 final class TemporaryDisk: Sendable {
-    private let folder: String
+    let folder: String
     /// Where the file is to be.
     var file: String { "\(folder)/disk" }
 
@@ -18,8 +18,12 @@ final class TemporaryDisk: Sendable {
         (try? Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)"))).map { [UInt8]($0) }
     }
 
-    /// Puts a file there.
-    func put(_ bytes: [UInt8]) throws { try Data(bytes).write(to: URL(fileURLWithPath: file)) }
+    /// Puts a file there, private as a restore leaves it.
+    func put(_ bytes: [UInt8], name: String = "disk") throws {
+        let path = "\(folder)/\(name)"
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    }
 
     /// Names of all that is there.
     func names() -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted() }
