@@ -12,6 +12,8 @@ extension ImageTarget {
         case unfit(String)
     }
 
+    /// Bytes of a VHDX that are compared however few of them are there: some ten seconds.
+    private static let largestUnmapped: UInt64 = 16 << 30
     // Statuses of `qemu-img check`.
     private static let leaks: CInt = 3
     private static let noCheck: CInt = 63
@@ -31,6 +33,11 @@ extension ImageTarget {
             throw SourceError(.serverMissing, sentence, .askOperator)
         }
         do throws(SourceError) { try look(path, format, byteCount) } catch { return .unfit(error.sentence) }
+        // QEMU does not say where a VHDX is empty, and reading that takes longer than writing the rest again.
+        let taken = try HostFile(opening: path).allocated ?? 0
+        if format == .vhdx, byteCount > max(largestUnmapped, taken.multipliedReportingOverflow(by: 4).partialValue) {
+            return .unfit("a VHDX of \(byteCount) bytes, of which \(taken) are there, takes too long to compare")
+        }
         if let fault = fault(path, format, program) { return .unfit(fault) }
         // What was mended is looked at again.
         do throws(SourceError) {

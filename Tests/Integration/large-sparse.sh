@@ -61,7 +61,8 @@ if mode == "compare":
 else:
     print(sum(end - start for start, end in lists[0]))
 PY
-if ! data=$(python3 "$folder/extents.py" scatter "$folder/disk" 2>"$folder/output") || [ "$data" -ge $((1 << 30)) ]; then
+data=$(python3 "$folder/extents.py" scatter "$folder/disk" 2>"$folder/output") || data=
+if [ -z "$data" ] || [ "$data" -ge $((1 << 30)) ]; then
     skip "a disk of 8 TiB" "the file system of $folder does not tell holes: ${data:-$(tail -n 1 "$folder/output")}"
     echo done
     exit 0

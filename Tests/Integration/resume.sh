@@ -142,6 +142,13 @@ with open(sys.argv[1], "r+b") as image:
 PY
 ends_as_disk "a VMDK whose two tables differ is begun anew" anew
 
+use vhdx
+"$dozo" restore g@latest --to "$target" --size 20G >"$folder/output" 2>&1
+mkdir -m 700 "$target.partial" && mv "$target" "$part"
+ends_with 0 "takes too long to compare" "a large VHDX that is nearly empty is begun anew" "$dozo" restore g@latest \
+    --to "$target" --size 20G
+rm -f "$target"
+
 # --- what is there leads elsewhere
 echo secret >"$folder/victim"
 cp "$folder/victim" "$folder/before"
