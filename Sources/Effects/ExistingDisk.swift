@@ -254,10 +254,6 @@ import Glibc
                 try writeZeros(from: offset, to: first)
                 return try writeZeros(from: last, to: end)
             }
-        } else if fallocate(descriptor, ExistingDisk.punchHole, Int(offset), Int(count)) == 0 {
-            var range = (offset, count)
-            // Safety: BLKZEROOUT reads two 64-bit numbers. It wants whole sectors; else the zeros are written.
-            if unsafe ioctl(descriptor, ExistingDisk.blockZeroOut, &range) == 0 { return }
         } else if calls.punch(descriptor, at: offset, count: count) >= 0 {
             return
         }
