@@ -13,13 +13,13 @@ package import RepositoryFormat
 package enum BackupDisk {
     /// An image that was opened; closed by whoever opened it. With an earlier image only what changed since is read.
     case image(name: String, source: any ImageSource, since: EarlierImage? = nil)
-    /// A disk that arrives on standard input.
-    case standardInput(name: String)
+    /// A disk that arrives on standard input; one without a byte is mostly what a writer leaves that failed.
+    case standardInput(name: String, mayBeEmpty: Bool = false)
 
     var name: String {
         switch self {
         case .image(let name, _, _): name
-        case .standardInput(let name): name
+        case .standardInput(let name, _): name
         }
     }
 }
@@ -54,7 +54,11 @@ package struct BackupPlan: Sendable {
     package var tool: String
     /// The point it builds on.
     package var base: PointID?
-    /// Regions in work at once; memory is about 50 MiB each.
+    /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup stays
+    /// within 256 MiB.
+    package static let mostWorkers = 3
+
+    /// Regions in work at once; memory is about 55 MiB each.
     package var workers: Int
     /// zstd level, 1 … 19.
     package var level: Int
@@ -193,7 +197,7 @@ package struct BackupRun: ~Copyable {
             try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
             byteCount = source.byteCount
             format = source.summary.format.name
-        case .standardInput:
+        case .standardInput(_, let mayBeEmpty):
             var input = try StandardInputSource()
             var number = 0
             let region = UInt64(parameters.regionByteCount)
@@ -206,6 +210,13 @@ package struct BackupRun: ~Copyable {
                     changed: nil)
             }
             byteCount = input.byteCount
+            guard byteCount > 0 || mayBeEmpty else {
+                throw SourceError(
+                    .empty,
+                    "standard input ended without a byte, as it does when the program that writes it fails; no point "
+                        + "was made: look at that program, or say --force when disk \(disk.name) is empty",
+                    .askOperator)
+            }
             format = ImageFormat.raw.name
             if let container = input.containerName {
                 session.addLateNote(

@@ -46,7 +46,10 @@ struct BackupCommand: AsyncParsableCommand {
     var force = false
     @Flag(help: "This is a new guest, although another one has the same name.")
     var newGuest = false
-    @Option(help: ArgumentHelp("Regions in work at once, 1 to 16; by default one a processor.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "Regions in work at once, 1 to 16, about 55 MiB each; by default one a processor, at most 3.",
+            valueName: "n"))
     var jobs: Int?
     @Option(help: ArgumentHelp("zstd level, 1 to 19.", valueName: "n"))
     var compression = 1
@@ -96,6 +99,7 @@ struct BackupCommand: AsyncParsableCommand {
                 disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
             await close(disks)
             try show(document)
+            warn(document, known: known)
             await updateCatalog(repository)
         } catch {
             await close(disks)
@@ -123,7 +127,7 @@ struct BackupCommand: AsyncParsableCommand {
     }
 
     private func open(_ argument: DiskArgument, known: KnownGuest, rates: Rates) async throws -> BackupDisk {
-        guard argument.path != "-" else { return .standardInput(name: argument.name) }
+        guard argument.path != "-" else { return .standardInput(name: argument.name, mayBeEmpty: force) }
         let source = try await ImageOpener.open(
             path: argument.path, format: format.flatMap(ImageFormat.init(name:)),
             allowBacking: allowBacking ? .anywhere : .ownFolder,
@@ -148,7 +152,8 @@ struct BackupCommand: AsyncParsableCommand {
         options.notes(session.view.notes + session.index.notes)
         let plan = BackupPlan(
             guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
-            tool: "dozo \(DozoCommand.version)", base: known.base, workers: jobs ?? min(16, HostPaths.processorCount),
+            tool: "dozo \(DozoCommand.version)", base: known.base,
+            workers: jobs ?? min(BackupPlan.mostWorkers, HostPaths.processorCount),
             level: compression, now: SystemClock.system.wall)
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
@@ -193,6 +198,18 @@ struct BackupCommand: AsyncParsableCommand {
         }
     }
 
+    /// Says what a person would want to look at, whatever else is quiet.
+    private func warn(_ document: Document, known: KnownGuest) {
+        for disk in document.point.disks where disk.size_bytes == 0 {
+            Console.note("note: disk \(Console.printable(disk.name)) is empty; was that meant?")
+        }
+        let names = Set(document.point.disks.map(\.name))
+        for name in known.formats.keys.sorted() where !names.contains(name) {
+            Console.note(
+                "note: disk \(Console.printable(name)), which an earlier point of this guest has, is not in this one")
+        }
+    }
+
     private func show(_ document: Document) throws {
         if options.json { return try Console.json(document) }
         let point = document.point
@@ -205,8 +222,5 @@ struct BackupCommand: AsyncParsableCommand {
                 + "\(Console.size(document.new_bytes)), stored \(Console.size(document.stored_bytes)) "
                 + "in \(Console.duration(document.seconds))"
         )
-        if point.disks.contains(where: { $0.size_bytes == 0 }) {
-            options.note("note: a disk is empty; was that meant?")
-        }
     }
 }

@@ -115,6 +115,7 @@ struct RepositoryOptions: ParsableArguments {
     /// Opens the repository, and refuses another one than this host has seen at the path.
     func opened(with key: RepositoryAccessKey, rates: Rates = Rates()) async throws -> OpenRepository {
         let repository = try await OpenRepository.open(store: rates.paced(try store()), key: key)
+        HostMemory.giveBack()
         try remember(repository.chain.repository)
         try checkChain(repository.chain)
         return repository

@@ -110,7 +110,16 @@ struct RestoreCommand: AsyncParsableCommand {
         let targets = try targets(of: chosen)
         // All are looked at before the first is written.
         if !overwrite, !inPlace {
-            for (_, path) in targets where !HostPaths.isBlockDevice(path) { try OutputFile.refuseTaken(path) }
+            for (image, path) in targets where !HostPaths.isBlockDevice(path) {
+                do { try OutputFile.refuseTaken(path) } catch {
+                    guard targets.contains(where: { HostPaths.exists($0.1 + OutputFile.suffix) }) else { throw error }
+                    throw CommandFailure(
+                        .refused,
+                        "\(error.sentence); an interrupted restore left another disk of this point incomplete, and "
+                            + "this one, \(Console.printable(image.name)), may be what it completed: go on with each "
+                            + "of the others by --disk NAME --to FILE")
+                }
+            }
         }
         if let toDirectory { try HostPaths.makeFolders(HostPaths.absolute(toDirectory)) }
         options.note(
@@ -179,6 +188,8 @@ struct RestoreCommand: AsyncParsableCommand {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         var leftover = Leftover.none
+        // Whether the target was taken: before that nothing is touched.
+        var isBegun = false
         let plan = RestorePlan(
             path: path, format: format(of: path),
             existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
@@ -186,6 +197,7 @@ struct RestoreCommand: AsyncParsableCommand {
             workers: jobs, writes: writes)
         do {
             return try await ImageRestore(reader, image: image, plan: plan).run { progress in
+                isBegun = true
                 if leftover != progress.leftover {
                     leftover = progress.leftover
                     line.clear()
@@ -198,10 +210,11 @@ struct RestoreCommand: AsyncParsableCommand {
         } catch {
             let failure = CommandFailure(error)
             line.clear()
-            if failure.status != .refused {
+            if isBegun, failure.status != .refused {
                 if HostPaths.exists(path + OutputFile.suffix) {
-                    options.note(
-                        "what was restored so far is in \(path)\(OutputFile.suffix); the same command goes on with it")
+                    let how =
+                        toDirectory == nil ? "the same command" : "--disk \(Console.printable(image.name)) --to \(path)"
+                    options.note("what was restored so far is in \(path)\(OutputFile.suffix); \(how) goes on with it")
                 } else if (inPlace || HostPaths.isBlockDevice(path)) && HostPaths.exists(path) {
                     options.note("\(path) is half changed now; the same command with --in-place goes on")
                 }

@@ -15,10 +15,11 @@ struct VerifyCommand: AsyncParsableCommand {
               dozo verify -r /backup/dozo --no-key    every object, without any secret
               dozo verify -r /backup/dozo --repair    and put back what can be put back
 
-            Exit status 6 when something is damaged or missing; what could not be checked is said. Owner statements, \
-            key slots and the store's identity stand twice; --repair puts back one that is lost or damaged from the \
-            other, and lists anew what a lost index run listed. Chunks of damaged packs come back by the next backups \
-            on the host that verified, as far as the guests still have them.
+            Exit status 6 when something is damaged or missing, 3 when all of that was stored again meanwhile and \
+            every point is whole; what could not be checked is said. Owner statements, key slots and the store's \
+            identity stand twice; --repair puts back one that is lost or damaged from the other, and lists anew what \
+            a lost index run listed. Chunks of damaged packs come back by the next backups on the host that \
+            verified, as far as the guests still have them.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -53,6 +54,7 @@ struct VerifyCommand: AsyncParsableCommand {
             let lost_chunks: [String]
             let points: [String]
             let revoked: Bool
+            let replaced: Bool
         }
         let level: String
         let sound: Bool
@@ -99,6 +101,12 @@ struct VerifyCommand: AsyncParsableCommand {
         try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }
+            if report.isReplaced {
+                throw CommandFailure(
+                    .partial,
+                    "\(Console.count(count, "pack")) lost or damaged, and nothing needs them: what they held was "
+                        + "stored again, and every point is whole")
+            }
             throw CommandFailure(.damaged, "\(Console.count(count, "finding")): see above")
         }
     }
@@ -138,7 +146,7 @@ struct VerifyCommand: AsyncParsableCommand {
         } catch {
             Console.note("note: this host cannot remember what is damaged: \(CommandFailure(error).sentence)")
         }
-        guard !report.damagedPacks.isEmpty else { return }
+        guard !report.damagedPacks.isEmpty, !report.isReplaced else { return }
         options.note(
             "\(Console.count(report.damagedPacks.count, "damaged pack")): the next backups on this host store again "
                 + "what they meet of it; then `dozo verify` says which points are whole again")
@@ -178,11 +186,13 @@ struct VerifyCommand: AsyncParsableCommand {
                     findings: report.findings.map {
                         Document.Finding(
                             object: $0.object, what: $0.sentence, lost_chunks: $0.lost.map(\.hexadecimal),
-                            points: $0.points.map(\.hexadecimal), revoked: $0.isRevoked)
+                            points: $0.points.map(\.hexadecimal), revoked: $0.isRevoked,
+                            replaced: $0.isReplaced)
                     }, not_proven: report.notProven, strays: report.strays, repaired: repaired))
         }
         for finding in report.findings {
-            Console.result("\(finding.isRevoked ? "VOID" : "DAMAGED") \(Console.printable(finding.sentence))")
+            let kind = finding.isRevoked ? "VOID" : finding.isReplaced ? "REPLACED" : "DAMAGED"
+            Console.result("\(kind) \(Console.printable(finding.sentence))")
             for chunk in finding.lost.prefix(5) { Console.result("  chunk \(chunk.hexadecimal)") }
             if finding.lost.count > 5 { Console.result("  and \(finding.lost.count - 5) more chunks") }
             for identifier in finding.points {
@@ -202,6 +212,7 @@ struct VerifyCommand: AsyncParsableCommand {
                 "strays: \(Console.printable(first))\(more); the format has no such name, nobody reads it")
         }
         for line in report.notProven { Console.result("not proven: \(line)") }
-        Console.result(report.isSound ? "no damage found" : "DAMAGE FOUND")
+        Console.result(
+            report.isSound ? "no damage found" : report.isReplaced ? "all damage was replaced" : "DAMAGE FOUND")
     }
 }

@@ -10,7 +10,7 @@ import Glibc
     static let smallestByteCount = 1 << 20
     /// Unit of size and place that devices with sectors of up to 4,096 bytes take; on larger ones the system refuses,
     /// and the ordinary way is taken.
-    private static let blockByteCount = 4096
+    private static let blockByteCount = AlignedRoom.blockByteCount
     /// Bytes of one call: enough for a disk to be busy, little enough to stay in a processor's cache.
     private static let pieceByteCount = 2 << 20
 
@@ -43,17 +43,23 @@ import Glibc
         return unsafe pwrite(file, buffer.baseAddress, count, off_t(start))
     }
 
-    /// Reads a piece at `start`, a multiple of the block, into the front of `output`. - Returns: bytes, fewer only at
-    /// the end of the file, or -1 with `errno` set.
-    func read(into output: UnsafeMutableRawBufferPointer, from start: Int) -> Int {
-        let wanted = min(output.count, DirectAccess.pieceByteCount)
-        let blocks = (wanted + DirectAccess.blockByteCount - 1) / DirectAccess.blockByteCount
-        // Safety: the buffer has room for a piece, and `output` for what is copied.
-        let count = unsafe pread(file, buffer.baseAddress, blocks * DirectAccess.blockByteCount, off_t(start))
-        guard count > 0 else { return count }
-        let copied = min(count, wanted)
-        unsafe output.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<copied]))
-        return copied
+    /// Reads a file from its front into whole aligned blocks, piece by piece. - Returns: bytes read; what is behind
+    /// them, or does not come this way, is for ordinary reads.
+    static func read(_ file: Int32, into output: UnsafeMutableRawBufferPointer) -> Int {
+        let flags = fcntl(file, F_GETFL)
+        guard flags >= 0, fcntl(file, F_SETFL, flags | Int32(DIRECT_INPUT_OUTPUT)) == 0 else { return 0 }
+        defer { _ = fcntl(file, F_SETFL, flags) }
+        var filled = 0
+        // A piece that is no whole block is the last.
+        while filled < output.count, filled % blockByteCount == 0 {
+            // Safety: the rest of the output, which begins at a block.
+            let count = unsafe pread(
+                file, output.baseAddress.map { unsafe $0 + filled }, min(output.count - filled, pieceByteCount),
+                off_t(filled))
+            if count <= 0 { break }
+            filled += count
+        }
+        return filled
     }
 
     /// Goes back to ordinary access.

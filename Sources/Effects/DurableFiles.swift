@@ -17,12 +17,23 @@ package protocol DurableFiles: Sendable {
     func remove(_ path: String) throws(FileError)
     /// At most `count` bytes from `offset`, fewer at the end of the file; `nil` when there is no such file.
     func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]?
+    /// The whole file, or its first `limit` bytes, into `room`. - Returns: `false` when there is no such file.
+    func read(_ path: String, limit: Int, into room: AlignedRoom) throws(FileError) -> Bool
     /// Size in bytes; `nil` when there is no such file.
     func byteCount(_ path: String) throws(FileError) -> UInt64?
     /// Whether the path names a folder; a link counts only at the top.
     func isFolder(_ path: String) throws(FileError) -> Bool
     /// Names in a folder, in no order; empty when there is no such folder.
     func names(in path: String) throws(FileError) -> [String]
+}
+
+extension DurableFiles {
+    /// By way of an array, for files that have none of their own.
+    package func read(_ path: String, limit: Int, into room: AlignedRoom) throws(FileError) -> Bool {
+        guard let bytes = try read(path, offset: 0, count: limit) else { return false }
+        room.fill(bytes)
+        return true
+    }
 }
 
 /// A file operation that the system refused.

@@ -87,7 +87,7 @@ import Glibc
                 throw ExistingDisk.busy(path, "another program holds a lock on it")
             }
             if !ignoresUse { try ExistingDisk.take(file, path) }
-            if !ignoresUse, !isBlockDevice { try ExistingDisk.refuseAttached(file, path) }
+            if !ignoresUse { try ExistingDisk.refuseAttached(file, path) }
         } catch {
             close(file)
             if direct >= 0 { close(direct) }
@@ -122,7 +122,7 @@ import Glibc
             remedy: .permit)
     }
 
-    /// Refuses a file behind a loop device: also a read-only one, whose mounts would see their bytes change.
+    /// Refuses a file or device behind a loop device: also a read-only one, whose mounts would see their bytes change.
     private static func refuseAttached(_ descriptor: CInt, _ path: String) throws(FileError) {
         guard let found = LoopDevices.system.attachments(of: descriptor).first else { return }
         throw FileError(number: EBUSY, sentence: "\(path) is in use: \(found.reason)", remedy: .permit)

@@ -133,43 +133,53 @@ package struct HostFiles: DurableFiles {
         var failure: FileError?
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { buffer, filled in
             do throws(FileError) {
-                if offset == 0, wanted >= DirectAccess.smallestByteCount {
-                    // Safety: so many bytes have room.
-                    filled = unsafe readDirect(
-                        file, UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<wanted]))
-                }
-                while filled < wanted {
-                    let got = try call("cannot read", path) {
-                        // Safety: `filled` is below the buffer's capacity.
-                        unsafe pread(
-                            file.descriptor, buffer.baseAddress.map { unsafe $0 + filled }, wanted - filled,
-                            off_t(offset) + off_t(filled))
-                    }
-                    if got == 0 { return }
-                    filled += got
-                }
+                // Safety: `wanted` bytes have room.
+                let room = unsafe UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(buffer)[..<wanted])
+                try unsafe read(file, path, at: offset, into: room, filled: &filled)
             } catch { failure = error }
         }
         if let failure { throw failure }
         return bytes
     }
 
-    /// Reads the front of a large file past the page cache. - Returns: bytes read, whole pieces; what is behind, or
-    /// does not come this way, is for ordinary reads, which also say why.
-    private func readDirect(_ file: OpenFile, _ output: UnsafeMutableRawBufferPointer) -> Int {
-        guard let direct = DirectAccess(file.descriptor) else { return 0 }
-        defer { direct.end() }
-        var filled = 0
-        while filled < output.count {
-            // Safety: the rest of the output.
-            let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: output[filled...])
-            let count = unsafe direct.read(into: rest, from: filled)
-            if count <= 0 { return filled }
-            filled += count
-            // Pieces begin at blocks.
-            if filled % 4096 != 0 { return filled }
+    /// Fills a buffer with what stands from `offset` on, behind the bytes that are `filled` already; ends early at the
+    /// end of the file.
+    private func read(
+        _ file: OpenFile, _ path: String, at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer,
+        filled: inout Int
+    ) throws(FileError) {
+        while filled < buffer.count {
+            let (start, rest) = (filled, buffer.count - filled)
+            let got = try call("cannot read", path) {
+                // Safety: `start` is below the buffer's count.
+                unsafe pread(
+                    file.descriptor, buffer.baseAddress.map { unsafe $0 + start }, rest, off_t(offset) + off_t(start))
+            }
+            if got == 0 { return }
+            filled += got
         }
-        return filled
+    }
+
+    /// Large files are read past the page cache: whoever reads a whole one checks it, and then it should be what is on
+    /// the disk that is checked.
+    package func read(_ path: String, limit: Int, into room: AlignedRoom) throws(FileError) -> Bool {
+        guard let file = try openForReading(path) else { return false }
+        let wanted = Swift.min(limit, Int(clamping: file.byteCount))
+        // Safety: the buffer lives through the call, here and below.
+        try unsafe room.fill(wanted) { (buffer) throws(FileError) in
+            var filled = 0
+            if wanted >= DirectAccess.smallestByteCount {
+                // Safety: the buffer is whole blocks, for `wanted` bytes.
+                filled = unsafe Swift.min(wanted, DirectAccess.read(file.descriptor, into: buffer))
+            }
+            // What did not come that way comes the ordinary one, or says why not.
+            // Safety: as above.
+            let all = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
+            try unsafe read(file, path, at: 0, into: all, filled: &filled)
+            return filled
+        }
+        return true
     }
 
     private func openForReading(_ path: String) throws(FileError) -> OpenFile? {

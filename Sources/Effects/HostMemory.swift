@@ -13,5 +13,8 @@ package enum HostMemory {
         _ = mallopt(M_TRIM_THRESHOLD, trimByteCount)
     }
 
+    /// Gives back what is free now: deriving a key from a passphrase takes 64 MiB that nothing needs again.
+    package static func giveBack() { _ = malloc_trim(0) }
+
     private static let trimByteCount: Int32 = 128 << 20
 }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Finds the loop devices that a file is attached to. Whoever mounts or writes such a device uses the file, and holds
-/// no lock on it that would say so.
+/// Finds the loop devices that a file or block device is attached to. Whoever mounts or writes such a device uses what
+/// is below it, and holds no lock on that which would say so.
 ///
 /// What is looked at is the kernel's own list. Mounts are those of this process's mount namespace; an attachment counts
 /// whether it is mounted or not. Where there is no such list, as in some containers, nothing is found.
@@ -35,7 +35,8 @@ package struct LoopDevices: Sendable {
     }
 
     /// The kernel's list on this host.
-    package static let system = LoopDevices(devices: "/sys/block", nodes: "/dev", mounts: "/proc/self/mountinfo")
+    package static let system = LoopDevices(
+        devices: "/sys/block", numbers: "/sys/dev/block", nodes: "/dev", mounts: "/proc/self/mountinfo")
 
     // Constants of the Linux ABI (linux/loop.h): the question for what is attached, and its answer.
     private static let getStatus: UInt = 0x4C05
@@ -49,6 +50,7 @@ package struct LoopDevices: Sendable {
     private static let deletedMark = " (deleted)"
 
     private let devices: String
+    private let numbers: String
     private let nodes: String
     private let mounts: String
 
@@ -56,17 +58,20 @@ package struct LoopDevices: Sendable {
     ///
     /// - Parameters:
     ///   - devices: a folder like `/sys/block`.
+    ///   - numbers: a folder like `/sys/dev/block`.
     ///   - nodes: a folder like `/dev`; devices that are not there are judged by their attributes alone.
     ///   - mounts: a file like `/proc/self/mountinfo`.
-    package init(devices: String, nodes: String, mounts: String) {
+    package init(devices: String, numbers: String, nodes: String, mounts: String) {
         self.devices = devices
+        self.numbers = numbers
         self.nodes = nodes
         self.mounts = mounts
     }
 
-    /// The devices that an open file is attached to, by their numbers.
+    /// The devices that an open file is attached to, by their numbers; of a block device also those that stand on a
+    /// partition of it.
     ///
-    /// - Parameter descriptor: an open regular file.
+    /// - Parameter descriptor: an open regular file or block device.
     package func attachments(of descriptor: CInt) -> [Attachment] {
         var file = stat()
         // Safety: `file` lives through the call.
@@ -77,34 +82,53 @@ package struct LoopDevices: Sendable {
             guard name.hasPrefix("loop"), let number = UInt32(name.dropFirst(4)) else { return nil }
             return (number, name)
         }
-        return numbered.sorted { $0.number < $1.number }.compactMap { attachment(of: file, to: $0.name) }
+        let parts = file.st_mode & S_IFMT == S_IFBLK ? blockDevices(of: file.st_rdev) : nil
+        return numbered.sorted { $0.number < $1.number }.compactMap { attachment(of: file, parts, to: $0.name) }
     }
 
-    private func attachment(of file: stat, to name: String) -> Attachment? {
+    /// The numbers of a block device and of its partitions, as the kernel's files spell them.
+    private func blockDevices(of device: dev_t) -> Set<String> {
+        let number = LoopDevices.text(device)
+        let folders = HostFiles(root: "\(numbers)/\(number)")
+        let below = ((try? folders.names(in: "")) ?? []).compactMap {
+            attribute("\($0)/dev", in: "\(numbers)/\(number)")
+        }
+        return Set([number] + below)
+    }
+
+    private func attachment(of file: stat, _ parts: Set<String>?, to name: String) -> Attachment? {
         // The attribute is there only while something is attached.
         guard let path = attribute("\(name)/loop/backing_file") else { return nil }
         let asked = status(of: name)
         // The device knows its file by number, whatever became of the name; a path serves where it cannot be asked.
-        let isIt = asked.map { $0.device == UInt64(file.st_dev) && $0.inode == UInt64(file.st_ino) } ?? false
-        guard isIt || LoopDevices.names(path, file) else { return nil }
+        let isIt =
+            asked.map {
+                if let parts { return parts.contains(LoopDevices.text(dev_t($0.blockDevice))) }
+                return $0.device == UInt64(file.st_dev) && $0.inode == UInt64(file.st_ino)
+            } ?? false
+        guard isIt || LoopDevices.names(path, file, parts) else { return nil }
         return Attachment(
             device: "\(nodes)/\(name)", isReadOnly: asked?.isReadOnly ?? (attribute("\(name)/ro") == "1"),
             mountPoints: mountPoints(of: name))
     }
 
-    private static func names(_ path: String, _ file: stat) -> Bool {
+    private static func names(_ path: String, _ file: stat, _ parts: Set<String>?) -> Bool {
         var candidates = [path]
         // A file may have another name left, and a file may be called like that.
         if path.hasSuffix(deletedMark) { candidates.append(String(path.dropLast(deletedMark.count))) }
         return candidates.contains { candidate in
             var found = stat()
             // Safety: the path and `found` live through the call.
-            return unsafe stat(candidate, &found) == 0 && found.st_dev == file.st_dev && found.st_ino == file.st_ino
+            guard unsafe stat(candidate, &found) == 0 else { return false }
+            if let parts { return found.st_mode & S_IFMT == S_IFBLK && parts.contains(text(found.st_rdev)) }
+            return found.st_dev == file.st_dev && found.st_ino == file.st_ino
         }
     }
 
-    private func attribute(_ path: String) -> String? {
-        guard let bytes = try? HostPaths.read("\(devices)/\(path)", limit: LoopDevices.longestAttribute) else {
+    private func attribute(_ path: String) -> String? { attribute(path, in: devices) }
+
+    private func attribute(_ path: String, in folder: String) -> String? {
+        guard let bytes = try? HostPaths.read("\(folder)/\(path)", limit: LoopDevices.longestAttribute) else {
             return nil
         }
         let line = bytes.last == UInt8(ascii: "\n") ? bytes.dropLast() : bytes[...]
@@ -112,7 +136,7 @@ package struct LoopDevices: Sendable {
     }
 
     /// What the device itself says; `nil` when it may not be asked, which takes the right to read it.
-    private func status(of name: String) -> (device: UInt64, inode: UInt64, isReadOnly: Bool)? {
+    private func status(of name: String) -> (device: UInt64, inode: UInt64, blockDevice: UInt64, isReadOnly: Bool)? {
         // Safety: the path lives through the call.
         let node = unsafe open("\(nodes)/\(name)", O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard node >= 0 else { return nil }
@@ -130,6 +154,8 @@ package struct LoopDevices: Sendable {
             unsafe (
                 bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self),
                 bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self),
+                // The device, when it is one; else the one that the file lies on, which then is in use as well.
+                bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self),
                 bytes.loadUnaligned(fromByteOffset: LoopDevices.flagsPlace, as: UInt32.self)
                     & LoopDevices.readOnlyFlag != 0
             )

@@ -27,11 +27,11 @@ import Glibc
         unsafe bytes = UnsafeRawBufferPointer(start: start, count: size)
     }
 
-    /// Asks the processor for the cache line at an offset, which will be looked at soon: several that lie far apart
+    /// Asks the processor for the cache line at an address, which will be looked at soon: several that lie far apart
     /// then come at once.
-    package func expect(_ offset: Int) {
-        // Safety: a hint only, and the offset lies in the file.
-        unsafe memory_expect(bytes.baseAddress?.advanced(by: offset))
+    package static func expect(_ address: UnsafeRawPointer) {
+        // Safety: a hint only, of no consequence at any address.
+        unsafe memory_expect(address)
     }
 
     deinit {

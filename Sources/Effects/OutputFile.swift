@@ -48,19 +48,24 @@ package final class OutputFile: Sendable {
             disk = try ExistingDisk(
                 path: path + OutputFile.suffix, ignoresUse: false, followsLinks: false, calls: calls)
         } catch {
-            guard error.number == EBUSY else { throw error }
-            throw FileError(
-                number: EBUSY, sentence: "\(path).partial is being written by another restore", remedy: .permit)
+            switch error.number {
+            case EBUSY:
+                throw FileError(
+                    number: EBUSY,
+                    sentence: "\(error.sentence); it is what an interrupted restore left, or one that is "
+                        + "running", remedy: .permit)
+            case ELOOP, EINVAL, EACCES,
+                EPERM where isThere:
+                throw OutputFile.foreign(partial)
+            default: throw error
+            }
         }
         // One without a byte was made by a run that came no further.
         isResumed = isThere && disk.byteCount > 0
         // What is there is taken only when it can be nothing else than what an interrupted restore of this left.
         guard !isThere || disk.isPrivate && disk.isAlone(at: partial) && (!isResumed || disk.byteCount == byteCount)
         else {
-            throw FileError(
-                number: EEXIST,
-                sentence: "\(path).partial is there and is not what an interrupted restore of this disk leaves; "
-                    + "move it away first", remedy: .permit)
+            throw OutputFile.foreign(partial)
         }
         guard isResumed else {
             do throws(FileError) { try disk.resize(to: byteCount) } catch {
@@ -71,6 +76,13 @@ package final class OutputFile: Sendable {
             return
         }
         try disk.readFromDisk()
+    }
+
+    private static func foreign(_ partial: String) -> FileError {
+        FileError(
+            number: EEXIST,
+            sentence: "\(partial) is there and is not what an interrupted restore of this disk leaves; move it away "
+                + "first", remedy: .permit)
     }
 
     /// Refuses a name that is taken.

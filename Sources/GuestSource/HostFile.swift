@@ -82,12 +82,10 @@ final class HostFile: Sendable {
             identity = HostFile.identity(found)
             size = try HostFile.size(of: descriptor, found, path)
             allocated = isBlockDevice ? nil : UInt64(clamping: found.st_blocks) * 512
-            if isBlockDevice {
-                claim = try HostFile.claim(resolved, use, path)
-            } else {
-                claim = -1
-                try HostFile.take(descriptor, use, path)
-            }
+            // A virtual machine holds no claim on the device it has as a disk, and a loop device none on what is below
+            // it: both are looked for on devices as well.
+            try HostFile.take(descriptor, use, path)
+            claim = isBlockDevice ? try HostFile.claim(resolved, use, path) : -1
         } catch {
             Glibc.close(descriptor)
             throw error
@@ -127,8 +125,8 @@ final class HostFile: Sendable {
         return -1
     }
 
-    /// Refuses a file that a virtual machine writes, and marks it so that none begins to. A file system without locks
-    /// says nothing.
+    /// Refuses a file or device that a virtual machine writes, and marks it so that none begins to. A file system
+    /// without locks says nothing.
     private static func take(_ descriptor: CInt, _ use: Use, _ path: String) throws(SourceError) {
         guard use != .ignored else { return }
         try refuseWriter(descriptor, path)
@@ -156,10 +154,11 @@ final class HostFile: Sendable {
         let found = try HostFile.size(of: descriptor, now, path)
         if found < size { throw .shrank(path, from: size, to: found) }
         if found > size { throw .changed(path, what: "it grew from \(size) to \(found) bytes") }
-        guard !isBlockDevice else { return }
-        let current = HostFile.identity(now)
-        if current.modified != identity.modified { throw .changed(path, what: "it was written") }
-        if current != identity { throw .changed(path, what: "it was renamed, replaced or given other rights") }
+        if !isBlockDevice {
+            let current = HostFile.identity(now)
+            if current.modified != identity.modified { throw .changed(path, what: "it was written") }
+            if current != identity { throw .changed(path, what: "it was renamed, replaced or given other rights") }
+        }
         try refuseWriter()
     }
 

@@ -193,6 +193,9 @@ extension String {
 
 extension SourceError {
     static func server(_ path: String, _ reason: String) -> SourceError {
-        SourceError(.serverFailed, "\(path) could not be read through qemu-nbd: \(reason)", .retry)
+        SourceError(
+            .serverFailed,
+            "\(path) could not be read through qemu-nbd: \(reason); when nobody ended that, the image may be "
+                + "damaged: see `qemu-img check`, read it whole with `qemu-img convert`, or copy it again", .retry)
     }
 }

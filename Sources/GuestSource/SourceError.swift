@@ -22,6 +22,7 @@ package struct SourceError: Error, Sendable, CustomStringConvertible {
         case inputIsTerminal = 16
         case closed = 17
         case interrupted = 18
+        case empty = 19
     }
 
     /// What the caller can do; callers branch on this, never on text.
@@ -54,7 +55,7 @@ package struct SourceError: Error, Sendable, CustomStringConvertible {
     /// The process exit status that fits when this error ends a command.
     package var exitStatus: CInt {
         switch code {
-        case .ambiguousFormat, .referenceRefused, .changed, .shrank, .inUse: 7
+        case .ambiguousFormat, .referenceRefused, .changed, .shrank, .inUse, .empty: 7
         case .inputIsTerminal: 2
         case .damagedHeader: 6
         default: 1

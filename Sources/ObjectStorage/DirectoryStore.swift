@@ -1,5 +1,6 @@
 import BackupModel
 package import Effects
+import RepositoryFormat
 import Synchronization
 
 /// A store in a local folder or on a mounted share.
@@ -68,13 +69,27 @@ package final class DirectoryStore: SweepableStore {
     }
 
     package func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
-        try DirectoryStore.translating { () throws(FileError) -> [UInt8]? in
-            do throws(FileError) {
-                return try files.read(name.text, offset: offset, count: count)
-            } catch {
-                // Something lies at the name, and it is no object: as good as one without bytes.
+        try DirectoryStore.reading([]) { () throws(FileError) -> [UInt8]? in
+            try files.read(name.text, offset: offset, count: count)
+        }
+    }
+
+    package func get(_ name: ObjectName, into room: AlignedRoom) async throws(StorageError) -> Bool {
+        let isThere = try DirectoryStore.reading(nil) { () throws(FileError) -> Bool? in
+            try files.read(name.text, limit: FormatLimits.objectByteCount, into: room)
+        }
+        if isThere == nil { room.fill([]) }
+        return isThere ?? true
+    }
+
+    /// Something that is no file lies at the name, and so it is no object: as good as one without bytes, `empty`.
+    private static func reading<Content>(
+        _ empty: Content, _ body: () throws(FileError) -> Content
+    ) throws(StorageError) -> Content {
+        try translating { () throws(FileError) -> Content in
+            do throws(FileError) { return try body() } catch {
                 guard error.number == DirectoryStore.isFolder else { throw error }
-                return []
+                return empty
             }
         }
     }

@@ -1,3 +1,4 @@
+package import Effects
 import RepositoryFormat
 
 // What this module guarantees
@@ -28,6 +29,9 @@ package protocol ObjectStore: Sendable {
     func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer
     /// At most `count` bytes from `offset`, fewer at the object's end; `nil` when the store shows no such object now.
     func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]?
+    /// The whole object, at most the object limit of the format, into `room`. - Returns: `false` when the store shows
+    /// no such object now.
+    func get(_ name: ObjectName, into room: AlignedRoom) async throws(StorageError) -> Bool
     /// Size in bytes; `nil` when the store shows no such object now.
     func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64?
     /// Names that begin with `prefix`, sorted; may lack recent ones and show deleted ones.
@@ -41,6 +45,13 @@ extension ObjectStore {
     /// The whole object, at most the object limit of the format.
     package func get(_ name: ObjectName) async throws(StorageError) -> [UInt8]? {
         try await get(name, offset: 0, count: FormatLimits.objectByteCount)
+    }
+
+    /// By way of an array, for stores that have none of their own.
+    package func get(_ name: ObjectName, into room: AlignedRoom) async throws(StorageError) -> Bool {
+        guard let bytes = try await get(name) else { return false }
+        room.fill(bytes)
+        return true
     }
 }
 
@@ -94,6 +105,8 @@ package struct StorageError: Error, Hashable, Sendable, CustomStringConvertible 
         case readOnly
         /// The store failed in a way that may pass.
         case failed
+        /// Nothing is wrong: the task was cancelled while it waited.
+        case interrupted
     }
 
     /// See ``Code``.

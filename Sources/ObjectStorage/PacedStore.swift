@@ -28,6 +28,14 @@ package struct PacedStore: ObjectStore {
         return bytes
     }
 
+    package func get(_ name: ObjectName, into room: AlignedRoom) async throws(StorageError) -> Bool {
+        let isThere = try await store.get(name, into: room)
+        // Safety: only counted.
+        let byteCount = unsafe room.bytes.count
+        try await pace(reads, isThere ? UInt64(byteCount) : 0, name)
+        return isThere
+    }
+
     package func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? {
         try await store.byteCount(of: name)
     }
@@ -39,7 +47,7 @@ package struct PacedStore: ObjectStore {
     private func pace(_ limit: RateLimit?, _ byteCount: UInt64, _ name: ObjectName) async throws(StorageError) {
         guard let limit, byteCount > 0 else { return }
         do { try await limit.pass(byteCount) } catch {
-            throw StorageError(code: .failed, sentence: "interrupted at \(name)")
+            throw StorageError(code: .interrupted, sentence: "interrupted at \(name)")
         }
     }
 }

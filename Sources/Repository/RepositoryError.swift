@@ -78,7 +78,7 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
             case .full: "; make room and start again, nothing that was committed is lost"
             case .refused: "; give this user the right to it and start again"
             case .readOnly: "; it is mounted read-only: mount it for writing and start again"
-            case .failed: ""
+            case .failed, .interrupted: ""
             }
         return RepositoryError(.storage, error.sentence + advice, error.code == .failed ? .retry : .askOperator)
     }
@@ -94,9 +94,10 @@ package struct RepositoryError: Error, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Translates what the layers below throw; passes everything else on.
+    /// Translates what the layers below throw; passes everything else on. An interruption says nothing about the store.
     static func translating<Result>(_ body: () async throws -> Result) async throws -> Result {
         do { return try await body() } catch let error as StorageError {
+            if error.code == .interrupted { throw CancellationError() }
             throw RepositoryError.storage(error)
         } catch let error as FormatError {
             throw RepositoryError.format(error)

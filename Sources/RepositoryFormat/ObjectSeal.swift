@@ -32,6 +32,20 @@ package enum ObjectSeal {
     package static func check(
         _ bytes: [UInt8], hash: Hash256, label: [UInt8], footerByteCount: Int, signedBy key: VerifyingKey?, name: String
     ) throws(FormatError) {
+        do {
+            // Safety: the array lives through the call.
+            try unsafe bytes.withUnsafeBytes { buffer in
+                try unsafe check(
+                    buffer, hash: hash, label: label, footerByteCount: footerByteCount, signedBy: key, name: name)
+            }
+        } catch let error as FormatError { throw error } catch { preconditionFailure("only a format error is thrown") }
+    }
+
+    /// As for an array, of bytes where they lie.
+    package static func check(
+        _ bytes: UnsafeRawBufferPointer, hash: Hash256, label: [UInt8], footerByteCount: Int,
+        signedBy key: VerifyingKey?, name: String
+    ) throws(FormatError) {
         let signatureStart = bytes.count - footerByteCount - VerifyingKey.signatureByteCount
         guard signatureStart >= ObjectHeader.byteCount else {
             throw .truncated(
@@ -39,19 +53,15 @@ package enum ObjectSeal {
                 available: bytes.count)
         }
         let hasher = StreamingSHA256()
-        unsafe bytes.withUnsafeBytes { buffer in
-            // Safety: the start lies inside the buffer, as was just checked.
-            unsafe hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<signatureStart]))
-        }
+        // Safety: the start lies inside the bytes, as was just checked; here and below.
+        unsafe hasher.update(UnsafeRawBufferPointer(rebasing: bytes[..<signatureStart]))
         let signedHash = hasher.snapshot()
-        unsafe bytes.withUnsafeBytes { buffer in
-            unsafe hasher.update(UnsafeRawBufferPointer(rebasing: buffer[signatureStart...]))
-        }
+        unsafe hasher.update(UnsafeRawBufferPointer(rebasing: bytes[signatureStart...]))
         guard hasher.finish() == hash else {
             throw .damaged("the bytes of \(name) are not those it is named after: it was damaged or exchanged")
         }
         guard let key else { return }
-        let signature = Array(bytes[signatureStart..<(signatureStart + VerifyingKey.signatureByteCount)])
+        let signature = unsafe Array(bytes[signatureStart..<(signatureStart + VerifyingKey.signatureByteCount)])
         guard key.isValid(signature: signature, for: label + signedHash.bytes) else {
             throw .damaged("\(name) does not carry a valid signature of the writer it names")
         }

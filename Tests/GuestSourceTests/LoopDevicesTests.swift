@@ -11,7 +11,9 @@ struct LoopDevicesTests {
         let descriptor: CInt
         var path: String { folder.file("image.raw") }
         var search: LoopDevices {
-            LoopDevices(devices: folder.file("block"), nodes: folder.file("nodes"), mounts: folder.file("mounts"))
+            LoopDevices(
+                devices: folder.file("block"), numbers: folder.file("numbers"), nodes: folder.file("nodes"),
+                mounts: folder.file("mounts"))
         }
 
         init() throws {
@@ -96,7 +98,7 @@ struct LoopDevicesTests {
         let host = try FakeHost()
         #expect(host.search.attachments(of: host.descriptor) == [])
         #expect(host.search.attachments(of: -1) == [])
-        let nowhere = LoopDevices(devices: "/nowhere", nodes: "/nowhere", mounts: "/nowhere")
+        let nowhere = LoopDevices(devices: "/nowhere", numbers: "/nowhere", nodes: "/nowhere", mounts: "/nowhere")
         #expect(nowhere.attachments(of: host.descriptor) == [])
         try host.attach(String(repeating: "x", count: 10_000), to: "loop0", number: "7:0")
         #expect(host.search.attachments(of: host.descriptor) == [])

@@ -169,4 +169,42 @@ if command -v qemu-img >/dev/null 2>&1; then
     ends_with 0 "begins like a qcow2" "a container on standard input is told" sh -c \
         'cat "$2" | "$1" backup --guest piped --disk d=-' sh "$dozo" "$folder/big.qcow2"
 else skip "a server that hangs does not hold a Ctrl-C" "needs qemu-utils"; fi
+# --- an interrupted verification says nothing of what it did not read, and the next backup leans on it all the same
+DOZO_REPOSITORY=$folder/slow
+noise "$folder/slow.raw" 24 7
+holds "init for a slow store" "$dozo" init
+holds "backup for a slow store" "$dozo" backup --guest slow --disk "d=$folder/slow.raw"
+for how in --content --no-key; do
+    env --default-signal=INT timeout --preserve-status -s INT 2 "$dozo" verify $how --limit-read 2M \
+        >"$folder/output" 2>&1
+    status=$?
+    if [ "$status" -eq 130 ] && ! grep -qi "damage" "$folder/output"; then
+        pass "an interrupted verification blames nothing ($how)"
+    else fail "an interrupted verification blames nothing ($how)" "status $status: $(head -c 300 "$folder/output")"; fi
+done
+"$dozo" backup --guest slow --disk "d=$folder/slow.raw" --json >"$folder/again.json" 2>"$folder/output"
+if [ "$(json "$folder/again.json" 'd["new_bytes"]')" = 0 ]; then pass "nor is anything stored again behind it"
+else fail "nor is anything stored again behind it" "$(cat "$folder/again.json")"; fi
+
+# --- standard input without a byte, as a writer leaves it that failed
+ends_with 7 "ended without a byte" "an empty standard input makes no point" sh -c \
+    'false | "$1" backup --guest slow --disk d=-' sh "$dozo"
+if [ "$("$dozo" points --json 2>/dev/null | grep -c '"guest" *: *"slow"')" -eq 2 ]; then
+    pass "there are two points as before"
+else fail "there are two points as before" "$("$dozo" points 2>&1 | tail -n 4)"; fi
+ends_with 0 "is empty; was that meant" "unless it is forced, and then it is told" sh -c \
+    'false | "$1" backup -q --guest slow --disk d=- --force' sh "$dozo"
+ends_with 0 "not in this one" "a disk that is left out is told" "$dozo" backup -q --guest slow \
+    --disk "e=$folder/slow.raw"
+
+# --- a restore that never began says nothing of half a change
+mkdir "$folder/t.raw.partial"
+ends_with 7 "move it away first" "a folder in the place of the partial file" "$dozo" restore slow@latest \
+    --to "$folder/t.raw"
+if grep -q "goes on" "$folder/output"; then fail "and no way is named that goes nowhere" "$(cat "$folder/output")"
+else pass "and no way is named that goes nowhere"; fi
+ends_with 1 "cannot look at" "in place of what is not there" "$dozo" restore slow@latest --in-place \
+    --to "$folder/not there"
+if grep -q "half changed" "$folder/output"; then fail "nothing is called half changed" "$(cat "$folder/output")"
+else pass "nothing is called half changed"; fi
 echo done

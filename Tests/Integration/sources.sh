@@ -283,4 +283,28 @@ for image in "$folder/image.raw" "$folder/held.qcow2"; do
     kill -TERM "$slow" 2>/dev/null
     wait "$slow"
 done
+
+# --- a device that another loop device stands on, and one that a virtual machine has
+if [ "$(id -u)" -ne 0 ]; then skip "devices below others" "loop devices need root"
+elif truncate -s 40M "$folder/below.raw" && below=$(losetup --find --show "$folder/below.raw" 2>/dev/null); then
+    if above=$(losetup --offset 1048576 --find --show "$below" 2>/dev/null); then
+        ends_with 7 "loop device $above" "a device below a loop device is not read" "$dozo" backup --guest below \
+            --disk "d=$below"
+        holds "unless it is forced" "$dozo" backup --guest below --disk "d=$below" --force
+        ends_with 7 "loop device $above" "nor written over" "$dozo" restore below@latest --to "$below" --overwrite
+        losetup --detach "$above"
+    else skip "a device below a loop device" "losetup gives no second loop device here"; fi
+    if command -v qemu-nbd >/dev/null 2>&1; then
+        qemu-nbd --socket="$folder/nbd" --persistent --image-opts \
+            "driver=raw,file.driver=host_device,file.filename=$below" >/dev/null 2>&1 &
+        writer=$!
+        for _ in $(seq 1 100); do [ -S "$folder/nbd" ] && break; sleep 0.05; done
+        ends_with 7 "written by a running virtual machine" "a device that QEMU writes is not read" "$dozo" backup \
+            --guest below --disk "d=$below"
+        kill "$writer"
+        wait "$writer" 2>/dev/null
+        holds "and is when it has ended" "$dozo" backup --guest below --disk "d=$below"
+    else skip "a device that QEMU writes" "needs qemu-utils"; fi
+    losetup --detach "$below"
+else skip "devices below others" "losetup gives no loop device here"; fi
 echo done

@@ -207,7 +207,14 @@ if [ "$(json "$folder/verify.json" 'len(d["points_whole"]) == d["points_checked"
 else fail "makes all points whole again" "$(head -c 300 "$folder/verify.json")"; fi
 holds "and its own restores" "$dozo" restore mended@latest --to "$folder/mended.back"
 holds "byte for byte" cmp "$folder/mended.raw" "$folder/mended.back"
+ends_with 3 "nothing needs them" "a damaged pack whose content stands elsewhere alarms no more" "$dozo" verify
 rm "$DOZO_REPOSITORY/$pack"
+ends_with 3 "all damage was replaced" "nor does one that is gone" "$dozo" verify
+# The copy that took its place is needed.
+copy=$(cd "$DOZO_REPOSITORY" && find packs -type f -size +2000k -newer "$folder/mended.raw" | head -n 1)
+mv "$DOZO_REPOSITORY/$copy" "$folder/copy"
+ends_with 6 "DAMAGE FOUND" "but the next loss does" "$dozo" verify
+mv "$folder/copy" "$DOZO_REPOSITORY/$copy"
 
 # --- two guests of one name, by two writers
 holds "a third writer" "$dozo" key enroll --role writer --label twin --to "$folder/twin.key"

@@ -70,7 +70,8 @@ struct IndexRepairTests {
             try await store.delete(name)
             _ = try await store.putIfAbsent(name, damaged)
             let before = try await verify(store, sample)
-            #expect(before.damagedPacks.map(\.packName) == [name.text])
+            #expect(before.damagedPacks.map(\.packName) == [name.text] && !before.isSound)
+            #expect(!before.isReplaced || before.wholePoints.count == before.pointCount)
             guard !before.wholePoints.contains(newest) else { continue }
             // The host of that point verifies, and backs the same disk up again, which it still has.
             let host = sample.hosts[1].copy()

@@ -15,6 +15,7 @@ extension ChunkIndex {
             where part.filter == nil && part.blocks.entryCount >= IndexFilterFolder.smallestEntryCount {
                 guard !Task.isCancelled, let filter = await filter(of: part, in: group, folder) else { return }
                 part.filter = filter
+                takeFilters()
             }
         }
     }

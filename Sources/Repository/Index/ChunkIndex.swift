@@ -27,11 +27,21 @@ package final class ChunkIndex: Sendable {
     let table: Mutex<PackTable>
     private let blocks = BlockCache()
     private let recent = RecentPacks()
-    private let groupList: Mutex<[IndexGroup]>
+    private let groupList: Mutex<GroupList>
     /// Packs that no readable run lists.
     private let extra = Mutex<[Hash256: [BlobPlace]]>([:])
     let trouble: Mutex<Trouble>
     private let reopened = Mutex<[IndexGroup]?>(nil)
+
+    private struct GroupList {
+        var groups: [IndexGroup]
+        var probe: IndexProbe
+
+        init(_ groups: [IndexGroup]) {
+            self.groups = groups
+            probe = IndexProbe(groups)
+        }
+    }
 
     struct Trouble {
         var findings: [RepositoryFinding]
@@ -66,7 +76,7 @@ package final class ChunkIndex: Sendable {
         var opening = try IndexOpening(
             access, view: view, keys: keys, filters: filters, damaged: damage.runs)
         try await opening.readRuns()
-        groupList = Mutex(opening.groups.sorted { $0.entryCount > $1.entryCount })
+        groupList = Mutex(GroupList(opening.groups.sorted { $0.entryCount > $1.entryCount }))
         passedOver = opening.passedOver
         let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
         lostRuns = opening.lostRuns
@@ -79,7 +89,11 @@ package final class ChunkIndex: Sendable {
     }
 
     /// The groups of runs that are asked, the largest first: most of what is looked for is there.
-    var groups: [IndexGroup] { groupList.withLock { $0 } }
+    var groups: [IndexGroup] { groupList.withLock { $0.groups } }
+    /// The same with their filters; one that was built meanwhile is among them.
+    private var probed: (groups: [IndexGroup], probe: IndexProbe) { groupList.withLock { ($0.groups, $0.probe) } }
+    /// Takes note of filters that parts have by now.
+    func takeFilters() { groupList.withLock { $0 = GroupList($0.groups) } }
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
     package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
     /// Names of the runs that are asked, in ascending order of ids within a group.
@@ -128,9 +142,11 @@ package final class ChunkIndex: Sendable {
                 filter: run.filters[run.key.hash])
         }
         let group = IndexGroup(head: head.key, parts: parts, packs: packs, merged: head.fence.merged)
-        groupList.withLock { groups in
+        groupList.withLock { list in
+            var groups = list.groups
             groups.removeAll { replaced.contains($0.head) }
             groups.insert(group, at: groups.firstIndex { $0.entryCount <= group.entryCount } ?? groups.endIndex)
+            list = GroupList(groups)
         }
     }
 
@@ -143,16 +159,15 @@ package final class ChunkIndex: Sendable {
     package func contains(_ identifier: Hash256) async throws -> Bool {
         if let pack = recent.pack(of: identifier), try await isThere(pack) { return true }
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
-        let groups = self.groups
-        for group in groups { group.expect(identifier) }
-        for group in groups {
-            var next = 0
-            while let part = group.part(thatMayHold: identifier, from: next) {
-                next = part + 1
-                guard let number = try await countedPack(of: identifier, in: group.parts[part], group) else { continue }
-                try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
-                return true
-            }
+        let (groups, probe) = probed
+        probe.expect(identifier)
+        var position = IndexProbe.Position()
+        while let candidate = probe.next(identifier, from: &position) {
+            let group = groups[candidate.group]
+            let part = group.parts[candidate.part]
+            guard let number = try await countedPack(of: identifier, in: part, group) else { continue }
+            try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
+            return true
         }
         // A damaged run may have been replaced by what packs say themselves, meanwhile.
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
@@ -206,12 +221,12 @@ package final class ChunkIndex: Sendable {
     /// may be damaged, and a merge may have left something out.
     package func places(of identifier: Hash256) async throws -> Few<BlobPlace> {
         var places = Few<BlobPlace>()
-        for group in groups {
-            var next = 0
-            while let part = group.part(thatMayHold: identifier, from: next) {
-                next = part + 1
-                try await add(&places, of: identifier, in: group.parts[part], group)
-            }
+        let (groups, probe) = probed
+        probe.expect(identifier)
+        var position = IndexProbe.Position()
+        while let candidate = probe.next(identifier, from: &position) {
+            let group = groups[candidate.group]
+            try await add(&places, of: identifier, in: group.parts[candidate.part], group)
         }
         if places.isEmpty {
             for group in groups { try await add(&places, of: identifier, unfiltered: group) }

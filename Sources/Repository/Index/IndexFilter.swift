@@ -17,7 +17,7 @@ struct IndexFilter: Sendable {
     private static let magic = Array("dozofilt".utf8) + [1, 0, 0, 0, 0, 0, 0, 0]
 
     private let file: MappedFile
-    private let lineCount: UInt64
+    let lineCount: UInt64
 
     /// Takes a mapped file when it is a whole filter of that run.
     init?(_ file: MappedFile, run: Hash256) {
@@ -31,19 +31,27 @@ struct IndexFilter: Sendable {
         lineCount = UInt64((bytes.count - IndexFilter.headerByteCount) / IndexFilter.lineByteCount)
     }
 
-    /// Says that ``mayContain(_:)`` comes soon.
-    func expect(_ identifier: Hash256) {
-        file.expect(IndexFilter.place(identifier, lineCount: lineCount).line)
+    /// The file's first byte, valid as long as the filter is held.
+    var start: UnsafeRawPointer? { unsafe file.bytes.baseAddress }
+
+    /// Says that ``mayContain(_:_:lineCount:)`` comes soon.
+    ///
+    /// - Parameter start: of a filter of so many lines, that somebody holds.
+    static func expect(_ identifier: Hash256, _ start: UnsafeRawPointer, lineCount: UInt64) {
+        // Safety: a hint only, and the line lies in the file.
+        unsafe MappedFile.expect(start + place(identifier, lineCount: lineCount).line)
     }
 
     /// Whether the part may hold the id; `false` is certain.
-    func mayContain(_ identifier: Hash256) -> Bool {
-        let (line, bits) = IndexFilter.place(identifier, lineCount: lineCount)
+    ///
+    /// - Parameter start: of a filter of so many lines, that somebody holds.
+    static func mayContain(_ identifier: Hash256, _ start: UnsafeRawPointer, lineCount: UInt64) -> Bool {
+        let (line, bits) = place(identifier, lineCount: lineCount)
         var rest = bits
         for _ in 0..<7 {
             let bit = Int(truncatingIfNeeded: rest & 511)
             // Safety: the line lies in the file, whose size was checked, and the bit in the line.
-            let word = unsafe file.bytes.loadUnaligned(fromByteOffset: line + (bit >> 6) * 8, as: UInt64.self)
+            let word = unsafe start.loadUnaligned(fromByteOffset: line + (bit >> 6) * 8, as: UInt64.self)
             if UInt64(littleEndian: word) & (1 << UInt64(bit & 63)) == 0 { return false }
             rest >>= 9
         }

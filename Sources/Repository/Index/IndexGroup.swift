@@ -30,23 +30,6 @@ final class IndexGroup: Sendable {
     /// Hashes of all runs of this group.
     var runs: [Hash256] { parts.map(\.key.hash) }
 
-    /// Says that the parts are asked for an id soon.
-    func expect(_ identifier: Hash256) {
-        for number in candidates(for: identifier) { parts[number].expect(identifier) }
-    }
-
-    /// The next part, from a number on, whose filter lets the id through; `nil` is certain as long as no filter is
-    /// damaged.
-    func part(thatMayHold identifier: Hash256, from number: Int) -> Int? {
-        let candidates = candidates(for: identifier)
-        var number = Swift.max(number, candidates.lowerBound)
-        while number < candidates.upperBound {
-            if parts[number].mayHold(identifier) { return number }
-            number += 1
-        }
-        return nil
-    }
-
     /// The parts in which an id can stand: mostly one.
     func candidates(for identifier: Hash256) -> Range<Int> {
         guard parts.count > 1 else { return 0..<parts.count }
@@ -79,10 +62,4 @@ final class IndexPart: Sendable {
         get { built.withLock { $0 } }
         set { built.withLock { $0 = newValue } }
     }
-
-    /// Says that ``mayHold(_:)`` comes soon.
-    func expect(_ identifier: Hash256) { built.withLock { $0?.expect(identifier) } }
-
-    /// Whether its filter lets the id through; `true` without one.
-    func mayHold(_ identifier: Hash256) -> Bool { built.withLock { $0?.mayContain(identifier) ?? true } }
 }

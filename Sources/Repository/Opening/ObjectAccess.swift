@@ -1,4 +1,5 @@
 import BackupModel
+import Effects
 package import ObjectStorage
 package import RepositoryFormat
 
@@ -97,18 +98,31 @@ package struct ObjectAccess: Sendable {
     ///
     /// - Throws: ``RepositoryError``, `storage`, when the store cannot be read for another reason.
     func look(_ name: String) async throws -> Look {
-        do { return try await plainLook(name) } catch let error as RepositoryError where error.isUnreadable {
-            // A store that answers nothing at all has not one bad object; and one that was away for a moment has none.
-            guard await isAnswering() else { throw error }
-            do { return try await plainLook(name) } catch let again as RepositoryError where again.isUnreadable {
-                guard await isAnswering() else { throw again }
-                return .unreadable(again.sentence)
+        try await looked({ .unreadable($0) }, { try await bytes(name).map(Look.bytes) ?? .absent })
+    }
+
+    /// As ``look(_:)``, a large object into room that is at hand. - Returns: what is wrong with it, for people; `nil`
+    /// when its bytes are in the room.
+    func look(_ name: String, into room: AlignedRoom) async throws -> String? {
+        try await looked({ $0 }) {
+            let isThere = try await RepositoryError.translating {
+                try await store.get(ObjectAccess.name(name), into: room)
             }
+            return isThere ? nil : "\(name) is missing"
         }
     }
 
-    private func plainLook(_ name: String) async throws -> Look {
-        try await bytes(name).map(Look.bytes) ?? .absent
+    private func looked<Answer>(
+        _ unreadable: (String) -> Answer, _ read: () async throws -> Answer
+    ) async throws -> Answer {
+        do { return try await read() } catch let error as RepositoryError where error.isUnreadable {
+            // A store that answers nothing at all has not one bad object; and one that was away for a moment has none.
+            guard await isAnswering() else { throw error }
+            do { return try await read() } catch let again as RepositoryError where again.isUnreadable {
+                guard await isAnswering() else { throw again }
+                return unreadable(again.sentence)
+            }
+        }
     }
 
     /// Whether the store still lists one of the two folders that every repository has.

@@ -1,5 +1,6 @@
 import BackupModel
 import ChunkEncryption
+import Effects
 import RepositoryFormat
 
 /// What the check of one pack came to.
@@ -21,6 +22,7 @@ final class PackChecker: @unchecked Sendable {
     private let access: ObjectAccess
     private let chain: OwnerChain
     private let level: VerificationLevel
+    private let room = AlignedRoom()
     private let reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys)?
 
     init(
@@ -37,54 +39,58 @@ final class PackChecker: @unchecked Sendable {
     func check(_ pack: Inventory.Pack) async throws -> PackResult {
         var result = PackResult(pack: pack, checker: self)
         let name = pack.key.packName
-        let bytes: [UInt8]
-        switch try await access.look(name) {
-        case .bytes(let found): bytes = found
-        case .absent:
-            result.sentence = "\(name) is missing"
-            return result
-        case .unreadable(let why):
+        if let why = try await access.look(name, into: room) {
             result.sentence = why
             return result
         }
+        // Safety: valid until the room is filled again, by the next pack.
+        let bytes = unsafe room.bytes
         do {
-            try whole(bytes, pack: pack, name: name)
+            try unsafe whole(bytes, pack: pack, name: name)
         } catch let error as FormatError {
-            result.sentence = sentence(error, bytes: bytes, pack: pack, name: name)
+            result.sentence = unsafe sentence(error, bytes: bytes, pack: pack, name: name)
         }
         guard let reader, level != .keyless else { return result }
         do {
-            let contents = try PackContents(
-                front: bytes[...], tail: bytes[...], packByteCount: bytes.count, repository: chain.repository,
-                indexKey: try reader.keys.indexKey(), name: name)
-            try openBlobs(of: contents, bytes: bytes, reader: reader, into: &result)
+            let footer = try unsafe PackFooter(
+                parsing: Array(bytes.suffix(PackFooter.byteCount))[...], packByteCount: bytes.count, name: name)
+            let contents = try unsafe PackContents(
+                front: Array(bytes.prefix(ObjectHeader.byteCount))[...],
+                tail: Array(bytes[footer.keyTable.lowerBound...])[...], packByteCount: bytes.count,
+                repository: chain.repository, indexKey: try reader.keys.indexKey(), name: name)
+            try unsafe openBlobs(of: contents, bytes: bytes, reader: reader, into: &result)
         } catch let error as FormatError {
             if result.sentence == nil { result.sentence = error.sentence }
         }
         return result
     }
 
-    private func whole(_ bytes: [UInt8], pack: Inventory.Pack, name: String) throws {
+    private func whole(_ bytes: UnsafeRawBufferPointer, pack: Inventory.Pack, name: String) throws {
         guard UInt64(bytes.count) == pack.byteCount else {
             throw FormatError.damaged("\(name) has \(bytes.count) bytes and was stored with \(pack.byteCount)")
         }
-        let header = try PackContents.header(
-            bytes[...], packByteCount: bytes.count, repository: chain.repository, name: name)
+        // Safety: the room that the bytes lie in is this object's own, and nothing fills it meanwhile; here and below.
+        let header = try unsafe PackContents.header(
+            Array(bytes.prefix(ObjectHeader.byteCount))[...], packByteCount: bytes.count, repository: chain.repository,
+            name: name)
         guard header.objectClass == pack.objectClass, header.domain == pack.domain else {
             throw FormatError.misplaced("\(name) is of another class or domain than its writer stated")
         }
         guard let enrolment = chain.signer(header.signer), enrolment.role.signs else {
             throw FormatError.damaged("\(name) names a signer that the owner never enrolled")
         }
-        try ObjectSeal.check(
+        try unsafe ObjectSeal.check(
             bytes, hash: pack.key.hash, label: ObjectSeal.packLabel, footerByteCount: PackFooter.byteCount,
             signedBy: enrolment.key, name: name)
     }
 
     /// Adds where the damage is, as far as the checksums tell.
-    private func sentence(_ error: FormatError, bytes: [UInt8], pack: Inventory.Pack, name: String) -> String {
+    private func sentence(
+        _ error: FormatError, bytes: UnsafeRawBufferPointer, pack: Inventory.Pack, name: String
+    ) -> String {
         guard UInt64(bytes.count) == pack.byteCount,
-            let blocks = try? PackContents.damagedBlocks(of: bytes, name: name), !blocks.isEmpty
+            // Safety: as above.
+            let blocks = try? unsafe PackContents.damagedBlocks(of: Array(bytes), name: name), !blocks.isEmpty
         else { return error.sentence }
         let places = blocks.prefix(4).map { block in
             let start = block * PackFooter.checksumBlock
@@ -95,7 +101,7 @@ final class PackChecker: @unchecked Sendable {
     }
 
     private func openBlobs(
-        of contents: PackContents, bytes: [UInt8],
+        of contents: PackContents, bytes: UnsafeRawBufferPointer,
         reader: (shelf: PackShelf, blobs: BlobReader, keys: RepositoryKeys), into result: inout PackResult
     ) throws {
         let isContent = contents.header.objectClass == .content
@@ -112,16 +118,12 @@ final class PackChecker: @unchecked Sendable {
             try Task.checkCancellation()
             let range = Int(entry.offset)..<(Int(entry.offset) + Int(entry.storedByteCount))
             do {
-                try unsafe bytes.withUnsafeBytes { pack in
-                    // Safety: the directory was checked to lie inside the pack; what is opened is not looked at again.
-                    let sealed = unsafe UnsafeRawBufferPointer(rebasing: pack[range])
-                    if level == .content {
-                        _ = try unsafe reader.blobs.open(
-                            sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
-                    } else {
-                        _ = try unsafe reader.blobs.unseal(
-                            sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
-                    }
+                // Safety: the directory was checked to lie inside the pack; what is opened is not looked at again.
+                let sealed = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
+                if level == .content {
+                    _ = try unsafe reader.blobs.open(sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
+                } else {
+                    _ = try unsafe reader.blobs.unseal(sealed, as: entry, pack: result.pack.key, packKeys: packKeys)
                 }
                 if level == .content { result.contentCount += 1 }
                 result.tagCount += 1

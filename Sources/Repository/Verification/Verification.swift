@@ -58,6 +58,7 @@ package struct Verification: Sendable {
         try await checkRuns(reader, into: &result)
         if let reader, reader.keys.opensStructure {
             try await PointCheck(reader: reader, damage: damage).run(into: &result)
+            try await noteReplaced(reader, in: &result)
         } else {
             result.notProven.append("whether the points' maps lead to chunks that exist: that needs the structure key")
         }
@@ -120,6 +121,18 @@ package struct Verification: Sendable {
             result.add([
                 RepositoryFinding(object: one.pack.key.packName, sentence: sentence, lost: losses[one.pack.key] ?? [])
             ])
+        }
+    }
+
+    /// Marks packs that nothing needs any more. What the index cannot say the content of is not among them.
+    private func noteReplaced(_ reader: RepositoryReader, in result: inout VerificationReport) async throws {
+        guard !result.damagedPacks.isEmpty, result.wholePoints.count == result.pointCount else { return }
+        let listed = try await reader.index.identifiers(in: Set(result.damagedPacks))
+        let names = Set(result.damagedPacks.filter { listed[$0] != nil }.map(\.packName))
+        for index in result.findings.indices {
+            let finding = result.findings[index]
+            result.findings[index].isReplaced =
+                names.contains(finding.object) && finding.lost.isEmpty && finding.points.isEmpty
         }
     }
 

@@ -40,6 +40,8 @@ package struct VerificationReport: Sendable {
 
     /// Whether nothing is damaged or missing. What a revocation makes void is told and is no damage.
     package var isSound: Bool { findings.allSatisfy(\.isRevoked) }
+    /// Whether all that is damaged or missing was stored again meanwhile.
+    package var isReplaced: Bool { !isSound && findings.allSatisfy { $0.isRevoked || $0.isReplaced } }
 
     init(level: VerificationLevel) { self.level = level }
 

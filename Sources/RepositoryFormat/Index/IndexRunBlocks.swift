@@ -163,25 +163,29 @@ package struct IndexRunBlocks: Sendable {
 extension [UInt64] {
     /// Of sorted pieces that begin with these words: those in which something with a leading word can stand.
     package func pieces(thatMayHold word: UInt64) -> Range<Int> {
-        // Safety: every index is below the count.
-        unsafe withUnsafeBufferPointer { words in
-            // The first that begins with the word or behind it. Ids are keyed hashes and so spread evenly: it lies near
-            // the place that its value alone suggests, and the few cache lines there are all that is touched.
-            var (low, length) = unsafe words.neighbourhood(of: word)
-            while length > 0 {
-                let half = length / 2
-                let isFar = unsafe words[low + half] >= word
-                low = isFar ? low : low + half + 1
-                length = isFar ? half : length - half - 1
-            }
-            var end = low
-            while end < words.count, unsafe words[end] == word { end += 1 }
-            return Swift.max(low - 1, 0)..<end
-        }
+        // Safety: the array lives through the call.
+        unsafe withUnsafeBufferPointer { unsafe $0.pieces(thatMayHold: word) }
     }
 }
 
 extension UnsafeBufferPointer<UInt64> {
+    /// As the array's, by places counted from 0.
+    package func pieces(thatMayHold word: UInt64) -> Range<Int> {
+        // The first that begins with the word or behind it. Ids are keyed hashes and so spread evenly: it lies near the
+        // place that its value alone suggests, and the few cache lines there are all that is touched.
+        var (low, length) = unsafe neighbourhood(of: word)
+        // Safety: every index is below the count, here and below.
+        while length > 0 {
+            let half = length / 2
+            let isFar = unsafe self[low + half] >= word
+            low = isFar ? low : low + half + 1
+            length = isFar ? half : length - half - 1
+        }
+        var end = low
+        while end < count, unsafe self[end] == word { end += 1 }
+        return Swift.max(low - 1, 0)..<end
+    }
+
     /// A stretch of sorted words at whose places, or right behind them, the first word stands that is not below `word`.
     fileprivate func neighbourhood(of word: UInt64) -> (low: Int, length: Int) {
         guard count > 32, let first = unsafe self.first, let last = unsafe self.last, first < word, word <= last else {
