@@ -78,7 +78,7 @@ truncate -s 3M "$folder/victim" && ln "$folder/victim" "$partial"
 refused "nor one that has another name"
 truncate -s 3M "$partial" && chmod 666 "$partial"; refused "nor one that others may write"
 ln -s "$folder/victim" "$partial"
-ends_with 1 "t.partial" "nor a link" "$dozo" restore g@latest --to "$folder/targets/t"
+ends_with 7 "move it away first" "nor a link" "$dozo" restore g@latest --to "$folder/targets/t"
 rm -f "$partial"
 truncate -s 3M "$folder/zeros"
 holds "what another name led to is as it was" cmp "$folder/victim" "$folder/zeros"
@@ -124,4 +124,28 @@ wait "$backup"
 status=$?
 if [ "$status" -eq 7 ] && grep -q "exchanged or put back" "$folder/output"; then pass "an exchanged store is noticed"
 else fail "an exchanged store is noticed" "$status: $(tail -n 1 "$folder/output")"; fi
+# --- private under any umask, and nothing of a guest in clear
+private=$folder/private
+mkdir "$private"
+"${DOZO_PYTHON:-python3}" -c 'import sys; open(sys.argv[1], "w").write("a sentence of the guest. " * 200000)' \
+    "$private/payroll-2026.raw"
+(
+    umask 000
+    DOZO_REPOSITORY=$private/repository
+    XDG_STATE_HOME=$private/state
+    "$dozo" init && "$dozo" backup --guest bookkeeping --disk "ledgerdisk=$private/payroll-2026.raw" &&
+        "$dozo" restore bookkeeping@latest --to-directory "$private/back" &&
+        "$dozo" key sheet --to "$private/sheet" && "$dozo" verify --content
+) >"$folder/output" 2>&1 || fail "a backup and a restore under umask 000" "$(tail -n 3 "$folder/output")"
+open=$(find "$private/repository" "$private/state" "$private/back" "$private/sheet" ! -type l -perm /077 | head -n 3)
+made=$(find "$private/repository" "$private/state" "$private/back" | wc -l)
+if [ -z "$open" ] && [ "$made" -gt 20 ]; then pass "what is made is private under any umask"
+else fail "what is made is private under any umask" "$made made; open: $open"; fi
+for word in bookkeeping ledgerdisk payroll "sentence of the guest"; do
+    if grep -rqaF "$word" "$private/repository" || find "$private/repository" -name "*$word*" | grep -q .; then
+        fail "nothing of a guest is in clear: $word" "$(grep -rlaF "$word" "$private/repository" | head -n 2)"
+    else pass "nothing of a guest is in clear: $word"; fi
+done
+if grep -rqaF bookkeeping "$private/state"; then pass "and the search would find it"
+else fail "and the search would find it" "the host's own notes name the guest"; fi
 echo done

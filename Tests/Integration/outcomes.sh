@@ -170,7 +170,7 @@ if command -v qemu-img >/dev/null 2>&1; then
         'cat "$2" | "$1" backup --guest piped --disk d=-' sh "$dozo" "$folder/big.qcow2"
 else skip "a server that hangs does not hold a Ctrl-C" "needs qemu-utils"; fi
 # --- an interrupted verification says nothing of what it did not read, and the next backup leans on it all the same
-DOZO_REPOSITORY=$folder/slow
+DOZO_REPOSITORY=$folder/slow-store
 noise "$folder/slow.raw" 24 7
 holds "init for a slow store" "$dozo" init
 holds "backup for a slow store" "$dozo" backup --guest slow --disk "d=$folder/slow.raw"

@@ -33,9 +33,10 @@ package final class ChunkIndex: Sendable {
     let trouble: Mutex<Trouble>
     private let reopened = Mutex<[IndexGroup]?>(nil)
 
-    private struct GroupList {
-        var groups: [IndexGroup]
-        var probe: IndexProbe
+    /// One object, so that a look-up holds one reference and not two.
+    private final class GroupList: Sendable {
+        let groups: [IndexGroup]
+        let probe: IndexProbe
 
         init(_ groups: [IndexGroup]) {
             self.groups = groups
@@ -91,7 +92,7 @@ package final class ChunkIndex: Sendable {
     /// The groups of runs that are asked, the largest first: most of what is looked for is there.
     var groups: [IndexGroup] { groupList.withLock { $0.groups } }
     /// The same with their filters; one that was built meanwhile is among them.
-    private var probed: (groups: [IndexGroup], probe: IndexProbe) { groupList.withLock { ($0.groups, $0.probe) } }
+    private var probed: GroupList { groupList.withLock { $0 } }
     /// Takes note of filters that parts have by now.
     func takeFilters() { groupList.withLock { $0 = GroupList($0.groups) } }
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
@@ -159,11 +160,11 @@ package final class ChunkIndex: Sendable {
     package func contains(_ identifier: Hash256) async throws -> Bool {
         if let pack = recent.pack(of: identifier), try await isThere(pack) { return true }
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
-        let (groups, probe) = probed
-        probe.expect(identifier)
+        let list = probed
+        list.probe.expect(identifier)
         var position = IndexProbe.Position()
-        while let candidate = probe.next(identifier, from: &position) {
-            let group = groups[candidate.group]
+        while let candidate = list.probe.next(identifier, from: &position) {
+            let group = list.groups[candidate.group]
             let part = group.parts[candidate.part]
             guard let number = try await countedPack(of: identifier, in: part, group) else { continue }
             try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
@@ -221,11 +222,11 @@ package final class ChunkIndex: Sendable {
     /// may be damaged, and a merge may have left something out.
     package func places(of identifier: Hash256) async throws -> Few<BlobPlace> {
         var places = Few<BlobPlace>()
-        let (groups, probe) = probed
-        probe.expect(identifier)
+        let list = probed
+        list.probe.expect(identifier)
         var position = IndexProbe.Position()
-        while let candidate = probe.next(identifier, from: &position) {
-            let group = groups[candidate.group]
+        while let candidate = list.probe.next(identifier, from: &position) {
+            let group = list.groups[candidate.group]
             try await add(&places, of: identifier, in: group.parts[candidate.part], group)
         }
         if places.isEmpty {

@@ -60,6 +60,9 @@ struct IndexMeasure {
         await index.buildFilters(state.filters)
         lap.report("filters")
         lap = Lap()
+        try await lookUp(index, IndexMeasure.lookUps, there: nil)
+        lap.report("half of each", count: IndexMeasure.lookUps)
+        lap = Lap()
         try await lookUp(index, IndexMeasure.lookUps, there: true)
         let hits = lap.report("hits", count: IndexMeasure.lookUps)
         lap = Lap()
@@ -140,12 +143,14 @@ struct IndexMeasure {
         }
     }
 
-    private func lookUp(_ index: ChunkIndex, _ count: Int, there: Bool) async throws {
-        var dice = Dice(seed: there ? 1 : 2)
+    /// - Parameter there: whether what is looked up is there; `nil`: by turns.
+    private func lookUp(_ index: ChunkIndex, _ count: Int, there: Bool?) async throws {
+        var dice = Dice(seed: there == nil ? 5 : there == true ? 1 : 2)
         var wrong = 0
-        for _ in 0..<count {
-            let number = Int(dice.roll(below: UInt64(chunkCount))) + (there ? 0 : chunkCount)
-            if try await index.contains(RepositoryAtScale.identifier(number)) != there { wrong += 1 }
+        for turn in 0..<count {
+            let isThere = there ?? (turn % 2 == 0)
+            let number = Int(dice.roll(below: UInt64(chunkCount))) + (isThere ? 0 : chunkCount)
+            if try await index.contains(RepositoryAtScale.identifier(number)) != isThere { wrong += 1 }
         }
         guard wrong == 0 else {
             print("WRONG: \(wrong) of \(count) look-ups")
