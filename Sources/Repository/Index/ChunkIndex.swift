@@ -27,22 +27,11 @@ package final class ChunkIndex: Sendable {
     let table: Mutex<PackTable>
     private let blocks = BlockCache()
     private let recent = RecentPacks()
-    private let groupList: Mutex<GroupList>
+    private let groupList: Mutex<IndexProbe>
     /// Packs that no readable run lists.
     private let extra = Mutex<[Hash256: [BlobPlace]]>([:])
     let trouble: Mutex<Trouble>
     private let reopened = Mutex<[IndexGroup]?>(nil)
-
-    /// One object, so that a look-up holds one reference and not two.
-    private final class GroupList: Sendable {
-        let groups: [IndexGroup]
-        let probe: IndexProbe
-
-        init(_ groups: [IndexGroup]) {
-            self.groups = groups
-            probe = IndexProbe(groups)
-        }
-    }
 
     struct Trouble {
         var findings: [RepositoryFinding]
@@ -77,7 +66,7 @@ package final class ChunkIndex: Sendable {
         var opening = try IndexOpening(
             access, view: view, keys: keys, filters: filters, damaged: damage.runs)
         try await opening.readRuns()
-        groupList = Mutex(GroupList(opening.groups.sorted { $0.entryCount > $1.entryCount }))
+        groupList = Mutex(IndexProbe(opening.groups.sorted { $0.entryCount > $1.entryCount }))
         passedOver = opening.passedOver
         let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
         lostRuns = opening.lostRuns
@@ -92,9 +81,9 @@ package final class ChunkIndex: Sendable {
     /// The groups of runs that are asked, the largest first: most of what is looked for is there.
     var groups: [IndexGroup] { groupList.withLock { $0.groups } }
     /// The same with their filters; one that was built meanwhile is among them.
-    private var probed: GroupList { groupList.withLock { $0 } }
+    private var probed: IndexProbe { groupList.withLock { $0 } }
     /// Takes note of filters that parts have by now.
-    func takeFilters() { groupList.withLock { $0 = GroupList($0.groups) } }
+    func takeFilters() { groupList.withLock { $0 = IndexProbe($0.groups) } }
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
     package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
     /// Names of the runs that are asked, in ascending order of ids within a group.
@@ -147,7 +136,7 @@ package final class ChunkIndex: Sendable {
             var groups = list.groups
             groups.removeAll { replaced.contains($0.head) }
             groups.insert(group, at: groups.firstIndex { $0.entryCount <= group.entryCount } ?? groups.endIndex)
-            list = GroupList(groups)
+            list = IndexProbe(groups)
         }
     }
 
@@ -160,11 +149,11 @@ package final class ChunkIndex: Sendable {
     package func contains(_ identifier: Hash256) async throws -> Bool {
         if let pack = recent.pack(of: identifier), try await isThere(pack) { return true }
         for place in extra.withLock({ $0[identifier] ?? [] }) where try await isThere(place.pack) { return true }
-        let list = probed
-        list.probe.expect(identifier)
+        let probe = probed
+        probe.expect(identifier)
         var position = IndexProbe.Position()
-        while let candidate = list.probe.next(identifier, from: &position) {
-            let group = list.groups[candidate.group]
+        while let candidate = probe.next(identifier, from: &position) {
+            let group = probe.groups[candidate.group]
             let part = group.parts[candidate.part]
             guard let number = try await countedPack(of: identifier, in: part, group) else { continue }
             try await recent.hit(table.withLock { $0[number].key }, shelf: shelf)
@@ -222,11 +211,11 @@ package final class ChunkIndex: Sendable {
     /// may be damaged, and a merge may have left something out.
     package func places(of identifier: Hash256) async throws -> Few<BlobPlace> {
         var places = Few<BlobPlace>()
-        let list = probed
-        list.probe.expect(identifier)
+        let probe = probed
+        probe.expect(identifier)
         var position = IndexProbe.Position()
-        while let candidate = list.probe.next(identifier, from: &position) {
-            let group = list.groups[candidate.group]
+        while let candidate = probe.next(identifier, from: &position) {
+            let group = probe.groups[candidate.group]
             try await add(&places, of: identifier, in: group.parts[candidate.part], group)
         }
         if places.isEmpty {

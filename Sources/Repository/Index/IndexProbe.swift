@@ -10,6 +10,9 @@ import RepositoryFormat
 // Safety: the slots are this object's own from the initialiser on, written there alone and freed once; the mapped files
 // that they point into live as long as this object, which holds them.
 @safe final class IndexProbe: @unchecked Sendable {
+    /// What is asked, the largest first. Kept here, so that a look-up holds one reference and not two.
+    let groups: [IndexGroup]
+
     /// A part that may hold an id, by its group's number and its own in the group.
     struct Candidate {
         let group: Int
@@ -37,6 +40,7 @@ import RepositoryFormat
     private let filters: [IndexFilter]
 
     init(_ groups: [IndexGroup]) {
+        self.groups = groups
         let parts = groups.flatMap(\.parts)
         let filters = parts.map(\.filter)
         self.filters = filters.compactMap(\.self)
