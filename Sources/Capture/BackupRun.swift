@@ -54,8 +54,8 @@ package struct BackupPlan: Sendable {
     package var tool: String
     /// The point it builds on.
     package var base: PointID?
-    /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup stays
-    /// within 256 MiB.
+    /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup comes to
+    /// about 250 MiB, by adding up what each was measured to take (docs/design/0005).
     package static let mostWorkers = 3
 
     /// Regions in work at once; memory is about 55 MiB each.

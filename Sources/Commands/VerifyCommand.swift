@@ -91,7 +91,7 @@ struct VerifyCommand: AsyncParsableCommand {
         let line = ProgressLine(isQuiet: options.quiet)
         let verification = Verification(
             repository, view: view, level: level, workers: jobs ?? min(4, HostPaths.processorCount),
-            filters: HostContext.filters(of: repository))
+            filters: noKey ? nil : HostContext.filters(of: repository))
         var report = try await verification.run { progress in
             line.show("verifying", passed: progress.passed, total: progress.total, more: "")
         }

@@ -104,9 +104,7 @@ import Glibc
             do throws(FileError) { return try ExistingDisk(path: path, ignoresUse: false, followsLinks: false) } catch {
                 guard error.number == EBUSY else { throw error }
             }
-            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
-            // Safety: nanosleep reads one timespec.
-            unsafe nanosleep(&pause, nil)
+            ThreadPause.take(milliseconds: 50)
         }
         return try ExistingDisk(path: path, ignoresUse: false, followsLinks: false)
     }

@@ -110,11 +110,10 @@ final class HostFile: Sendable {
         guard use != .ignored else { return -1 }
         var claim: CInt = -1
         for attempt in 0..<claimAttempts {
-            // Safety: the path is a terminated copy for the call; nanosleep reads one timespec.
+            // Safety: the path is a terminated copy for the call.
             claim = unsafe open(resolved, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_EXCL)
             if claim >= 0 || errno != EBUSY || attempt == claimAttempts - 1 { break }
-            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
-            unsafe nanosleep(&pause, nil)
+            ThreadPause.take(milliseconds: 50)
         }
         guard claim >= 0 else {
             if errno == EBUSY { throw .deviceInUse(path) }
@@ -176,9 +175,7 @@ final class HostFile: Sendable {
         guard let file = try? HostFile(opening: path) else { return }
         for _ in 0..<writerLooks {
             if (try? refuseWriter(file.descriptor, path)) != nil { return }
-            var pause = timespec(tv_sec: 0, tv_nsec: 50_000_000)
-            // Safety: nanosleep reads one timespec.
-            unsafe nanosleep(&pause, nil)
+            ThreadPause.take(milliseconds: 50)
         }
     }
 
@@ -299,11 +296,10 @@ final class HostFile: Sendable {
         let last = max(identity.modified, identity.statusChanged)
         for _ in 0..<20 {
             var now = timespec()
-            // Safety: clock_gettime writes one timespec, nanosleep reads one.
+            // Safety: clock_gettime writes one timespec.
             guard unsafe clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0 else { return }
             if Instant(seconds: now.tv_sec, nanoseconds: now.tv_nsec) != last { return }
-            var pause = timespec(tv_sec: 0, tv_nsec: 1_000_000)
-            unsafe nanosleep(&pause, nil)
+            ThreadPause.take(milliseconds: 1)
         }
     }
 }

@@ -8,9 +8,6 @@ extension Allowance {
             because: "compares the host's own file times with the coarse clock that stamps them; no decision about data"
         ),
         Allowance(
-            .doorToTheWorld, "Sources/GuestSource/HostFile.swift", containing: "nanosleep",
-            because: "lets one tick of that clock pass, 20 ms at most, so that a change in it is seen later"),
-        Allowance(
             .deletion, "Sources/Repository/Opening/KeySlots.swift", containing: "delete(",
             because: "a key slot that a person removes by name; nothing that holds data"),
         Allowance(
