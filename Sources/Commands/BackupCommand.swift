@@ -10,7 +10,7 @@ import RepositoryFormat
 import Synchronization
 
 /// `dozo backup`: images of a guest into a new restore point.
-struct BackupCommand: AsyncParsableCommand {
+struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup", abstract: "Back up disk images of a guest.",
         discussion: """
@@ -30,6 +30,7 @@ struct BackupCommand: AsyncParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    var usualNice: Int { LoadOptions.backgroundNice }
     @Option(help: ArgumentHelp("Name of the guest, or its id.", valueName: "name"))
     var guest: String
     @Argument(
@@ -84,7 +85,7 @@ struct BackupCommand: AsyncParsableCommand {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
         let store = try options.store()
-        let rates = load.begin(nice: LoadOptions.backgroundNice)
+        let rates = load.rates()
         var repository = try await options.opened(with: try await accessKey(store), rates: rates)
         let host = try HostContext(repository.chain.repository)
         let lock = try host.lock()

@@ -12,6 +12,11 @@ public enum DozoProcess {
         HostMemory.keepFreed()
         StandardDescriptors.makeSure()
         let arguments = Array(CommandLine.arguments.dropFirst())
+        // Priorities belong to threads, and those that start later inherit them: now there is one. What cannot be
+        // parsed is told when it is parsed again.
+        if let command = try? DozoCommand.parseAsRoot(arguments) as? any LoadingCommand {
+            command.load.makeWay(usual: command.usualNice)
+        }
         let status = await Interruption.cancelling { await DozoProcess.status(of: arguments) }
         if let reason = Console.lostResults.withLock({ $0 }) {
             Console.note("dozo: the result could not be written to standard output: \(reason)")

@@ -25,9 +25,11 @@ struct LoadOptions: ParsableArguments {
         guard nice.map({ (0...19).contains($0) }) ?? true else { throw ValidationError("--nice is 0 to 19") }
     }
 
-    /// Makes way on the host, and gives the rates.
-    func begin(nice usual: Int) -> Rates {
-        HostLoad.yield(nice: nice ?? usual)
+    /// Lets other programs go first; called before the process has a second thread.
+    func makeWay(usual: Int) { HostLoad.yield(nice: nice ?? usual) }
+
+    /// What may be read and written a second, counted from now.
+    func rates() -> Rates {
         func limit(_ text: String?) -> RateLimit? {
             text.flatMap(SizeText.parse).map {
                 RateLimit(bytesPerSecond: $0, now: SystemClock.system.monotonic)
@@ -35,6 +37,13 @@ struct LoadOptions: ParsableArguments {
         }
         return Rates(reads: limit(limitRead), writes: limit(limitWrite))
     }
+}
+
+/// A long command, which makes way on its host before it begins.
+protocol LoadingCommand {
+    var load: LoadOptions { get }
+    /// The nice value without `--nice`.
+    var usualNice: Int { get }
 }
 
 /// What a command may read and write a second; `nil` is no limit.

@@ -16,7 +16,7 @@ extension Leftover {
 }
 
 /// `dozo restore`: disks of a restore point to files, images of other formats, and devices.
-struct RestoreCommand: AsyncParsableCommand {
+struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore", abstract: "Write disks of a restore point to files or devices.",
         discussion: """
@@ -33,6 +33,7 @@ struct RestoreCommand: AsyncParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    var usualNice: Int { 0 }
     @Argument(help: ArgumentHelp("A point's id, the beginning of one, GUEST@latest or GUEST@TIME.", valueName: "point"))
     var point: String
     @Option(help: ArgumentHelp("Only this disk.", valueName: "name"))
@@ -98,7 +99,7 @@ struct RestoreCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let rates = load.begin(nice: 0)
+        let rates = load.rates()
         let looked = try await options.openAndSearch(rates: rates)
         let (repository, view) = (looked.repository, looked.view)
         let chosen: RestorePoint

@@ -5,7 +5,7 @@ import Repository
 import RepositoryFormat
 
 /// `dozo verify`: is everything there, and undamaged?
-struct VerifyCommand: AsyncParsableCommand {
+struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Check that everything is there and undamaged.",
         discussion: """
@@ -24,6 +24,7 @@ struct VerifyCommand: AsyncParsableCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    var usualNice: Int { LoadOptions.backgroundNice }
     @Flag(help: "Also decompress every chunk and compare it with its id.")
     var content = false
     @Flag(help: "Use no key: check names, sizes, hashes and signatures.")
@@ -71,7 +72,7 @@ struct VerifyCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let rates = load.begin(nice: LoadOptions.backgroundNice)
+        let rates = load.rates()
         var notProven: [String] = []
         var (repository, view) = try await noKey ? openKeyless(&notProven, rates) : options.openAndLook(rates: rates)
         var repaired: [String] = []
