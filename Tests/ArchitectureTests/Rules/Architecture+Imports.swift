@@ -4,11 +4,14 @@ extension Architecture {
     /// Modules that tests may import besides.
     private static let inTests: Set<String> = ["Testing", "Foundation"]
     /// Modules with a Foundation's weight, and the targets that may carry it.
-    private static let heavy: Set<String> = ["Foundation", "FoundationEssentials", "FoundationNetworking", "Dispatch"]
-    private static let heavyTargets: Set<String> = ["Commands", "Catalog"]
+    private static let heavy: Set<String> = [
+        "Foundation", "FoundationEssentials", "FoundationNetworking", "FoundationXML", "Dispatch",
+    ]
+    private static let heavyTargets: Set<String> = ["Commands", "Catalog", "Hypervisors"]
     /// Each third-party name stops at these targets (and at the tests of the same name).
     private static let foreign: [String: Set<String>] = [
         "CNBD": ["GuestSource"],
+        "CVirt": ["Hypervisors"],
         "CZstd": ["ChunkCompression"],
         "COpenSSL": ["ChunkEncryption"],
         "GRDB": ["Catalog"],
