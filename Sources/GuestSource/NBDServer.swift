@@ -8,18 +8,12 @@ import Synchronization
 /// last connection drops, so it does not outlive this program, however that ends; only one whose connections were all
 /// still being made stays (QEMU 7.2), until ``OrphanedServer`` finds it.
 final class NBDServer: Sendable {
-    private struct State {
-        /// The one that started the server and can end it; `nil` when stopped.
-        var starter: NBDConnection?
-        var free: [NBDConnection]
-        var waiting: [CheckedContinuation<NBDConnection?, Never>] = []
-        var isStopped = false
-    }
-
     let byteCount: UInt64
     let hasAllocationMap: Bool
     private let path: String
-    private let state: Mutex<State>
+    private let pool: ConnectionPool
+    /// The one that started the server and can end it; `nil` when stopped.
+    private let starter: Mutex<NBDConnection?>
 
     /// Serves an image for reading.
     convenience init(_ chain: ImageChain, connections: Int) throws(SourceError) {
@@ -66,7 +60,8 @@ final class NBDServer: Sendable {
         self.path = path
         self.byteCount = byteCount
         hasAllocationMap = first.hasAllocationMap
-        state = Mutex(State(starter: first, free: all))
+        pool = ConnectionPool(all, path: path)
+        starter = Mutex(first)
     }
 
     /// Starts the server and begins all connections to it.
@@ -89,57 +84,37 @@ final class NBDServer: Sendable {
     }
 
     /// A connection nobody else uses; waits for one. Every one is given back.
-    func borrow() async throws(SourceError) -> NBDConnection {
-        let connection = await withCheckedContinuation { continuation in
-            let answer: NBDConnection?? = state.withLock { state in
-                if state.isStopped { return .some(nil) }
-                if let free = state.free.popLast() {
-                    return free
-                }
-                state.waiting.append(continuation)
-                return nil
-            }
-            if let answer { continuation.resume(returning: answer) }
-        }
-        guard let connection else { throw .closed(path) }
-        return connection
-    }
+    func borrow() async throws(SourceError) -> NBDConnection { try await pool.borrow() }
 
-    func giveBack(_ connection: NBDConnection) {
-        let next = state.withLock { state -> CheckedContinuation<NBDConnection?, Never>? in
-            if !state.waiting.isEmpty, !state.isStopped { return state.waiting.removeFirst() }
-            if !state.isStopped { state.free.append(connection) }
-            return nil
-        }
-        next?.resume(returning: connection)
-    }
+    /// Gives back what ``borrow()`` gave.
+    func giveBack(_ connection: NBDConnection) { pool.giveBack(connection) }
 
     /// Makes everything written durable and lets the server close the image and leave; then it has left.
     ///
     /// - Precondition: every connection was given back.
     func finish() throws(SourceError) {
-        let last = state.withLock { state in
-            let last = state
-            state = State(starter: nil, free: [], isStopped: true)
-            return last
-        }
-        precondition(last.waiting.isEmpty && !last.free.isEmpty, "a server is finished when nobody uses it")
-        // Flushed on one connection, durable for all: the server says so (NBD_FLAG_CAN_MULTI_CONN).
-        try last.free[0].flush()
-        for connection in last.free { try connection.disconnect() }
+        let free = pool.stop()
         // Dropping the starter asks the server to end and waits for it: only then the image's tables are written.
+        let first = starter.withLock { starter in
+            defer { starter = nil }
+            return starter
+        }
+        defer { withExtendedLifetime(first) {} }
+        precondition(!free.isEmpty, "a server is finished when nobody uses it")
+        // Flushed on one connection, durable for all: the server says so (NBD_FLAG_CAN_MULTI_CONN).
+        try free[0].flush()
+        for connection in free { try connection.disconnect() }
     }
 
     /// Kills the server; later reads throw `closed`. Waits for a read under way on the first connection, and may make
     /// the others fail. May be called twice.
     func stop() {
-        let last = state.withLock { state in
-            let last = state
-            state = State(starter: nil, free: [], isStopped: true)
-            return last
+        let first = starter.withLock { starter in
+            defer { starter = nil }
+            return starter
         }
-        last.starter?.killServer()
-        for continuation in last.waiting { continuation.resume(returning: nil) }
+        first?.killServer()
+        pool.stop()
     }
 
     /// Ends the server as ``stop()`` does, but lets it close the image that it writes first, for some seconds: another
@@ -147,12 +122,13 @@ final class NBDServer: Sendable {
     ///
     /// - Precondition: every connection was given back.
     func leave() {
-        let starter = state.withLock { state in
-            defer { state = State(starter: nil, free: [], isStopped: true) }
-            // All but the starter are closed here.
-            return state.starter
+        // All but the starter are closed here.
+        pool.stop()
+        let first = starter.withLock { starter in
+            defer { starter = nil }
+            return starter
         }
-        guard let starter else { return }
+        guard let starter = first else { return }
         starter.leave()
         HostFile.waitForWriter(path)
         starter.killServer()
