@@ -35,7 +35,7 @@ let package = Package(
         .target(name: "Effects", dependencies: ["CLinux"], swiftSettings: hot),
         .target(name: "GuestSource", dependencies: ["BackupModel", "Effects", "CNBD"], swiftSettings: strict),
         .target(
-            name: "Hypervisors", dependencies: ["BackupModel", "GuestSource"], swiftSettings: strict),
+            name: "Hypervisors", dependencies: ["BackupModel", "Effects", "GuestSource"], swiftSettings: strict),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),

@@ -28,3 +28,25 @@ static inline int priority_privilege_drop(void) {
     sets[CAP_TO_INDEX(CAP_SYS_NICE)].permitted &= ~CAP_TO_MASK(CAP_SYS_NICE);
     return syscall(SYS_capset, &head, sets);
 }
+/* Sends bytes and with them a descriptor (cmsg(3)): its macros are not for the importer. -1 with errno, else bytes sent. */
+#include <string.h>
+#include <sys/socket.h>
+static inline ssize_t descriptor_send(int socket, const void *bytes, size_t count, int passed) {
+    struct iovec part = {(void *)bytes, count};
+    union { char room[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &passed, sizeof passed);
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+/* Who is at the other end (unix(7)); the C library hides the structure behind _GNU_SOURCE. */
+#ifndef __USE_GNU
+struct ucred { int pid; unsigned uid; unsigned gid; };
+#endif
+/* mkostemp(3), hidden as well. */
+int mkostemp(char *path, int flags);

@@ -18,6 +18,12 @@ package enum HostPaths {
         }
     }
 
+    /// Takes the name of a socket away, if it has one.
+    package static func removeSocket(_ path: String) {
+        // Safety: the path lives through the call.
+        unsafe unlink(path)
+    }
+
     /// Removes a folder that holds nothing.
     ///
     /// - Throws: ``FileError``.

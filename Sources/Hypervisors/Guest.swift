@@ -65,11 +65,18 @@ package struct GuestDisk: Hashable, Sendable {
     package let format: String?
     /// Size in bytes, when it is known before the capture.
     package let byteCount: UInt64?
+    /// Names the images that it consists of, each with what it stands on: another text means another image, of which a
+    /// list of changes says nothing. `nil` when the hypervisor does not tell.
+    package let identity: String?
     /// Why it is not taken; `nil` when it is.
     package var omission: Omission?
 
     /// A disk from its fields.
-    package init(name: String, location: String?, format: String?, byteCount: UInt64?, omission: Omission?) {
+    package init(
+        name: String, location: String?, format: String?, byteCount: UInt64?, identity: String? = nil,
+        omission: Omission?
+    ) {
+        self.identity = identity
         self.name = name
         self.location = location
         self.format = format

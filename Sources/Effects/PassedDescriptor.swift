@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+
+/// An open file or socket that is made to be given to another process, which may not reach it by its path.
+// Safety: the number is private to this module, set once and closed once.
+@safe package struct PassedDescriptor: ~Copyable, Sendable {
+    let number: Int32
+
+    deinit { close(number) }
+
+    /// A new file without a name, private, empty but `byteCount` bytes long; its room goes when the last process that
+    /// has it closes it, however that ends.
+    ///
+    /// - Parameter folder: an existing folder on local storage.
+    /// - Throws: ``FileError``.
+    package init(scratchIn folder: String, byteCount: UInt64) throws(FileError) {
+        // Safety: the path lives through the calls.
+        var file = unsafe open(folder, O_RDWR | PassedDescriptor.temporary | O_CLOEXEC, mode_t(0o600))
+        if file < 0 {
+            // File systems without such files (NFS among them): named, and the name taken away at once.
+            let template = "\(folder)/scratch-XXXXXX"
+            var name = Array(template.utf8CString)
+            // Safety: the array is the terminated template that the call fills in, here and below.
+            file = unsafe mkostemp(&name, O_CLOEXEC)
+            if file >= 0 { unsafe unlink(name) }
+        }
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot make scratch space", folder) }
+        guard ftruncate(file, off_t(byteCount)) == 0 else {
+            let number = errno
+            close(file)
+            throw HostFiles.failure(number, "cannot make scratch space", folder)
+        }
+        number = file
+    }
+
+    // O_TMPFILE of open(2), which the C library hides behind a feature macro.
+    private static let temporary: Int32 = 0o20000000 | O_DIRECTORY
+
+    /// A unix socket that listens at a path; nobody serves it yet.
+    ///
+    /// - Parameter path: absolute, at most 107 bytes, in a private folder; must not exist.
+    /// - Throws: ``FileError``.
+    package init(listeningAt path: String) throws(FileError) {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw HostFiles.failure(ENAMETOOLONG, "cannot make a socket", path)
+        }
+        let kind = Int32(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_UNIX, kind, 0)
+        guard descriptor >= 0 else { throw HostFiles.failure(errno, "cannot make a socket", path) }
+        // Safety: the path fits, as was checked; the rest of the structure is zero.
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in unsafe room.copyBytes(from: bytes) }
+        let bound = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
+                unsafe bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard bound == 0, listen(descriptor, 16) == 0 else {
+            let number = errno
+            close(descriptor)
+            throw HostFiles.failure(number, "cannot make a socket", path)
+        }
+        number = descriptor
+    }
+}

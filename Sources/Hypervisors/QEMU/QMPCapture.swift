@@ -1,0 +1,135 @@
+import BackupModel
+import Effects
+import GuestSource
+import Synchronization
+
+/// The disks of a QEMU guest at one instant, served by QEMU itself over NBD.
+final class QMPCapture: GuestCapture, Sendable {
+    /// Behind the name of the new point's list: the copy of the base's list that is read meanwhile.
+    static let readingSuffix = "-read"
+    /// Connections to each disk: one a worker.
+    private static let connections = 3
+    /// Bytes that are read to see whether the instant still holds.
+    private static let probeByteCount = 512
+
+    let takenAt: UInt64
+    let uncertainty: UInt64
+    let omitted: [GuestDisk]
+    private let guest: QMPGuest
+    private let request: CaptureRequest
+    private let captured: [QMPDiskCapture]
+    private let opened = Mutex<[CapturedDisk]>([])
+
+    init(
+        _ guest: QMPGuest, _ request: CaptureRequest, _ captured: [QMPDiskCapture], omitted: [GuestDisk],
+        takenAt: UInt64, uncertainty: UInt64
+    ) {
+        self.guest = guest
+        self.request = request
+        self.captured = captured
+        self.omitted = omitted
+        self.takenAt = takenAt
+        self.uncertainty = uncertainty
+    }
+
+    var disks: [CapturedDisk] { opened.withLock { $0 } }
+
+    private var readingList: String { request.listName(request.point) + QMPCapture.readingSuffix }
+
+    /// Serves the disks and connects to them.
+    func open() async throws {
+        let path = "\(request.scratchFolder)/nbd-\(request.point.hexadecimal.prefix(8))"
+        try guest.withMonitor { client in
+            let listening: PassedDescriptor
+            do throws(FileError) { listening = try PassedDescriptor(listeningAt: path) } catch {
+                throw GuestError(.scratch, error.sentence)
+            }
+            let name = JSONValue.text("\(request.listPrefix)nbd")
+            try client.execute("getfd", ["fdname": name], passing: listening)
+            do throws(GuestError) {
+                try client.execute(
+                    "nbd-server-start",
+                    ["addr": ["type": "fd", "data": ["str": name]], "max-connections": .integer(64)])
+            } catch {
+                throw GuestError(
+                    .busy,
+                    "\(error.sentence); another program serves disks of this guest, and QEMU has one server: wait until "
+                        + "it is done")
+            }
+            for item in captured {
+                var arguments: [String: JSONValue] = [
+                    "type": "nbd", "id": .text(item.export), "node-name": .text(item.viewNode),
+                    "name": .text(item.export),
+                ]
+                if item.plan.base != nil {
+                    arguments["bitmaps"] = [["node": .text(item.node), "name": .text(readingList)]]
+                }
+                try client.execute("block-export-add", .object(arguments))
+            }
+        }
+        defer { HostPaths.removeSocket(path) }
+        for item in captured {
+            let context = item.plan.base.map { _ in "qemu:dirty-bitmap:\(readingList)" }
+            let source = try NBDExportSource.open(
+                socket: path, export: item.export, dirtyContext: context, connections: QMPCapture.connections,
+                name: item.disk.name)
+            let changes: DiskChanges =
+                if let base = item.base, context != nil {
+                    .since(base, try await source.dirtyExtents())
+                } else {
+                    .unknown(item.plan.reason ?? "QEMU keeps no list of what changed")
+                }
+            opened.withLock { $0.append(CapturedDisk(disk: item.disk, source: source, changes: changes)) }
+        }
+    }
+
+    func confirm() async throws {
+        for disk in disks where disk.source.byteCount > 0 {
+            let count = min(QMPCapture.probeByteCount, Int(clamping: disk.source.byteCount))
+            let room = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+            // Safety: allocated, filled by the read and freed here.
+            defer { unsafe room.deallocate() }
+            do throws(SourceError) { try await unsafe disk.source.read(at: 0, into: room) } catch {
+                throw GuestError(
+                    .scratch,
+                    "the instant of disk \(disk.disk.name) was lost while it was read, most likely because the scratch "
+                        + "space in \(request.scratchFolder) is full; the guest goes on. Make room there, or give "
+                        + "another folder with --scratch")
+            }
+        }
+    }
+
+    private func close() async -> [String] {
+        for disk in disks { await disk.source.close() }
+        return guest.withMonitor { client in
+            do throws(GuestError) {
+                try QMPLeftovers.remove(client, prefix: request.listPrefix)
+                return []
+            } catch {
+                return ["what the capture put into QEMU could not be taken out, the next run tries again: \(error)"]
+            }
+        }
+    }
+
+    func committed() async -> [String] {
+        var notes = await close()
+        notes += guest.withMonitor { client in
+            captured.flatMap { item in
+                guard let base = item.plan.base else { return [String]() }
+                return QMPLeftovers.removeLists(client, node: item.node, [base, readingList])
+            }
+        }
+        return notes
+    }
+
+    func abandon() async {
+        _ = await close()
+        guest.withMonitor { client in
+            for item in captured {
+                var names = [request.listName(request.point)]
+                if item.plan.base != nil { names.append(readingList) }
+                QMPLeftovers.removeLists(client, node: item.node, names)
+            }
+        }
+    }
+}
