@@ -59,6 +59,12 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
+            name: "MapCache",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ], swiftSettings: hot),
+        .target(
             name: "Capture",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",

@@ -13,6 +13,8 @@ package import RepositoryFormat
 package enum BackupDisk {
     /// An image that was opened; closed by whoever opened it. With an earlier image only what changed since is read.
     case image(name: String, source: any ImageSource, since: EarlierImage? = nil)
+    /// The files that describe the guest, in memory.
+    case definition(any ImageSource)
     /// A disk that arrives on standard input; one without a byte is mostly what a writer leaves that failed.
     case standardInput(name: String, mayBeEmpty: Bool = false)
 
@@ -20,8 +22,12 @@ package enum BackupDisk {
         switch self {
         case .image(let name, _, _): name
         case .standardInput(let name, _): name
+        case .definition: BackupDisk.definitionName
         }
     }
+
+    /// What the image that describes the guest is called.
+    package static let definitionName = "definition"
 }
 
 /// How far a run is.
@@ -54,6 +60,14 @@ package struct BackupPlan: Sendable {
     package var tool: String
     /// The point it builds on.
     package var base: PointID?
+    /// Id of the point that is made; `nil` for a new one.
+    package var point: PointID?
+    /// What was achieved: `crash`, `file-system`, `application`.
+    package var consistency = "crash"
+    /// The machine that the disks are of; `nil` when image files are read.
+    package var machine: RestorePointRecord.Machine?
+    /// Called after the last read and before the commit: throws when what was read may not be trusted.
+    package var confirm: @Sendable () async throws -> Void = {}
     /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup comes to
     /// about 250 MiB, by adding up what each was measured to take (docs/design/0005).
     package static let mostWorkers = 3
@@ -95,11 +109,17 @@ package struct BackupRun: ~Copyable {
     private var changed: UInt64 = 0
     private var roots: [Hash256] = []
     private let report: (BackupProgress) -> Void
+    private let recorder: (any MapRecorder)?
+    /// Ids of the leaves of the disk being captured.
+    private var leaves: [Hash256?] = []
 
-    /// - Parameter report: called after each region, by the task that runs the backup.
+    /// - Parameters:
+    ///   - recorder: is told the maps of the disks.
+    ///   - report: called after each region, by the task that runs the backup.
     /// - Throws: ``RepositoryError`` when the credential cannot write, or not this guest.
     package init(
-        _ session: WritingSession, plan: BackupPlan, report: @escaping (BackupProgress) -> Void = { _ in }
+        _ session: WritingSession, plan: BackupPlan, recorder: (any MapRecorder)? = nil,
+        report: @escaping (BackupProgress) -> Void = { _ in }
     ) throws {
         try session.requireRight(toWrite: plan.guest)
         let defaults = session.repository.chain.defaults
@@ -124,6 +144,7 @@ package struct BackupRun: ~Copyable {
         self.benches = benches
         chain = SessionChain(session)
         self.report = report
+        self.recorder = recorder
     }
 
     /// Reads all disks and commits.
@@ -140,21 +161,24 @@ package struct BackupRun: ~Copyable {
         do {
             progress.total = BackupRun.total(disks)
             var images: [RestorePointRecord.Image] = []
-            for disk in disks { images.append(try await capture(disk)) }
+            for disk in disks { images.append(try await captured(disk)) }
             for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
+            try await plan.confirm()
             try await flush()
-            guard let identifier = PointID(bytes: session.randomBytes(16)) else {
+            guard let identifier = plan.point ?? PointID(bytes: session.randomBytes(16)) else {
                 preconditionFailure("16 bytes make an id")
             }
             var point = RestorePointRecord(
                 identifier: identifier, guest: plan.guest, label: plan.label, takenAt: plan.takenAt,
-                consistency: "crash", trust: "scanned", host: plan.host, tool: plan.tool, images: images,
-                base: plan.base, startedAt: started, endedAt: plan.now(), volume: RestorePointRecord.Volume())
+                consistency: plan.consistency, trust: BackupRun.trust(images), host: plan.host, tool: plan.tool,
+                images: images, machine: plan.machine, base: plan.base, startedAt: started, endedAt: plan.now(),
+                volume: RestorePointRecord.Volume())
             point.volume.read = progress.read
             point.volume.changed = changed
             point.volume.new = progress.new
             point.volume.stored = session.stored
             try await chain.commit(point)
+            if let entry = chain.last { recorder?.committed(identifier, by: entry) }
             return point
         } catch {
             // Best effort: what cannot be named now is found through the host's own list by the next run.
@@ -163,11 +187,33 @@ package struct BackupRun: ~Copyable {
         }
     }
 
+    /// How the changes of a whole point were found.
+    private static func trust(_ images: [RestorePointRecord.Image]) -> String {
+        let levels = Set(images.filter { $0.kind == RestorePointRecord.Image.diskKind }.compactMap(\.trust))
+        return levels.count > 1 ? mixedTrust : levels.first ?? scannedTrust
+    }
+
+    private static let scannedTrust = "scanned"
+    private static let mixedTrust = "mixed"
+
+    /// Captures a disk; reads it whole when what it was, or the list of its changes, turns out to be no good.
+    private mutating func captured(_ disk: BackupDisk) async throws -> RestorePointRecord.Image {
+        let passed = progress.passed
+        do { return try await capture(disk, liedAbout: false) } catch let error as EarlierImageUnusable {
+            progress.passed = passed
+            guard case .image(let name, let source, .some) = disk else { throw error }
+            session.addLateNote("disk \(name) was read whole: \(error.reason)")
+            return try await capture(.image(name: name, source: source), liedAbout: error.isLie)
+        }
+    }
+
     private static func total(_ disks: [BackupDisk]) -> UInt64? {
         var total: UInt64 = 0
         for disk in disks {
-            guard case .image(_, let source, _) = disk else { return nil }
-            total += source.byteCount
+            switch disk {
+            case .image(_, let source, _), .definition(let source): total += source.byteCount
+            case .standardInput: return nil
+            }
         }
         return total
     }
@@ -185,8 +231,11 @@ package struct BackupRun: ~Copyable {
         try await structure.flush()
     }
 
-    private mutating func capture(_ disk: BackupDisk) async throws -> RestorePointRecord.Image {
+    private mutating func capture(
+        _ disk: BackupDisk, liedAbout: Bool
+    ) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
+        leaves = []
         let readBefore = progress.read
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
@@ -195,6 +244,11 @@ package struct BackupRun: ~Copyable {
         case .image(_, let source, let earlier):
             var feed = ImageFeed(source, since: earlier, parameters: parameters)
             try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
+            byteCount = source.byteCount
+            format = source.summary.format.name
+        case .definition(let source):
+            var feed = ImageFeed(source, since: nil, parameters: parameters)
+            try await captureRegions(into: &assembler, source: source, since: nil) { _ in try await feed.next() }
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput(_, let mayBeEmpty):
@@ -229,10 +283,19 @@ package struct BackupRun: ~Copyable {
         } else {
             changed += progress.read - readBefore
         }
-        let root = try await assembler.finish(byteCount: byteCount)
-        return RestorePointRecord.Image(
-            name: disk.name, kind: "disk", byteCount: byteCount, format: format, root: root,
-            domain: session.keys.domain.id)
+        let (identifier, root) = try await assembler.finish(byteCount: byteCount)
+        var image = RestorePointRecord.Image(
+            name: disk.name, kind: RestorePointRecord.Image.diskKind, byteCount: byteCount, format: format,
+            root: identifier, domain: session.keys.domain.id)
+        switch disk {
+        case .image(_, _, let earlier):
+            if plan.machine != nil { image.trust = earlier?.trust ?? BackupRun.scannedTrust }
+            recorder?.finished(
+                disk: disk.name, root: root, leaves: leaves, isWholeRead: earlier == nil, liedAbout: liedAbout)
+        case .definition: image.kind = RestorePointRecord.Image.definitionKind
+        case .standardInput: break
+        }
+        return image
     }
 
     /// What became of a region that was given out.
@@ -249,6 +312,9 @@ package struct BackupRun: ~Copyable {
         into assembler: inout MapAssembler, source: (any ImageSource)?, since earlier: EarlierImage?,
         next: (RegionWorkbench) async throws -> RegionJob?
     ) async throws {
+        // What the earlier image turned out to be no good for. The regions in work are waited for, not cancelled: what a
+        // cancelled worker has claimed and not put would be taken for stored when the disk is read whole.
+        var unusable: EarlierImageUnusable?
         try await withThrowingTaskGroup(of: RegionResult.self) { group in
             var idle = benches
             var isAtEnd = false
@@ -269,39 +335,51 @@ package struct BackupRun: ~Copyable {
                         idle.removeLast()
                         group.addTask { try await bench.capture(job, from: source, since: earlier) }
                     }
-                    try await drain(&expected, outcomes: &waiting, into: &assembler)
+                    do {
+                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                    } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
                 }
-                guard let result = try await group.next() else { break }
-                idle.append(result.bench)
-                waiting[result.number] = .captured(result)
-                try await drain(&expected, outcomes: &waiting, into: &assembler)
+                do {
+                    guard let result = try await group.next() else { break }
+                    idle.append(result.bench)
+                    waiting[result.number] = .captured(result)
+                    if unusable == nil {
+                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                    }
+                } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
             }
         }
+        if let unusable { throw unusable }
     }
 
     private mutating func drain(
-        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler
+        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler,
+        since earlier: EarlierImage?
     ) async throws {
         while let outcome = outcomes.removeValue(forKey: expected) {
             switch outcome {
             case .hole(let length):
-                for _ in 0..<leafCount(of: length) { try await assembler.append(leaf: nil) }
+                for _ in 0..<leafCount(of: length) { try await append(nil, to: &assembler) }
                 progress.passed += length
             case .inherited(let region, let map):
                 let first = region.start / UInt64(parameters.leafByteCount)
                 for number in first..<first + leafCount(of: region.length) {
-                    try await assembler.append(leaf: try await map.identifier(ofLeaf: number))
+                    try await append(try await map.identifier(ofLeaf: number), to: &assembler)
                 }
                 progress.passed += region.length
             case .captured(let result):
-                for leaf in result.leaves {
-                    guard let leaf else {
-                        try await assembler.append(leaf: nil)
-                        continue
+                for (position, leaf) in result.leaves.enumerated() {
+                    var identifier: Hash256?
+                    if let leaf {
+                        let stored = try await structure.store(leaf, kind: .mapLeaf)
+                        roots.append(stored)
+                        recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk)
+                        identifier = stored
                     }
-                    let identifier = try await structure.store(leaf, kind: .mapLeaf)
-                    roots.append(identifier)
-                    try await assembler.append(leaf: identifier)
+                    if result.isSample, let earlier {
+                        try await compare(identifier, leaf: position, of: result.number, with: earlier)
+                    }
+                    try await append(identifier, to: &assembler)
                 }
                 progress.read += result.readByteCount
                 progress.new += result.newByteCount
@@ -316,6 +394,25 @@ package struct BackupRun: ~Copyable {
                 roots = []
             }
         }
+    }
+
+    private mutating func append(_ leaf: Hash256?, to assembler: inout MapAssembler) async throws {
+        if recorder != nil { leaves.append(leaf) }
+        try await assembler.append(leaf: leaf)
+    }
+
+    /// A leaf of a region in which nothing changed, as the list of changes says, is what it was: a map depends on the
+    /// bytes alone.
+    private func compare(
+        _ identifier: Hash256?, leaf position: Int, of region: Int, with earlier: EarlierImage
+    ) async throws {
+        let perRegion = UInt64(parameters.regionByteCount / parameters.leafByteCount)
+        let number = UInt64(region) * perRegion + UInt64(position)
+        guard try await earlier.map.identifier(ofLeaf: number) != identifier else { return }
+        throw EarlierImageUnusable(
+            "the list of changes was caught lying: bytes near \(number * UInt64(parameters.leafByteCount)) changed and "
+                + "are not in it. Look for a program that writes the image beside the guest; the next point reads "
+                + "everything too", isLie: true)
     }
 
     private func leafCount(of byteCount: UInt64) -> UInt64 {

@@ -11,10 +11,16 @@ package struct EarlierImage: Sendable {
     let map: any EarlierMap
     /// Ascending and apart from each other.
     let changed: [Extent]
+    let sampling: ChangeSampling
 
-    /// - Parameter changed: bytes of the disk that may differ from the map, in any order; may overlap.
-    package init(map: any EarlierMap, changed: [Extent]) {
+    /// - Parameters:
+    ///   - changed: bytes of the disk that may differ from the map, in any order; may overlap.
+    ///   - sampling: how much of the rest is read and compared all the same.
+    package init(
+        map: any EarlierMap, changed: [Extent], sampling: ChangeSampling = ChangeSampling(perMille: 0, seed: 0)
+    ) {
         self.map = map
+        self.sampling = sampling
         var joined: [Extent] = []
         for extent in changed.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
             if let last = joined.last, extent.start <= last.end {
@@ -25,6 +31,9 @@ package struct EarlierImage: Sendable {
         }
         self.changed = joined
     }
+
+    /// How changes are found with it, as a record says it.
+    var trust: String { sampling.perMille > 0 ? "bitmap-sampled" : "bitmap" }
 
     /// Whether a region of an image cut by `parameters` may be built on the earlier map at all: it was cut by the same
     /// rule, and this region was as long.

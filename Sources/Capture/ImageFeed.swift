@@ -42,8 +42,12 @@ struct ImageFeed {
             if first.extent.end > region.end { break }
             extents.removeFirst()
         }
-        let job = RegionJob(
+        var job = RegionJob(
             number: Int(position / regionByteCount), extent: region, extents: parts, changed: changes(in: region))
+        if job.isInherited, earlier?.sampling.takes(region: job.number) ?? false {
+            job.changed = nil
+            job.isSample = true
+        }
         position += length
         return job
     }

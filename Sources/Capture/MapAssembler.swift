@@ -35,14 +35,14 @@ struct MapAssembler {
         try await append(identifier, level: level + 1)
     }
 
-    /// Completes the map and stores the image's root. - Returns: the root's id.
-    mutating func finish(byteCount: UInt64) async throws -> Hash256 {
+    /// Completes the map and stores the image's root. - Returns: the root's id and its bytes.
+    mutating func finish(byteCount: UInt64) async throws -> (identifier: Hash256, root: [UInt8]) {
         let depth = parameters.depth(forImageOf: byteCount)
         for level in 0..<depth where levels.count > level && !levels[level].isEmpty {
             try await closeNode(level: level)
         }
         let top = levels.count > depth ? levels[depth].first ?? nil : nil
-        return try await writer.store(
-            ImageRoot(byteCount: byteCount, parameters: parameters, top: top).encoded, kind: .imageRoot)
+        let root = ImageRoot(byteCount: byteCount, parameters: parameters, top: top).encoded
+        return (try await writer.store(root, kind: .imageRoot), root)
     }
 }

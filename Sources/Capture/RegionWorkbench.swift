@@ -15,7 +15,9 @@ struct RegionJob: Sendable {
     /// What is known about it; empty when the bytes are already in the workbench.
     let extents: [SourceExtent]
     /// What may have changed in it since the earlier image; `nil` when there is none to build on.
-    let changed: [Extent]?
+    var changed: [Extent]?
+    /// Whether nothing is said to have changed in it, and it is read to see whether that is true.
+    var isSample = false
 }
 
 /// A region that was captured: its leaves, not yet stored, and the workbench it comes back with.
@@ -27,6 +29,8 @@ struct RegionResult: Sendable {
     let readByteCount: UInt64
     /// Bytes of chunks that the repository did not have.
     let newByteCount: UInt64
+    /// Whether it was read only to compare it.
+    let isSample: Bool
     let bench: RegionWorkbench
 }
 
@@ -127,7 +131,7 @@ struct RegionResult: Sendable {
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            bench: self)
+            isSample: job.isSample, bench: self)
     }
 
     /// As ``capture``, from what the region was and what changed in it.
@@ -163,7 +167,7 @@ struct RegionResult: Sendable {
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            bench: self)
+            isSample: job.isSample, bench: self)
     }
 
     /// Brings bytes of the region into the buffer, zeros where the source has a hole. - Returns: bytes read.

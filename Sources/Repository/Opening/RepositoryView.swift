@@ -235,6 +235,20 @@ package struct RepositoryView: Sendable {
         }
     }
 
+    /// Whether a point that this or another host made still counts, so that a new one may lean on its chunks: its commit
+    /// was read, and no ledger has left it out (format page §11, "Inheriting"). Needs no key.
+    ///
+    /// - Parameter commit: the entry that committed it.
+    package func shows(_ point: PointID, committedBy commit: SessionHead) -> Bool {
+        let session = sessions.first { $0.writer == commit.writer && $0.session == commit.session }
+        let entry = session?.entries.first { $0.number == commit.number }
+        guard entry?.hash == commit.hash, entry?.action == .commit else { return false }
+        guard let ledger = log.ledger,
+            ledger.horizon.contains(where: { $0.writer == commit.writer && $0.session == commit.session })
+        else { return true }
+        return ledger.points.contains { $0.point == point }
+    }
+
     /// The newest thing of every session that no slot states the end of.
     package func openHeads() -> [SessionHead] {
         sessions.filter { !$0.hasEnded || $0.entries.last?.action == .commit }.compactMap(\.head)

@@ -16,6 +16,12 @@ package struct SessionChain: ~Copyable {
     private var number: UInt32 = 0
     private var previous: Hash256
 
+    /// The last entry that was put; `nil` before the first.
+    package var last: SessionHead? {
+        guard number > 0 else { return nil }
+        return SessionHead(writer: session.writer, session: session.session, number: number - 1, hash: previous)
+    }
+
     /// The chain of a session that has no entry yet.
     package init(_ session: WritingSession) {
         self.session = session
@@ -84,8 +90,7 @@ package struct SessionChain: ~Copyable {
         memory.saw(session.repository.chain.head)
         memory.log = session.view.log.head
         memory.incarnation = session.slot.slot.incarnation
-        memory.sessions.append(
-            SessionHead(writer: session.writer, session: session.session, number: number - 1, hash: previous))
+        if let last { memory.sessions.append(last) }
         try session.state.keep(memory: memory)
         for dead in session.adopted + [session.session] { try session.state.forgetFinishedPacks(of: dead) }
     }

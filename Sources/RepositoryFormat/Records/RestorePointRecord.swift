@@ -6,7 +6,7 @@ package struct RestorePointRecord: Hashable, Sendable {
     package struct Image: Hashable, Sendable {
         /// What the operator calls the disk; a label, never a path.
         package var name: String
-        /// `disk`.
+        /// `disk`, or what else belongs to the guest (format page §11).
         package var kind: String
         /// Size in bytes.
         package var byteCount: UInt64
@@ -16,9 +16,20 @@ package struct RestorePointRecord: Hashable, Sendable {
         package var root: Hash256
         /// Dedup domain.
         package var domain: UInt32
+        /// How its changes were found; `nil` when the source was a file.
+        package var trust: String?
+
+        /// Kind of an image that is a disk of the guest.
+        package static let diskKind = "disk"
+        /// Kind of an image that holds the files that describe the guest.
+        package static let definitionKind = "definition"
 
         /// An image from its fields.
-        package init(name: String, kind: String, byteCount: UInt64, format: String, root: Hash256, domain: UInt32) {
+        package init(
+            name: String, kind: String, byteCount: UInt64, format: String, root: Hash256, domain: UInt32,
+            trust: String? = nil
+        ) {
+            self.trust = trust
             self.name = name
             self.kind = kind
             self.byteCount = byteCount
@@ -63,6 +74,8 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var tool: String
     /// Its images.
     package var images: [Image]
+    /// The machine that it is a point of; `nil` when image files were read.
+    package var machine: Machine?
     /// The point it builds on, if any.
     package var base: PointID?
     /// When the run began and ended: nanoseconds since 1970, UTC.
@@ -75,8 +88,8 @@ package struct RestorePointRecord: Hashable, Sendable {
     /// A record from its fields.
     package init(
         identifier: PointID, guest: GuestID, label: String, takenAt: UInt64, clock: String = "host",
-        consistency: String, trust: String, host: String, tool: String, images: [Image], base: PointID?,
-        startedAt: UInt64, endedAt: UInt64, volume: Volume
+        consistency: String, trust: String, host: String, tool: String, images: [Image], machine: Machine? = nil,
+        base: PointID?, startedAt: UInt64, endedAt: UInt64, volume: Volume
     ) {
         self.identifier = identifier
         self.guest = guest
@@ -88,6 +101,7 @@ package struct RestorePointRecord: Hashable, Sendable {
         self.host = host
         self.tool = tool
         self.images = images
+        self.machine = machine
         self.base = base
         self.startedAt = startedAt
         self.endedAt = endedAt
@@ -105,15 +119,9 @@ package struct RestorePointRecord: Hashable, Sendable {
                 "read": .unsigned(volume.read), "changed": .unsigned(volume.changed), "new": .unsigned(volume.new),
                 "stored": .unsigned(volume.stored),
             ]),
-            "images": .array(
-                images.map {
-                    .map([
-                        "name": .text($0.name), "kind": .text($0.kind), "length": .unsigned($0.byteCount),
-                        "format": .text($0.format), "root": .bytes($0.root.bytes),
-                        "domain": .unsigned(UInt64($0.domain)),
-                    ])
-                }),
+            "images": .array(images.map(\.value)),
         ]
+        if let machine { members["machine"] = machine.value }
         if let base { members["base"] = .bytes(base.bytes) }
         return Record(kind: Record.restorePointKind, isCritical: true, body: .map(members))
     }
@@ -151,8 +159,23 @@ package struct RestorePointRecord: Hashable, Sendable {
             images.append(
                 Image(
                     name: try image.text("name"), kind: try image.text("kind"), byteCount: try image.unsigned("length"),
-                    format: try image.text("format"), root: try image.hash("root"), domain: try image.word("domain")))
+                    format: try image.text("format"), root: try image.hash("root"), domain: try image.word("domain"),
+                    trust: image.optional("trust") == nil ? nil : try image.text("trust")))
+        }
+        machine = try fields.optional("machine").map { value throws(FormatError) in
+            try Machine(value, of: "the machine of \(what)")
         }
         self.images = images
+    }
+}
+
+extension RestorePointRecord.Image {
+    fileprivate var value: RecordValue {
+        var members: [String: RecordValue] = [
+            "name": .text(name), "kind": .text(kind), "length": .unsigned(byteCount), "format": .text(format),
+            "root": .bytes(root.bytes), "domain": .unsigned(UInt64(domain)),
+        ]
+        if let trust { members["trust"] = .text(trust) }
+        return .map(members)
     }
 }

@@ -7,14 +7,14 @@ extension Architecture {
     private static let heavy: Set<String> = [
         "Foundation", "FoundationEssentials", "FoundationNetworking", "FoundationXML", "Dispatch",
     ]
-    private static let heavyTargets: Set<String> = ["Commands", "Catalog", "Hypervisors"]
+    private static let heavyTargets: Set<String> = ["Commands", "Catalog", "Hypervisors", "MapCache"]
     /// Each third-party name stops at these targets (and at the tests of the same name).
     private static let foreign: [String: Set<String>] = [
         "CNBD": ["GuestSource"],
         "CVirt": ["Hypervisors"],
         "CZstd": ["ChunkCompression"],
         "COpenSSL": ["ChunkEncryption"],
-        "GRDB": ["Catalog"],
+        "GRDB": ["Catalog", "MapCache"],
         "ArgumentParser": ["Commands", "dozo"],
     ]
 
