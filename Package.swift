@@ -78,7 +78,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "Recovery", "Catalog",
+                "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),

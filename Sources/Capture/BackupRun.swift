@@ -110,6 +110,8 @@ package struct BackupRun: ~Copyable {
     private var roots: [Hash256] = []
     private let report: (BackupProgress) -> Void
     private let recorder: (any MapRecorder)?
+    /// Whether the recorder is told of what is being captured: disks with a source, that can be built on.
+    private var isRecorded = false
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
 
@@ -236,6 +238,7 @@ package struct BackupRun: ~Copyable {
     ) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
         leaves = []
+        if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
@@ -312,7 +315,7 @@ package struct BackupRun: ~Copyable {
         into assembler: inout MapAssembler, source: (any ImageSource)?, since earlier: EarlierImage?,
         next: (RegionWorkbench) async throws -> RegionJob?
     ) async throws {
-        // What the earlier image turned out to be no good for. The regions in work are waited for, not cancelled: what a
+        // Why the earlier image is of no use after all. The regions in work are waited for, not cancelled: what a
         // cancelled worker has claimed and not put would be taken for stored when the disk is read whole.
         var unusable: EarlierImageUnusable?
         try await withThrowingTaskGroup(of: RegionResult.self) { group in
@@ -373,7 +376,7 @@ package struct BackupRun: ~Copyable {
                     if let leaf {
                         let stored = try await structure.store(leaf, kind: .mapLeaf)
                         roots.append(stored)
-                        recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk)
+                        if isRecorded { recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk) }
                         identifier = stored
                     }
                     if result.isSample, let earlier {
@@ -397,7 +400,7 @@ package struct BackupRun: ~Copyable {
     }
 
     private mutating func append(_ leaf: Hash256?, to assembler: inout MapAssembler) async throws {
-        if recorder != nil { leaves.append(leaf) }
+        if isRecorded { leaves.append(leaf) }
         try await assembler.append(leaf: leaf)
     }
 

@@ -29,7 +29,7 @@ struct PointDocument: Encodable {
         guest = record.label
         guest_id = record.guest.hexadecimal
         taken_at = TimeText.utc(record.takenAt)
-        disks = record.images.filter { $0.kind == "disk" }.map {
+        disks = record.disks.map {
             Disk(name: $0.name, size_bytes: $0.byteCount, format: $0.format)
         }
         memory = record.images.contains { $0.kind == "memory" }

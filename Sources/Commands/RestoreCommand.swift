@@ -236,7 +236,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     }
 
     private func targets(of point: RestorePoint) throws -> [(RestorePointRecord.Image, String)] {
-        let images = point.record.images
+        let images = point.record.disks
         if let disk, !images.contains(where: { $0.name == disk }) {
             throw CommandFailure(
                 .failed,

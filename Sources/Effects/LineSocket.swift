@@ -19,7 +19,7 @@ import Glibc
         case cancelled
     }
 
-    /// Most bytes of one line; QEMU's longest answers (all block nodes of a guest with hundreds of disks) are far below.
+    /// Most bytes of one line; QEMU's longest answers, all block nodes of a guest with many disks, are far below.
     package static let longestLine = 16 << 20
     /// Milliseconds between two looks whether the task was cancelled.
     private static let patience: Int32 = 200

@@ -222,6 +222,8 @@ package protocol GuestCapture: Sendable {
     var takenAt: UInt64 { get }
     /// See ``takenAt``.
     var uncertainty: UInt64 { get }
+    /// Nanoseconds that the guest stood still for it.
+    var pause: UInt64 { get }
     /// The disks that are taken.
     var disks: [CapturedDisk] { get }
     /// The disks that are not.

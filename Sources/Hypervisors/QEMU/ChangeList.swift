@@ -3,8 +3,8 @@ import BackupModel
 /// What to do with the dirty bitmaps of one block node: which one says what changed, which ones go.
 ///
 /// The bitmap that carries a point's id began at that point's instant and records until a later point is committed. So
-/// a run that fails, or is killed, leaves the list of the last committed point as it was; and one that was killed behind
-/// its commit leaves two lists, of which the next run takes that of the point it builds on.
+/// a run that fails, or is killed, leaves the list of the last committed point as it was; and one that was killed
+/// behind its commit leaves two lists, of which the next run takes that of the point it builds on.
 struct ChangeListPlan: Hashable, Sendable {
     /// A dirty bitmap as QEMU describes it.
     struct Bitmap: Hashable, Sendable {
@@ -48,7 +48,8 @@ struct ChangeListPlan: Hashable, Sendable {
         let name = request.listName(point)
         stale = own.filter { $0.name != name && !$0.isBusy }.map(\.name)
         guard let found = own.first(where: { $0.name == name }) else {
-            reason = "QEMU keeps no list of what changed since the last point: the guest was started anew, migrated or "
+            reason =
+                "QEMU keeps no list of what changed since the last point: the guest was started anew, migrated or "
                 + "reverted, or its disk exchanged"
             return
         }

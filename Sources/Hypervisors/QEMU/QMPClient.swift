@@ -35,8 +35,8 @@ package final class QMPClient {
             guard error.code == .refused || error.sentence.contains("in time") else { throw error }
             throw GuestError(
                 .busy,
-                "the monitor \(path) takes the connection but says nothing: another program (libvirt, a shell) holds it; "
-                    + "give QEMU one more -qmp socket, or back the guest up through libvirt")
+                "the monitor \(path) takes the connection but says nothing: another program (libvirt, a shell) holds "
+                    + "it; give QEMU one more -qmp socket, or back the guest up through libvirt")
         }
         guard let number = greeting["QMP"]?["version"]?["qemu"] else {
             throw GuestError(.refused, "\(path) is no monitor of QEMU: it does not greet like one")

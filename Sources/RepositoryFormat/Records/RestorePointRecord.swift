@@ -74,6 +74,8 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var tool: String
     /// Its images.
     package var images: [Image]
+    /// Those of its images that are disks of the guest.
+    package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
     /// The machine that it is a point of; `nil` when image files were read.
     package var machine: Machine?
     /// The point it builds on, if any.

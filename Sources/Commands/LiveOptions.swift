@@ -1,0 +1,56 @@
+import ArgumentParser
+import Effects
+import GuestSource
+import Hypervisors
+
+/// How a backup reaches a running guest, and what it may do with it.
+struct LiveOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Back up the running QEMU whose monitor listens there (-qmp unix:PATH,server=on,wait=off).",
+            valueName: "socket"))
+    var qmp: String?
+    @Option(help: ArgumentHelp("Socket of the guest agent of that QEMU.", valueName: "socket"))
+    var agent: String?
+    @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
+    var exclude: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
+            valueName: "folder"))
+    var scratch: String?
+    @Option(
+        help: ArgumentHelp(
+            "File systems at rest for the instant: auto (when the agent answers), require, never.",
+            valueName: "when"))
+    var quiesce = Quiesce.auto
+    @Option(
+        help: ArgumentHelp(
+            "Of what the list of changes calls unchanged, read and compare so much, in percent.", valueName: "percent"))
+    var sample = 2
+    @Option(
+        help: ArgumentHelp(
+            "Read everything again after so many points made from changes; 0 for never.", valueName: "n"))
+    var fullReadEvery = 30
+
+    /// When file systems are brought to rest.
+    enum Quiesce: String, ExpressibleByArgument, CaseIterable {
+        case auto
+        case require
+        case never
+    }
+
+    func validate() throws {
+        guard (0...100).contains(sample) else { throw ValidationError("--sample is 0 to 100") }
+        guard (0...10_000).contains(fullReadEvery) else { throw ValidationError("--full-read-every is 0 to 10000") }
+        guard agent == nil || qmp != nil else { throw ValidationError("--agent goes with --qmp") }
+        guard address != nil || exclude.isEmpty && scratch == nil else {
+            throw ValidationError("--exclude and --scratch go with a running guest (--qmp)")
+        }
+    }
+
+    /// The guest; `nil` when images are to be read.
+    var address: GuestAddress? {
+        qmp.map { .monitor(socket: HostPaths.absolute($0), agent: agent.map(HostPaths.absolute)) }
+    }
+}
