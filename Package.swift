@@ -116,6 +116,9 @@ let package = Package(
             name: "SizedRepository",
             dependencies: ["ChunkEncryption", "Effects", "RepositoryFormat", "ObjectStorage", "Repository"],
             path: "Tests/Benchmarks/SizedRepository", swiftSettings: strict),
+        .executableTarget(
+            name: "GuestProbe", dependencies: ["BackupModel", "GuestSource", "Hypervisors"],
+            path: "Tests/GuestProbe", swiftSettings: strict),
         .target(name: "CCallCounts", path: "Tests/CallCounts/Interposer"),
         .executableTarget(
             name: "CallCounts",

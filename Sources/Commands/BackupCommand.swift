@@ -19,13 +19,14 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --guest db01 --disk vda=/dev/vg/db01 vdb.raw
               dozo backup -r /backup/dozo --guest app01 /images/app01.ova
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
+              dozo backup -r /backup/dozo --domain web01
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
 
-            A running guest (--qmp) is taken at one instant while it goes on, and only what changed since its last \
-            point is read. Image files must not change while they are read: shut the guest down first. \
+            A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
+            its last point is read. Image files must not change while they are read: shut the guest down first. \
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
             twice.
             """)

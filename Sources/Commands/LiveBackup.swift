@@ -64,9 +64,11 @@ struct LiveBackup {
     }
 
     private func scratchFolder(_ target: BackupTarget) throws -> String {
-        let folder = live.scratch.map(HostPaths.absolute) ?? "\(target.host.folder)/scratch"
+        let usual = address.usualScratchFolder
+        let folder = live.scratch.map(HostPaths.absolute) ?? usual ?? "\(target.host.folder)/scratch"
         if live.scratch == nil {
             try HostPaths.makeFolders(folder)
+            if usual != nil { try HostPaths.letPass(folder) }
         } else if !HostPaths.isFolder(folder) {
             throw CommandFailure(.usage, "\(folder) is no folder; --scratch names an existing one on a local disk")
         }

@@ -10,6 +10,12 @@ struct LiveOptions: ParsableArguments {
             "Back up the running QEMU whose monitor listens there (-qmp unix:PATH,server=on,wait=off).",
             valueName: "socket"))
     var qmp: String?
+    @Option(help: ArgumentHelp("Back up a guest of libvirt while it runs: its name or UUID.", valueName: "name"))
+    var domain: String?
+    @Option(
+        help: ArgumentHelp(
+            "The libvirt that has the guest; by default \(LibvirtHost.systemURI).", valueName: "uri"))
+    var connect: String?
     @Option(help: ArgumentHelp("Socket of the guest agent of that QEMU.", valueName: "socket"))
     var agent: String?
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
@@ -45,12 +51,15 @@ struct LiveOptions: ParsableArguments {
         guard (0...10_000).contains(fullReadEvery) else { throw ValidationError("--full-read-every is 0 to 10000") }
         guard agent == nil || qmp != nil else { throw ValidationError("--agent goes with --qmp") }
         guard address != nil || exclude.isEmpty && scratch == nil else {
-            throw ValidationError("--exclude and --scratch go with a running guest (--qmp)")
+            throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
         }
+        guard qmp == nil || domain == nil else { throw ValidationError("--domain and --qmp name two guests") }
+        guard connect == nil || domain != nil else { throw ValidationError("--connect goes with --domain") }
     }
 
     /// The guest; `nil` when images are to be read.
     var address: GuestAddress? {
-        qmp.map { .monitor(socket: HostPaths.absolute($0), agent: agent.map(HostPaths.absolute)) }
+        if let domain { return .libvirt(uri: connect ?? LibvirtHost.systemURI, domain: domain) }
+        return qmp.map { .monitor(socket: HostPaths.absolute($0), agent: agent.map(HostPaths.absolute)) }
     }
 }

@@ -104,6 +104,8 @@ package struct GuestDefinition: Hashable, Sendable {
     /// Files that belong to the definition and are kept whole: contents by name. The domain XML is `domain.xml`; NVRAM
     /// is `nvram`; the TPM's state is `tpm/…`.
     package var files: [String: [UInt8]]
+    /// What belongs to it and could not be read, in sentences for the operator.
+    package var notes: [String] = []
 
     /// A definition from its fields.
     package init(
