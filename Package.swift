@@ -126,6 +126,12 @@ let package = Package(
                 "BackupModel", "CCallCounts", "Effects", "ChunkEncryption", "Chunking", "RepositoryFormat",
                 "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], path: "Tests/CallCounts/Measure", swiftSettings: hot),
+        .testTarget(
+            name: "HypervisorsTests", dependencies: ["BackupModel", "Effects", "Hypervisors"], swiftSettings: strict),
+        .testTarget(
+            name: "MapCacheTests",
+            dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],
+            swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

@@ -51,3 +51,9 @@ struct ucred { int pid; unsigned uid; unsigned gid; };
 #endif
 /* mkostemp(3), hidden as well. */
 int mkostemp(char *path, int flags);
+/* syslog(3) is variadic. */
+#include <syslog.h>
+static inline void log_alert(const char *line) {
+    openlog("dozo", LOG_PID, LOG_DAEMON);
+    syslog(LOG_ALERT, "%s", line);
+}

@@ -339,7 +339,7 @@ package struct BackupRun: ~Copyable {
                         group.addTask { try await bench.capture(job, from: source, since: earlier) }
                     }
                     do {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                        try await drain(&expected, outcomes: &waiting, into: &assembler)
                     } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
                 }
                 do {
@@ -347,7 +347,7 @@ package struct BackupRun: ~Copyable {
                     idle.append(result.bench)
                     waiting[result.number] = .captured(result)
                     if unusable == nil {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                        try await drain(&expected, outcomes: &waiting, into: &assembler)
                     }
                 } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
             }
@@ -356,8 +356,7 @@ package struct BackupRun: ~Copyable {
     }
 
     private mutating func drain(
-        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler,
-        since earlier: EarlierImage?
+        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler
     ) async throws {
         while let outcome = outcomes.removeValue(forKey: expected) {
             switch outcome {
@@ -371,16 +370,13 @@ package struct BackupRun: ~Copyable {
                 }
                 progress.passed += region.length
             case .captured(let result):
-                for (position, leaf) in result.leaves.enumerated() {
+                for leaf in result.leaves {
                     var identifier: Hash256?
                     if let leaf {
                         let stored = try await structure.store(leaf, kind: .mapLeaf)
                         roots.append(stored)
                         if isRecorded { recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk) }
                         identifier = stored
-                    }
-                    if result.isSample, let earlier {
-                        try await compare(identifier, leaf: position, of: result.number, with: earlier)
                     }
                     try await append(identifier, to: &assembler)
                 }
@@ -402,20 +398,6 @@ package struct BackupRun: ~Copyable {
     private mutating func append(_ leaf: Hash256?, to assembler: inout MapAssembler) async throws {
         if isRecorded { leaves.append(leaf) }
         try await assembler.append(leaf: leaf)
-    }
-
-    /// A leaf of a region in which nothing changed, as the list of changes says, is what it was: a map depends on the
-    /// bytes alone.
-    private func compare(
-        _ identifier: Hash256?, leaf position: Int, of region: Int, with earlier: EarlierImage
-    ) async throws {
-        let perRegion = UInt64(parameters.regionByteCount / parameters.leafByteCount)
-        let number = UInt64(region) * perRegion + UInt64(position)
-        guard try await earlier.map.identifier(ofLeaf: number) != identifier else { return }
-        throw EarlierImageUnusable(
-            "the list of changes was caught lying: bytes near \(number * UInt64(parameters.leafByteCount)) changed and "
-                + "are not in it. Look for a program that writes the image beside the guest; the next point reads "
-                + "everything too", isLie: true)
     }
 
     private func leafCount(of byteCount: UInt64) -> UInt64 {

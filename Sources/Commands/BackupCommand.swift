@@ -62,9 +62,12 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     func validate() throws {
         guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
         guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
-        guard guest != nil || live.address != nil else { throw ValidationError("which guest? say --guest NAME") }
-        guard live.address == nil || images.isEmpty && disk.isEmpty else {
+        guard guest != nil || !live.addresses.isEmpty else { throw ValidationError("which guest? say --guest NAME") }
+        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty else {
             throw ValidationError("a running guest is taken whole; leave disks out with --exclude NAME")
+        }
+        guard guest == nil || live.addresses.count <= 1 else {
+            throw ValidationError("several guests keep the names they have: leave --guest out")
         }
         guard guest.map({ (1...255).contains($0.utf8.count) }) ?? true else {
             throw ValidationError("a guest's name has 1 to 255 bytes")
@@ -80,7 +83,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
 
     func run() async throws {
         Interruption.wasBackup.store(true, ordering: .relaxed)
-        if live.address != nil { return try await LiveBackup(self).run() }
+        if !live.addresses.isEmpty { return try await LiveBackup(self).run() }
         let named = try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")

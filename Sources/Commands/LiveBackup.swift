@@ -1,197 +1,156 @@
 import BackupModel
-import Capture
 import Effects
 import GuestSource
 import Hypervisors
-import MapCache
 import Repository
 import RepositoryFormat
 
-/// A backup of a guest that runs.
+/// A backup of guests that run, each into a point of its own; several are taken at one barrier.
 struct LiveBackup {
     private let command: BackupCommand
-    private let address: GuestAddress
     private var options: RepositoryOptions { command.options }
     private var live: LiveOptions { command.live }
 
-    init(_ command: BackupCommand) {
-        guard let address = command.live.address else { preconditionFailure("a running guest was named") }
-        self.command = command
-        self.address = address
+    /// A guest between the preparation and its point.
+    private struct Taking {
+        let guest: LiveGuest
+        let preparation: any CapturePreparation
+        let keeper: StillnessKeeper
+        var isFrozen = false
+        var capture: (any GuestCapture)?
+        /// Nanoseconds its file systems were at rest; 0 when they were not, or nothing can be said of it.
+        var frozen: UInt64 = 0
     }
+
+    init(_ command: BackupCommand) { self.command = command }
 
     func run() async throws {
         let rates = command.load.rates()
-        let guest = try await address.open()
-        let definition = try await guest.definition()
-        let name = try guestName(definition)
         let target = try await BackupTarget(options, rates: rates)
-        let known = try await KnownGuest.find(
-            name, uuid: definition.usableUUID, isNew: command.newGuest, repository: target.repository,
-            host: target.host)
-        let session = try await target.begin(basedOn: known.base, options)
-        guard let point = PointID(bytes: session.randomBytes(16)) else { preconditionFailure("16 bytes make an id") }
-        let keeper = keeper(target, known)
-        let scratch = try scratchFolder(target)
-        let request = CaptureRequest(
-            point: point, repository: "\(target.repository.chain.repository)",
-            bases: try bases(keeper, guest: try await guest.disks(), session: session, target: target),
-            excluded: Set(live.exclude), scratchFolder: scratch)
-        let preparation = try await guest.prepare(request)
-        let instant = try await take(preparation, of: guest)
-        let capture = instant.capture
+        var guests: [LiveGuest] = []
+        for address in live.addresses {
+            guests.append(try await LiveGuest(address, command, target: target))
+        }
+        guard Set(guests.map(\.known.guest)).count == guests.count else {
+            throw CommandFailure(.usage, "two of the guests that were named are one and the same")
+        }
+        let taken = try await take(guests, target: target)
+        let machines = machines(of: taken)
+        var documents: [BackupDocument] = []
+        var rest = taken[...]
         do {
-            let document = try await store(
-                instant, definition: definition,
-                job: BackupJob(target: target, session: session, known: known, options: options), point: point,
-                keeper: keeper, rates: rates)
-            for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
-            try document.show(options)
-            await target.updateCatalog(options)
+            for (taking, machine) in zip(taken, machines) {
+                guard let capture = taking.capture else { preconditionFailure("every guest was taken") }
+                let document = try await taking.guest.store(
+                    capture, machine: machine, target: target, rates: rates)
+                rest = rest.dropFirst()
+                for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
+                documents.append(document)
+                if !options.json { try document.show(options) }
+            }
         } catch {
-            await capture.abandon()
+            for taking in rest { await taking.capture?.abandon() }
+            guard !documents.isEmpty else { throw error }
+            Console.note("dozo: \(Console.printable(CommandFailure(error).sentence))")
+            throw CommandFailure(
+                .partial, "\(documents.count) of \(guests.count) guests have a point of this barrier, the others none")
+        }
+        if options.json {
+            if documents.count == 1 { try documents[0].show(options) } else { try Console.json(documents) }
+        }
+        await target.updateCatalog(options)
+    }
+
+    /// What the records say of the machines and of the barrier.
+    private func machines(of taken: [Taking]) -> [RestorePointRecord.Machine] {
+        let instants = taken.compactMap(\.capture?.takenAt)
+        let spread = (instants.max() ?? 0) - (instants.min() ?? 0)
+        let group = taken.count > 1 ? Randomness.system.bytes(16) : nil
+        if group != nil {
+            options.note("\(taken.count) guests were taken within \(Double(spread / 10_000) / 100) ms")
+        }
+        return taken.compactMap { taking in
+            taking.capture.map { capture in
+                var machine = taking.guest.definition.machine(of: capture, frozen: taking.frozen)
+                machine.group = group
+                machine.spread = spread
+                return machine
+            }
+        }
+    }
+
+    // MARK: The instant
+
+    /// Takes all guests at one barrier: all are ready and at rest before the first is taken.
+    private func take(_ guests: [LiveGuest], target: BackupTarget) async throws -> [Taking] {
+        var all: [Taking] = []
+        do {
+            for guest in guests {
+                let preparation = try await guest.prepare(target)
+                do {
+                    let keeper = try StillnessKeeper(
+                        for: guest.address, arguments: [HoldStillCommand.word],
+                        limit: UInt64(live.freezeLimit))
+                    all.append(Taking(guest: guest, preparation: preparation, keeper: keeper))
+                } catch {
+                    await preparation.abandon()
+                    throw error
+                }
+            }
+            for index in all.indices { all[index].isFrozen = try await freeze(all[index]) }
+            for index in all.indices {
+                all[index].capture = try await all[index].preparation.take(watch: all[index].keeper)
+            }
+        } catch {
+            for taking in all {
+                if taking.isFrozen { _ = try? taking.keeper.thaw() }
+                taking.keeper.end()
+                if let capture = taking.capture { await capture.abandon() } else { await taking.preparation.abandon() }
+            }
             throw error
         }
-    }
-
-    private func guestName(_ definition: GuestDefinition) throws -> String {
-        if let name = command.guest { return name }
-        guard NameCheck.isFit(definition.name), (1...255).contains(definition.name.utf8.count) else {
-            throw CommandFailure(
-                .usage, "the hypervisor knows no name of the guest that could be used; say --guest NAME")
+        for index in all.indices {
+            if all[index].isFrozen { all[index].frozen = thawed(all[index]) }
+            all[index].keeper.end()
         }
-        return definition.name
+        return all
     }
 
-    private func scratchFolder(_ target: BackupTarget) throws -> String {
-        let usual = address.usualScratchFolder
-        let folder = live.scratch.map(HostPaths.absolute) ?? usual ?? "\(target.host.folder)/scratch"
-        if live.scratch == nil {
-            try HostPaths.makeFolders(folder)
-            if usual != nil { try HostPaths.letPass(folder) }
-        } else if !HostPaths.isFolder(folder) {
-            throw CommandFailure(.usage, "\(folder) is no folder; --scratch names an existing one on a local disk")
+    private func freeze(_ taking: Taking) async throws -> Bool {
+        guard live.quiesce != .never else { return false }
+        guard try await taking.guest.guest.capabilities.contains(.quiesce) else {
+            guard live.quiesce == .auto else {
+                throw CommandFailure(
+                    .refused,
+                    "\(taking.guest.label) has no agent that could bring its file systems to rest; nothing was made")
+            }
+            return false
         }
-        return folder
-    }
-
-    /// The maps that this host keeps; `nil` when it can keep none: then everything is read.
-    private func keeper(_ target: BackupTarget, _ known: KnownGuest) -> MapKeeper? {
-        guard let seed = target.writer.signingSeed else { return nil }
-        do throws(MapCacheError) {
-            let folder = "\(target.host.folder)/repositories/\(target.repository.chain.repository)"
-            return MapKeeper(try KeptMaps(folder: folder, seed: seed), guest: known.guest)
+        do throws(GuestError) {
+            _ = try taking.keeper.freeze()
+            return true
         } catch {
-            options.note("note: \(error.sentence); everything is read")
-            return nil
-        }
-    }
-
-    /// The points that disks may be built on, with what speaks against it told.
-    private func bases(
-        _ keeper: MapKeeper?, guest disks: [GuestDisk], session: WritingSession, target: BackupTarget
-    ) throws -> [String: PointID] {
-        guard let keeper else { return [:] }
-        for disk in disks { keeper.identities[disk.name] = disk.identity ?? "" }
-        let damage = try target.host.state.damage()
-        guard damage.packs.isEmpty, session.view.gaps.isEmpty else {
+            _ = try? taking.keeper.thaw()
+            guard live.quiesce == .auto, error.code != .interrupted else { throw error }
             options.note(
-                "note: something of the repository is damaged, so everything is read: what is lost and still there is "
-                    + "stored again")
-            return [:]
-        }
-        var bases: [String: PointID] = [:]
-        for disk in disks where disk.omission == nil && !live.exclude.contains(disk.name) {
-            guard let kept = keeper.kept(disk: disk.name) else { continue }
-            func passOver(_ why: String) { options.note("note: disk \(Console.printable(disk.name)): \(why)") }
-            if kept.isDoubted {
-                passOver("read whole, because the last run caught its list of changes lying")
-            } else if live.fullReadEvery > 0, kept.pointsSinceScan + 1 >= UInt64(live.fullReadEvery) {
-                passOver("read whole, as after every \(live.fullReadEvery) points")
-            } else if kept.identity != keeper.identities[disk.name] {
-                passOver("read whole, because it is another image than at the last point")
-            } else if !session.view.shows(kept.point, committedBy: kept.commit) {
-                passOver("read whole, because the last point that this host made is not in the repository any more")
-            } else {
-                bases[disk.name] = kept.point
-            }
-        }
-        if let failure = keeper.failure { options.note("note: \(failure); everything is read") }
-        return bases
-    }
-
-    /// A capture, and how the guest was at its instant.
-    private struct Instant {
-        let capture: any GuestCapture
-        /// Nanoseconds its file systems were at rest; `nil` when they were not.
-        let frozen: UInt64?
-    }
-
-    private func take(_ preparation: any CapturePreparation, of guest: any Guest) async throws -> Instant {
-        Instant(capture: try await preparation.take(), frozen: nil)
-    }
-
-    private func store(
-        _ instant: Instant, definition: GuestDefinition, job: BackupJob, point: PointID, keeper: MapKeeper?,
-        rates: Rates
-    ) async throws -> BackupDocument {
-        let capture = instant.capture
-        var disks: [BackupDisk] = []
-        for captured in capture.disks {
-            let source: any ImageSource =
-                rates.reads.map { PacedImageSource(captured.source, limit: $0) }
-                ?? captured.source
-            disks.append(
-                .image(name: captured.disk.name, source: source, since: try earlier(captured, keeper: keeper)))
-        }
-        guard !disks.isEmpty else {
-            throw CommandFailure(.refused, "the guest has no disk that could be taken; nothing was made")
-        }
-        disks.append(.definition(BytesSource(definition.encodedFiles, name: BackupDisk.definitionName)))
-        var plan = command.plan(job.known, takenAt: capture.takenAt)
-        plan.point = point
-        plan.consistency = instant.frozen == nil ? "crash" : "file-system"
-        plan.machine = definition.machine(of: capture, frozen: instant.frozen ?? 0)
-        plan.confirm = { try await capture.confirm() }
-        for disk in capture.omitted {
-            options.note("note: disk \(Console.printable(disk.name)) is left out: \(disk.omission?.words ?? "")")
-        }
-        return try await job.run(disks, plan: plan, recorder: keeper)
-    }
-
-    /// What a disk was, and what changed; `nil` when it is read whole, with the reason told.
-    private func earlier(_ captured: CapturedDisk, keeper: MapKeeper?) throws -> EarlierImage? {
-        let name = Console.printable(captured.disk.name)
-        switch captured.changes {
-        case .unknown(let reason):
-            // At its first point that is no news.
-            if keeper?.kept(disk: captured.disk.name) != nil {
-                options.note("note: disk \(name): read whole, \(reason)")
-            }
-            return nil
-        case .since(let base, let extents):
-            guard let keeper, let kept = keeper.kept(disk: captured.disk.name), kept.point == base else { return nil }
-            do {
-                let map = try keeper.map(kept, disk: captured.disk.name)
-                guard map.root.byteCount == captured.source.byteCount else {
-                    options.note("note: disk \(name): read whole, because its size changed")
-                    return nil
-                }
-                return EarlierImage(
-                    map: map, changed: extents,
-                    sampling: ChangeSampling(
-                        perMille: live.sample * 10, seed: UInt64(littleEndianBytes: Randomness.system.bytes(8))))
-            } catch let error as EarlierImageUnusable {
-                options.note("note: disk \(name): read whole, \(error.reason)")
-                return nil
-            }
+                "note: the file systems of \(taking.guest.label) were not at rest: "
+                    + Console.printable(error.sentence))
+            return false
         }
     }
-}
 
-extension UInt64 {
-    fileprivate init(littleEndianBytes bytes: [UInt8]) {
-        self = bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    private func thawed(_ taking: Taking) -> UInt64 {
+        do throws(GuestError) {
+            if let time = try taking.keeper.thaw() { return time }
+            options.note(
+                "note: the file systems of \(taking.guest.label) were let go on after \(live.freezeLimit) s, maybe "
+                    + "before the instant")
+        } catch {
+            Console.note(
+                "alert: the file systems of \(taking.guest.label) are at rest and its agent does not answer; it is "
+                    + "tried until it does: \(Console.printable(error.sentence))")
+        }
+        return 0
     }
 }
 

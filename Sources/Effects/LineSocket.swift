@@ -59,6 +59,13 @@ import Glibc
         self.descriptor = descriptor
     }
 
+    /// A socket that this process was given by the one that started it, as ``CompanionProcess`` does.
+    package init(inherited descriptor: Int32) {
+        self.descriptor = descriptor
+        // Safety: fcntl takes a number.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+
     deinit { close(descriptor) }
 
     private static func reason(_ number: Int32) -> String {

@@ -211,11 +211,17 @@ package protocol Guest: Sendable {
 package protocol CapturePreparation: Sendable {
     /// Takes all disks at one instant; takes milliseconds.
     ///
+    /// - Parameter watch: is told when the guest is stopped for it.
     /// - Throws: ``GuestError``; then nothing is left of the preparation.
-    func take() async throws -> any GuestCapture
+    func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture
 
     /// Gives everything back without an instant.
     func abandon() async
+}
+
+extension CapturePreparation {
+    /// As ``take(watch:)``, with nobody to let the guest go on should this process be killed.
+    package func take() async throws -> any GuestCapture { try await take(watch: nil) }
 }
 
 /// The disks of a guest at one instant.
@@ -269,6 +275,8 @@ package struct GuestError: Error, Hashable, Sendable, CustomStringConvertible {
         case busy = 8
         /// Interrupted by the operator.
         case interrupted = 9
+        /// No answer came in time.
+        case late = 10
     }
     /// Which kind of failure.
     package let code: Code

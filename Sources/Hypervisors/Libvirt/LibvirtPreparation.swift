@@ -120,7 +120,7 @@ final class LibvirtPreparation: CapturePreparation {
 
     func abandon() async { place.remove(disks: taken.map(\.name)) }
 
-    func take() async throws -> any GuestCapture {
+    func take(watch _: (any CaptureWatch)?) async throws -> any GuestCapture {
         do {
             let (plan, takenAt, uncertainty) = try begin()
             let capture = LibvirtCapture(

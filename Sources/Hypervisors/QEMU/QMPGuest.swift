@@ -123,7 +123,7 @@ package final class QMPGuest: Guest, Sendable {
         try GuestAgent(path: agent, clock: clock).thaw()
     }
 
-    private static func noAgent(_ socket: String) -> GuestError {
+    static func noAgent(_ socket: String) -> GuestError {
         GuestError(
             .agent,
             "no agent socket was given for the guest behind \(socket): give it with --agent, or take the guest as it is"
