@@ -34,13 +34,13 @@ for command in libvirtd virsh qemu-system-x86_64 qemu-img setpriv python3; do
 libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils"
 done
 
-# as_owner COMMAND…: as the user that the daemon runs as.
+# as_owner COMMAND…: becomes that command, as the user that the daemon runs as.
 as_owner() {
     if [ "$(id -u)" = 0 ]; then
         # 65534 is nobody and nogroup.
         set -- setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
     fi
-    env -i PATH="$PATH" HOME="$lab" LC_ALL=C XDG_CONFIG_HOME="$lab/config" XDG_CACHE_HOME="$lab/cache" \
+    exec env -i PATH="$PATH" HOME="$lab" LC_ALL=C XDG_CONFIG_HOME="$lab/config" XDG_CACHE_HOME="$lab/cache" \
         XDG_DATA_HOME="$lab/data" XDG_RUNTIME_DIR="$lab/run" "$@"
 }
 # own PATH…: gives new files to that user.
@@ -71,8 +71,9 @@ start() {
     printf '%s\n' 'log_outputs = "2:stderr"' >"$lab/config/libvirt/libvirtd.conf"
     : >"$lab/libvirtd.log"
     own "$lab"
-    as_owner setsid libvirtd -f "$lab/config/libvirt/libvirtd.conf" -p "$lab/libvirtd.pid" \
-        >"$lab/libvirtd.log" 2>&1 </dev/null &
+    # A shell that stayed would hold on to whatever this script writes to.
+    (exec >"$lab/libvirtd.log" 2>&1 </dev/null
+        as_owner setsid libvirtd -f "$lab/config/libvirt/libvirtd.conf" -p "$lab/libvirtd.pid") &
     tries=0
     until client version >/dev/null 2>&1; do
         tries=$((tries + 1))
@@ -145,6 +146,20 @@ XML
     </channel>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
     <memballoon model='none'/>
+    <!-- Room for what is above and for disks that are plugged in. -->
+    <controller type='pci' index='0' model='pcie-root'/>
+    <controller type='pci' index='1' model='pcie-root-port'/>
+    <controller type='pci' index='2' model='pcie-root-port'/>
+    <controller type='pci' index='3' model='pcie-root-port'/>
+    <controller type='pci' index='4' model='pcie-root-port'/>
+    <controller type='pci' index='5' model='pcie-root-port'/>
+    <controller type='pci' index='6' model='pcie-root-port'/>
+    <controller type='pci' index='7' model='pcie-root-port'/>
+    <controller type='pci' index='8' model='pcie-root-port'/>
+    <controller type='pci' index='9' model='pcie-root-port'/>
+    <controller type='pci' index='10' model='pcie-root-port'/>
+    <controller type='pci' index='11' model='pcie-root-port'/>
+    <controller type='pci' index='12' model='pcie-root-port'/>
   </devices>
 </domain>
 XML
