@@ -74,13 +74,13 @@ let package = Package(
         .target(
             name: "Recovery",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "RepositoryFormat", "Repository",
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
             ],
             swiftSettings: hot),
         .target(
             name: "Commands",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat",
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
                 "ObjectStorage", "Repository", "Capture", "Recovery", "Catalog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),

@@ -14,7 +14,7 @@ export XDG_CACHE_HOME XDG_DATA_HOME
 # itself.
 packages_to_build="libssl-dev libzstd-dev libsqlite3-dev libnbd-dev pkg-config gcc libc6-dev libstdc++-12-dev libxml2"
 packages_to_build="$packages_to_build libcurl4 libncurses6 libuuid1 binutils ca-certificates git tzdata"
-packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zstandard spin"
+packages_to_test="qemu-utils qemu-system-x86 e2fsprogs python3 python3-cryptography python3-zstandard spin"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -17,12 +17,15 @@ package enum BackupDisk {
     case definition(any ImageSource)
     /// A disk that arrives on standard input; one without a byte is mostly what a writer leaves that failed.
     case standardInput(name: String, mayBeEmpty: Bool = false)
+    /// The guest's memory, or what is left of the stream that it came as.
+    case memory(MemoryPart)
 
     var name: String {
         switch self {
         case .image(let name, _, _): name
         case .standardInput(let name, _): name
         case .definition: BackupDisk.definitionName
+        case .memory(let part): part.name
         }
     }
 
@@ -163,6 +166,7 @@ package struct BackupRun: ~Copyable {
             var images: [RestorePointRecord.Image] = []
             for disk in disks { images.append(try await captured(disk)) }
             for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
+            for case .memory(let part) in disks { try await part.source.confirmUnchanged() }
             try await plan.confirm()
             try await flush()
             guard let identifier = plan.point ?? PointID(bytes: session.randomBytes(16)) else {
@@ -212,6 +216,7 @@ package struct BackupRun: ~Copyable {
         for disk in disks {
             switch disk {
             case .image(_, let source, _), .definition(let source): total += source.byteCount
+            case .memory(let part): total += part.source.byteCount
             case .standardInput: return nil
             }
         }
@@ -237,6 +242,8 @@ package struct BackupRun: ~Copyable {
         progress.disk = disk.name
         leaves = []
         let readBefore = progress.read
+        let parameters = disk.parameters(self.parameters)
+        for bench in benches { try bench.use(parameters) }
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
@@ -277,6 +284,11 @@ package struct BackupRun: ~Copyable {
                     "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
                         + "up the disk inside of it, give the image as a file")
             }
+        case .memory(let part):
+            var feed = ImageFeed(part.source, since: nil, parameters: parameters)
+            try await captureRegions(into: &assembler, source: part.source, since: nil) { _ in try await feed.next() }
+            byteCount = part.source.byteCount
+            format = part.format
         }
         if case .image(_, _, let earlier?) = disk {
             changed += earlier.changed.reduce(0) { $0 + $1.length }
@@ -293,6 +305,7 @@ package struct BackupRun: ~Copyable {
             recorder?.finished(
                 disk: disk.name, root: root, leaves: leaves, isWholeRead: earlier == nil, liedAbout: liedAbout)
         case .definition: image.kind = RestorePointRecord.Image.definitionKind
+        case .memory(let part): image.kind = part.kind
         case .standardInput: break
         }
         return image

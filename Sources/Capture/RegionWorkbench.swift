@@ -41,8 +41,8 @@ struct RegionResult: Sendable {
 // result, and nothing else holds it in between. The buffers are private and freed once.
 @safe final class RegionWorkbench: @unchecked Sendable {
     private let session: WritingSession
-    private let parameters: ImageParameters
-    private let chunker: RegionChunker
+    private var parameters: ImageParameters
+    private var chunker: RegionChunker
     private let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
@@ -58,25 +58,51 @@ struct RegionResult: Sendable {
         self.session = session
         self.parameters = parameters
         let keys = session.keys
+        chunker = try RegionWorkbench.chunker(session, parameters)
+        boundary = BoundaryCipher(
+            key: KeyDerivation.derive(
+                key: try keys.boundaryKey(), label: "dozo/1 boundary", context: RegionWorkbench.context(parameters),
+                byteCount: BoundaryCipher.keyByteCount))
+        hasher = KeyedHasher(key: try keys.identityKey(.data))
+        compressor = ChunkCompressor(level: level)
+        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
+        // Safety: ours alone until the deinitialiser.
+        unsafe region = .allocate(byteCount: Int(parameters.regionByteCount), alignment: 4096)
+        unsafe packed = .allocate(byteCount: Int(parameters.maximum), alignment: 64)
+    }
+
+    private static func context(_ parameters: ImageParameters) -> [UInt8] {
         var context: [UInt8] = []
         context.append(littleEndian: parameters.boundaryEpoch)
+        return context
+    }
+
+    private static func chunker(_ session: WritingSession, _ parameters: ImageParameters) throws -> RegionChunker {
         let pageKey = KeyDerivation.derive(
-            key: try keys.boundaryKey(), label: "dozo/1 NH", context: context, byteCount: ChunkerParameters.pageSize)
+            key: try session.keys.boundaryKey(), label: "dozo/1 NH", context: context(parameters),
+            byteCount: ChunkerParameters.pageSize)
         let sizes = ChunkerParameters(
             regionSize: Int(parameters.regionByteCount), minimum: Int(parameters.minimum),
             maximum: Int(parameters.maximum), threshold: parameters.threshold,
             zeroRunMinimum: Int(parameters.zeroRunMinimum), gridOrigin: Int(parameters.gridOrigin))
         // Safety: the key lives through the call, which copies it.
-        chunker = try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
-        boundary = BoundaryCipher(
-            key: KeyDerivation.derive(
-                key: try keys.boundaryKey(), label: "dozo/1 boundary", context: context,
-                byteCount: BoundaryCipher.keyByteCount))
-        hasher = KeyedHasher(key: try keys.identityKey(.data))
-        compressor = ChunkCompressor(level: level)
-        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
-        unsafe region = .allocate(byteCount: Int(parameters.regionByteCount), alignment: 4096)
-        unsafe packed = .allocate(byteCount: Int(parameters.maximum), alignment: 64)
+        return try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
+    }
+
+    /// Cuts in other sizes from now on.
+    ///
+    /// - Precondition: regions and leaves are as long as before, and chunks no longer than the largest until now.
+    /// - Throws: ``ChunkingError`` for sizes that cannot be written.
+    func use(_ parameters: ImageParameters) throws {
+        guard parameters != self.parameters else { return }
+        // Safety: only its length is asked for.
+        let room = unsafe packed.count
+        precondition(
+            parameters.regionByteCount == self.parameters.regionByteCount
+                && parameters.leafByteCount == self.parameters.leafByteCount && Int(parameters.maximum) <= room,
+            "a workbench has room for what it was made for")
+        chunker = try RegionWorkbench.chunker(session, parameters)
+        self.parameters = parameters
     }
 
     deinit {

@@ -19,9 +19,13 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --guest db01 --disk vda=/dev/vg/db01 vdb.raw
               dozo backup -r /backup/dozo --guest app01 /images/app01.ova
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
+              dozo backup -r /backup/dozo --guest web01 --memory web01.save
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
+
+            --memory takes what virsh save, virsh dump, QEMU's migrate and dump-guest-memory, xl save and xl dump-core \
+            write; it is stored by pages and given back byte for byte.
 
             The images must not change while they are read: shut the guest down or take a snapshot first. \
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
@@ -39,6 +43,8 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     var images: [String] = []
     @Option(help: ArgumentHelp("An image with a name for the disk; may be repeated.", valueName: "name=image"))
     var disk: [String] = []
+    @Option(help: ArgumentHelp("The guest's memory; - reads it from standard input.", valueName: "file"))
+    var memory: String?
     @Option(help: ArgumentHelp("Format of all images: raw, qcow2, vmdk, vhd, vhdx, vdi.", valueName: "format"))
     var format: String?
     @Flag(help: "Follow backing files outside of the image's own folder.")
@@ -61,7 +67,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         guard !guest.isEmpty, guest.utf8.count <= 255 else {
             throw ValidationError("a guest's name has 1 to 255 bytes")
         }
-        for name in [guest] + disk + images where !NameCheck.isFit(name) {
+        for name in [guest] + disk + images + (memory.map { [$0] } ?? []) where !NameCheck.isFit(name) {
             throw ValidationError(
                 "\(Console.printable(name)) is no name: it is blank, not UTF-8, or has control characters")
         }
@@ -80,7 +86,11 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
 
     func run() async throws {
         Interruption.wasBackup.store(true, ordering: .relaxed)
-        let named = try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
+        let memory = memory.map { MemoryArgument(path: $0) }
+        let isMemoryAlone = memory != nil && images.isEmpty && disk.isEmpty
+        let named =
+            isMemoryAlone ? [] : try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
+        try memory?.check(beside: named)
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
@@ -96,6 +106,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         let takenAt = SystemClock.system.wall()
         do {
             for argument in named { disks.append(try await open(argument, known: known, rates: rates)) }
+            if let memory { disks += try await open(memory, rates: rates) }
             let document = try await run(
                 disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
             await close(disks)
@@ -140,6 +151,18 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             name: argument.name, source: rates.reads.map { PacedImageSource(source, limit: $0) } ?? source)
     }
 
+    private func open(_ memory: MemoryArgument, rates: Rates) async throws -> [BackupDisk] {
+        let line = ProgressLine(isQuiet: options.quiet)
+        defer { line.clear() }
+        let opened = try await memory.open(ignoresUse: force, reads: rates.reads) {
+            line.show("putting standard input aside", passed: $0, total: nil, more: "")
+        }
+        line.clear()
+        // How it is stored is told whatever else is quiet: the next point may cost as much again.
+        for note in opened.notes { Console.note("note: \(Console.printable(note))") }
+        return opened.disks
+    }
+
     private func close(_ disks: [BackupDisk]) async {
         for case .image(_, let source, _) in disks { await source.close() }
     }
@@ -165,7 +188,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         }
         let record = try await run.run(disks)
         var formats = known.formats
-        for image in record.images { formats[image.name] = image.format }
+        for image in record.disks { formats[image.name] = image.format }
         // The point is made; what this host cannot keep about it is told and is no failure.
         do {
             try host.state.keep(
@@ -205,6 +228,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             Console.note("note: disk \(Console.printable(disk.name)) is empty; was that meant?")
         }
         let names = Set(document.point.disks.map(\.name))
+        if names.isEmpty, document.point.memory { return }
         for name in known.formats.keys.sorted() where !names.contains(name) {
             Console.note(
                 "note: disk \(Console.printable(name)), which an earlier point of this guest has, is not in this one")
@@ -216,12 +240,15 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         let point = document.point
         Console.result("point \(point.id)")
         let size = point.disks.reduce(0) { $0 + $1.size_bytes }
+        var what: [String] = []
+        if !point.disks.isEmpty || !point.memory {
+            what.append("\(Console.count(point.disks.count, "disk")), \(Console.size(size))")
+        }
+        if let format = point.memory_format { what.append("memory as \(format)") }
         options.note(
-            "\(Console.printable(point.guest)): "
-                + "\(point.disks.count == 1 ? "1 disk" : "\(point.disks.count) disks"), "
-                + "\(Console.size(size)); read \(Console.size(document.read_bytes)), new "
-                + "\(Console.size(document.new_bytes)), stored \(Console.size(document.stored_bytes)) "
-                + "in \(Console.duration(document.seconds))"
+            "\(Console.printable(point.guest)): \(what.joined(separator: ", and ")); read "
+                + "\(Console.size(document.read_bytes)), new \(Console.size(document.new_bytes)), stored "
+                + "\(Console.size(document.stored_bytes)) in \(Console.duration(document.seconds))"
         )
     }
 }

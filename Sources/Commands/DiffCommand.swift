@@ -13,7 +13,7 @@ struct DiffCommand: AsyncParsableCommand {
               dozo diff web01@2026-11-23 web01@latest
               dozo diff web01@2026-11-23 web01@latest --disk vda --svg changes.svg
 
-            Only the maps are read, no guest data. Exact to whole chunks, 64 KiB
+            Only the maps of disks are read, no guest data and no memory. Exact to whole chunks, 64 KiB
             on average: a chunk of which a byte changed counts as changed.
             """)
 
@@ -93,8 +93,8 @@ struct DiffCommand: AsyncParsableCommand {
 
     /// Names of the disks that are compared: of both points, in the order of the later one.
     private func names(_ before: RestorePointRecord, _ after: RestorePointRecord) throws -> [String] {
-        var names = after.images.map(\.name)
-        names += before.images.map(\.name).filter { !names.contains($0) }
+        var names = after.disks.map(\.name)
+        names += before.disks.map(\.name).filter { !names.contains($0) }
         guard let disk else { return names }
         guard names.contains(disk) else {
             throw CommandFailure(
@@ -108,8 +108,8 @@ struct DiffCommand: AsyncParsableCommand {
     private func compare(
         _ name: String, _ before: RestorePointRecord, _ after: RestorePointRecord, reader: RepositoryReader
     ) async throws -> (Document.Disk, DiskStrip) {
-        let one = before.images.first { $0.name == name }
-        let two = after.images.first { $0.name == name }
+        let one = before.disks.first { $0.name == name }
+        let two = after.disks.first { $0.name == name }
         var changed: [Document.Stretch] = []
         if let one, let two {
             try await MapDifference(one, two, reader: reader).run {

@@ -36,7 +36,7 @@ struct KnownGuest {
                 let record = last.record
                 return KnownGuest(
                     guest: record.guest, label: record.label, base: record.identifier,
-                    formats: Dictionary(record.images.map { ($0.name, $0.format) }) { first, _ in first })
+                    formats: Dictionary(record.disks.map { ($0.name, $0.format) }) { first, _ in first })
             }
         }
         if let known = kept[text] {

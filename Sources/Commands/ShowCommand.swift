@@ -84,9 +84,12 @@ struct ShowCommand: AsyncParsableCommand {
             ["consistency", record.consistency], ["changes found by", record.trust],
             ["built on", record.base?.hexadecimal ?? "nothing"],
         ]
-        for image in record.images {
+        for image in record.disks {
             rows.append(
                 ["disk", "\(Console.printable(image.name)): \(Console.size(image.byteCount)), read as \(image.format)"])
+        }
+        if let memory = record.memory {
+            rows.append(["memory", "up to \(Console.size(memory.byteCount)), came as \(memory.format)"])
         }
         rows += [
             ["read", Console.size(record.volume.read)], ["new", Console.size(record.volume.new)],
