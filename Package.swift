@@ -93,7 +93,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GuestMemoryTests", dependencies: ["BackupModel", "GuestMemory", "GuestSource", "TestKit"],
-            swiftSettings: strict),
+            exclude: ["Streams"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
@@ -141,8 +141,8 @@ let package = Package(
         .testTarget(
             name: "RepositoryTests",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "Recovery", "Simulation", "TestKit",
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
+                "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], swiftSettings: strict),
         .testTarget(
             name: "RecoveryTests",

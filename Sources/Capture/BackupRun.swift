@@ -115,6 +115,10 @@ package struct BackupRun: ~Copyable {
     private let recorder: (any MapRecorder)?
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
+    /// Whether a leaf of it uses parts of chunks.
+    private var hasSlices = false
+    /// Which pages the guest's disks have; `nil` where this host cannot keep that.
+    private let pageLog: PageLog?
 
     /// - Parameters:
     ///   - recorder: is told the maps of the disks.
@@ -148,6 +152,7 @@ package struct BackupRun: ~Copyable {
         chain = SessionChain(session)
         self.report = report
         self.recorder = recorder
+        pageLog = session.state.pageLog(of: plan.guest)
     }
 
     /// Reads all disks and commits.
@@ -234,6 +239,7 @@ package struct BackupRun: ~Copyable {
     private func flush() async throws {
         for bench in benches { try await bench.flush() }
         try await structure.flush()
+        pageLog?.flush()
     }
 
     private mutating func capture(
@@ -242,8 +248,14 @@ package struct BackupRun: ~Copyable {
         progress.disk = disk.name
         leaves = []
         let readBefore = progress.read
+        hasSlices = false
         let parameters = disk.parameters(self.parameters)
-        for bench in benches { try bench.use(parameters) }
+        let matches = try await prepare(for: disk, parameters: parameters)
+        for bench in benches {
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            try bench.use(
+                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
+        }
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
@@ -295,7 +307,7 @@ package struct BackupRun: ~Copyable {
         } else {
             changed += progress.read - readBefore
         }
-        let (identifier, root) = try await assembler.finish(byteCount: byteCount)
+        let (identifier, root) = try await assembler.finish(byteCount: byteCount, hasSlices: hasSlices)
         var image = RestorePointRecord.Image(
             name: disk.name, kind: RestorePointRecord.Image.diskKind, byteCount: byteCount, format: format,
             root: identifier, domain: session.keys.domain.id)
@@ -309,6 +321,16 @@ package struct BackupRun: ~Copyable {
         case .standardInput: break
         }
         return image
+    }
+
+    /// Looks for the pages of memory among those of the guest's disks.
+    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws -> PageMatches {
+        guard case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first else { return .none }
+        try bench.use(parameters)
+        let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+        let matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
+        progress.new += matches.newByteCount
+        return matches
     }
 
     /// What became of a region that was given out.
@@ -394,6 +416,7 @@ package struct BackupRun: ~Copyable {
                     }
                     try await append(identifier, to: &assembler)
                 }
+                hasSlices = hasSlices || result.hasSlices
                 progress.read += result.readByteCount
                 progress.new += result.newByteCount
                 progress.passed += UInt64(parameters.regionByteCount)

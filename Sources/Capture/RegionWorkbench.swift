@@ -31,6 +31,8 @@ struct RegionResult: Sendable {
     let newByteCount: UInt64
     /// Whether it was read only to compare it.
     let isSample: Bool
+    /// Whether a leaf uses parts of chunks.
+    var hasSlices = false
     let bench: RegionWorkbench
 }
 
@@ -40,15 +42,19 @@ struct RegionResult: Sendable {
 // Safety: a workbench is used by one task at a time: it is given to a child task with a region and comes back with the
 // result, and nothing else holds it in between. The buffers are private and freed once.
 @safe final class RegionWorkbench: @unchecked Sendable {
-    private let session: WritingSession
-    private var parameters: ImageParameters
-    private var chunker: RegionChunker
+    let session: WritingSession
+    private(set) var parameters: ImageParameters
+    private(set) var chunker: RegionChunker
     private let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
     private let builder: PackBuilder
-    private let region: UnsafeMutableRawBufferPointer
-    private let packed: UnsafeMutableRawBufferPointer
+    let region: UnsafeMutableRawBufferPointer
+    let packed: UnsafeMutableRawBufferPointer
+    /// Where pages of disks are noted, and what makes their values.
+    private(set) var logging: (log: PageLog, cipher: BoundaryCipher)?
+    /// Pages that need not be stored.
+    private var matches = PageMatches.none
     private var pieces: [RegionPiece] = []
     private var recut: [RecutPiece] = []
 
@@ -89,11 +95,19 @@ struct RegionResult: Sendable {
         return try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
     }
 
-    /// Cuts in other sizes from now on.
+    /// Cuts another image from now on.
     ///
+    /// - Parameters:
+    ///   - logging: where pages are noted; `nil` for what is no disk.
+    ///   - matches: pages that are named as parts of chunks that the repository has.
     /// - Precondition: regions and leaves are as long as before, and chunks no longer than the largest until now.
     /// - Throws: ``ChunkingError`` for sizes that cannot be written.
-    func use(_ parameters: ImageParameters) throws {
+    func use(
+        _ parameters: ImageParameters, logging: (log: PageLog, cipher: BoundaryCipher)? = nil,
+        matches: PageMatches = .none
+    ) throws {
+        self.logging = logging
+        self.matches = matches
         guard parameters != self.parameters else { return }
         // Safety: only its length is asked for.
         let room = unsafe packed.count
@@ -140,24 +154,27 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
+        holes += matches.extents(in: job.extent)
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])
         unsafe chunker.chunk(bytes, knownHoles: holes, into: &pieces) { unsafe boundary.encrypt(inPlace: $0) }
         var newByteCount: UInt64 = 0
+        var hasSlices = false
         var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
         for piece in pieces {
             if piece.isHole {
-                leaves.appendHole(piece.length)
+                if append(hole: piece, of: job.extent, matches, to: &leaves) { hasSlices = true }
                 continue
             }
             let (identifier, isNew) = try await keep(piece)
+            note(piece, identifier: identifier)
             if isNew { newByteCount += UInt64(piece.length) }
             leaves.append(identifier, length: piece.length)
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            isSample: job.isSample, bench: self)
+            isSample: job.isSample, hasSlices: hasSlices, bench: self)
     }
 
     /// As ``capture``, from what the region was and what changed in it.
@@ -187,6 +204,7 @@ struct RegionResult: Sendable {
                 leaves.append(identifier, length: entry.piece.length)
             } else {
                 let (identifier, isNew) = try await keep(entry.piece)
+                note(entry.piece, identifier: identifier)
                 if isNew { newByteCount += UInt64(entry.piece.length) }
                 leaves.append(identifier, length: entry.piece.length)
             }
@@ -215,7 +233,7 @@ struct RegionResult: Sendable {
     }
 
     /// Stores the chunk unless the repository has it. - Returns: its id, and whether it was new.
-    private func keep(_ piece: RegionPiece) async throws -> (identifier: Hash256, isNew: Bool) {
+    func keep(_ piece: RegionPiece) async throws -> (identifier: Hash256, isNew: Bool) {
         try Task.checkCancellation()
         let identifier = hash(piece)
         guard try await session.claim(identifier) else { return (identifier, false) }
@@ -223,7 +241,7 @@ struct RegionResult: Sendable {
         return (identifier, true)
     }
 
-    private func hash(_ piece: RegionPiece) -> Hash256 {
+    func hash(_ piece: RegionPiece) -> Hash256 {
         // Safety: pieces lie inside the region that was cut.
         unsafe hasher.authenticate(UnsafeRawBufferPointer(rebasing: region[Int(piece.offset)..<Int(piece.end)]))
     }

@@ -47,7 +47,10 @@ struct MemoryArgument {
         func paced(_ source: any ImageSource) -> any ImageSource {
             reads.map { PacedImageSource(source, limit: $0) } ?? source
         }
-        var disks = [BackupDisk.memory(.memory(paced(stream.memory), format: stream.format.name))]
+        var disks = [
+            BackupDisk.memory(
+                .memory(paced(stream.memory), format: stream.format.name, isPaged: stream.skeleton != nil))
+        ]
         if let skeleton = stream.skeleton {
             disks.append(.memory(.skeleton(paced(skeleton), format: stream.format.name)))
         }

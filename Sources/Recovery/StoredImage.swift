@@ -5,7 +5,9 @@ import RepositoryFormat
 
 /// An image of a restore point, read at any place and checked chunk by chunk.
 ///
-/// Keeps one leaf and one chunk: whoever reads from front to back opens each once. Belongs to one task at a time.
+/// Keeps one leaf and one chunk: whoever reads from front to back opens each once. Where the map names parts of chunks,
+/// it keeps more of them, because pages of a disk lie in memory in another order: up to 64 MiB. Belongs to one task at
+/// a time.
 // Safety: the one pointer is into the reader's own room; it is dropped before the reader is used again.
 @safe final class StoredImage: StoredBytes {
     private let map: ImageMap
@@ -14,6 +16,8 @@ import RepositoryFormat
     private let leafByteCount: UInt64
     /// The leaf at hand, by its number, with the places in it where its slices begin.
     private var leaf: (number: UInt64, slices: [MapSlice], starts: [UInt64])?
+    /// Chunks of which parts were used lately.
+    private var recent = RecentContent(byteLimit: 64 << 20)
     /// The chunk at hand, valid until the reader is used again.
     private var chunk: (identifier: Hash256, content: UnsafeRawBufferPointer)?
 
@@ -62,19 +66,44 @@ import RepositoryFormat
                 .initializeMemory(as: UInt8.self, repeating: 0)
             return count
         }
+        if map.root.hasSlices { return try await unsafe readPart(slice, passed: passed, at: place, into: buffer) }
         let content = try await unsafe self.content(of: identifier, at: place)
-        guard UInt64(slice.skip) + UInt64(slice.length) <= UInt64(content.count) else {
+        let range = try part(of: slice, passed: passed, at: place, content.count, atMost: buffer.count)
+        // Safety: the range lies inside of the chunk and is no longer than the buffer.
+        unsafe buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: content[range]))
+        return range.count
+    }
+
+    /// As above, from a chunk of which other parts will be read soon.
+    private func readPart(
+        _ slice: MapSlice, passed: UInt64, at place: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) async throws -> Int {
+        guard let identifier = slice.chunk else { preconditionFailure("a part is of a chunk") }
+        let content: [UInt8]
+        if let known = recent.content(of: identifier) {
+            content = known
+        } else {
+            content = try await blobs.bytes(of: identifier, kind: .data, name: "\(name) at byte \(place)")
+            recent.insert(content, of: identifier)
+        }
+        let range = try part(of: slice, passed: passed, at: place, content.count, atMost: buffer.count)
+        // Safety: the range lies inside of the chunk and is no longer than the buffer.
+        unsafe content[range].withUnsafeBytes { unsafe buffer.copyMemory(from: $0) }
+        return range.count
+    }
+
+    /// Which bytes of a chunk come next.
+    private func part(
+        of slice: MapSlice, passed: UInt64, at place: UInt64, _ chunkByteCount: Int, atMost limit: Int
+    ) throws(RepositoryError) -> Range<Int> {
+        guard UInt64(slice.skip) + UInt64(slice.length) <= UInt64(chunkByteCount) else {
             throw RepositoryError(
-                .damaged,
-                "the map of \(name) at byte \(place) uses more than the \(content.count) bytes of a chunk", .repair)
+                .damaged, "the map of \(name) at byte \(place) uses more than the \(chunkByteCount) bytes of a chunk",
+                .repair)
         }
         let start = Int(passed % UInt64(slice.length))
-        let count = min(buffer.count, Int(slice.length) - start)
         let from = Int(slice.skip) + start
-        // Safety: both ranges lie inside of their buffers.
-        unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).copyMemory(
-            from: UnsafeRawBufferPointer(rebasing: content[from..<from + count]))
-        return count
+        return from..<from + min(limit, Int(slice.length) - start)
     }
 
     private func take(_ number: UInt64) async throws {
@@ -107,5 +136,34 @@ import RepositoryFormat
         let content = try await unsafe blobs.content(of: identifier, kind: .data, name: "\(name) at byte \(place)")
         unsafe chunk = (identifier, content)
         return unsafe content
+    }
+}
+
+/// Contents of chunks of bounded size, of which those are forgotten that were not asked for lately.
+///
+/// Two halves: when the younger one is full, it becomes the older one and what that held is forgotten.
+private struct RecentContent {
+    private let halfLimit: Int
+    private var young: [Hash256: [UInt8]] = [:]
+    private var old: [Hash256: [UInt8]] = [:]
+    private var youngByteCount = 0
+
+    init(byteLimit: Int) { halfLimit = byteLimit / 2 }
+
+    mutating func content(of identifier: Hash256) -> [UInt8]? {
+        if let content = young[identifier] { return content }
+        guard let content = old.removeValue(forKey: identifier) else { return nil }
+        insert(content, of: identifier)
+        return content
+    }
+
+    mutating func insert(_ content: [UInt8], of identifier: Hash256) {
+        if youngByteCount + content.count > halfLimit {
+            old = young
+            young = [:]
+            youngByteCount = 0
+        }
+        young[identifier] = content
+        youngByteCount += content.count
     }
 }
