@@ -36,6 +36,7 @@ let package = Package(
         .target(name: "GuestSource", dependencies: ["BackupModel", "Effects", "CNBD"], swiftSettings: strict),
         .target(
             name: "Hypervisors", dependencies: ["BackupModel", "Effects", "GuestSource"], swiftSettings: strict),
+        .target(name: "GuestMemory", dependencies: ["BackupModel", "GuestSource"], swiftSettings: hot),
         .target(name: "Chunking", dependencies: ["BackupModel"], swiftSettings: hot),
         .target(name: "ChunkCompression", dependencies: ["CZstd"], swiftSettings: hot),
         .target(name: "ChunkEncryption", dependencies: ["BackupModel", "COpenSSL"], swiftSettings: hot),
@@ -72,13 +73,15 @@ let package = Package(
             ], swiftSettings: hot),
         .target(
             name: "Recovery",
-            dependencies: ["BackupModel", "Effects", "GuestSource", "RepositoryFormat", "Repository"],
+            dependencies: [
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
+            ],
             swiftSettings: hot),
         .target(
             name: "Commands",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
+                "ObjectStorage", "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),
@@ -88,6 +91,9 @@ let package = Package(
         .testTarget(
             name: "GuestSourceTests", dependencies: ["GuestSource", "BackupModel", "Effects", "TestKit"],
             swiftSettings: strict),
+        .testTarget(
+            name: "GuestMemoryTests", dependencies: ["BackupModel", "GuestMemory", "GuestSource", "TestKit"],
+            exclude: ["Streams"], swiftSettings: strict),
         .testTarget(
             name: "RepositoryFormatTests",
             dependencies: ["BackupModel", "ChunkEncryption", "Effects", "RepositoryFormat", "TestKit"],
@@ -144,8 +150,8 @@ let package = Package(
         .testTarget(
             name: "RepositoryTests",
             dependencies: [
-                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "Recovery", "Simulation", "TestKit",
+                "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
+                "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], swiftSettings: strict),
         .testTarget(
             name: "RecoveryTests",

@@ -17,12 +17,15 @@ package enum BackupDisk {
     case definition(any ImageSource)
     /// A disk that arrives on standard input; one without a byte is mostly what a writer leaves that failed.
     case standardInput(name: String, mayBeEmpty: Bool = false)
+    /// The guest's memory, or what is left of the stream that it came as.
+    case memory(MemoryPart)
 
     var name: String {
         switch self {
         case .image(let name, _, _): name
         case .standardInput(let name, _): name
         case .definition: BackupDisk.definitionName
+        case .memory(let part): part.name
         }
     }
 
@@ -114,6 +117,10 @@ package struct BackupRun: ~Copyable {
     private var isRecorded = false
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
+    /// Whether a leaf of it uses parts of chunks.
+    private var hasSlices = false
+    /// Which pages the guest's disks have; `nil` where this host cannot keep that.
+    private let pageLog: PageLog?
 
     /// - Parameters:
     ///   - recorder: is told the maps of the disks.
@@ -147,6 +154,7 @@ package struct BackupRun: ~Copyable {
         chain = SessionChain(session)
         self.report = report
         self.recorder = recorder
+        pageLog = session.state.pageLog(of: plan.guest)
     }
 
     /// Reads all disks and commits.
@@ -165,6 +173,7 @@ package struct BackupRun: ~Copyable {
             var images: [RestorePointRecord.Image] = []
             for disk in disks { images.append(try await captured(disk)) }
             for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
+            for case .memory(let part) in disks { try await part.source.confirmUnchanged() }
             try await plan.confirm()
             try await flush()
             guard let identifier = plan.point ?? PointID(bytes: session.randomBytes(16)) else {
@@ -214,6 +223,7 @@ package struct BackupRun: ~Copyable {
         for disk in disks {
             switch disk {
             case .image(_, let source, _), .definition(let source): total += source.byteCount
+            case .memory(let part): total += part.source.byteCount
             case .standardInput: return nil
             }
         }
@@ -231,6 +241,7 @@ package struct BackupRun: ~Copyable {
     private func flush() async throws {
         for bench in benches { try await bench.flush() }
         try await structure.flush()
+        pageLog?.flush()
     }
 
     private mutating func capture(
@@ -240,6 +251,14 @@ package struct BackupRun: ~Copyable {
         leaves = []
         if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
+        hasSlices = false
+        let parameters = disk.parameters(self.parameters)
+        let matches = try await prepare(for: disk, parameters: parameters)
+        for bench in benches {
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            try bench.use(
+                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
+        }
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
@@ -255,38 +274,21 @@ package struct BackupRun: ~Copyable {
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput(_, let mayBeEmpty):
-            var input = try StandardInputSource()
-            var number = 0
-            let region = UInt64(parameters.regionByteCount)
-            try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
-                let count = try await bench.fill(from: &input)
-                guard count > 0 else { return nil }
-                defer { number += 1 }
-                return RegionJob(
-                    number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
-                    changed: nil)
-            }
-            byteCount = input.byteCount
-            guard byteCount > 0 || mayBeEmpty else {
-                throw SourceError(
-                    .empty,
-                    "standard input ended without a byte, as it does when the program that writes it fails; no point "
-                        + "was made: look at that program, or say --force when disk \(disk.name) is empty",
-                    .askOperator)
-            }
+            byteCount = try await captureInput(
+                into: &assembler, disk: disk.name, mayBeEmpty: mayBeEmpty, parameters: parameters)
             format = ImageFormat.raw.name
-            if let container = input.containerName {
-                session.addLateNote(
-                    "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
-                        + "up the disk inside of it, give the image as a file")
-            }
+        case .memory(let part):
+            var feed = ImageFeed(part.source, since: nil, parameters: parameters)
+            try await captureRegions(into: &assembler, source: part.source, since: nil) { _ in try await feed.next() }
+            byteCount = part.source.byteCount
+            format = part.format
         }
         if case .image(_, _, let earlier?) = disk {
             changed += earlier.changed.reduce(0) { $0 + $1.length }
         } else {
             changed += progress.read - readBefore
         }
-        let (identifier, root) = try await assembler.finish(byteCount: byteCount)
+        let (identifier, root) = try await assembler.finish(byteCount: byteCount, hasSlices: hasSlices)
         var image = RestorePointRecord.Image(
             name: disk.name, kind: RestorePointRecord.Image.diskKind, byteCount: byteCount, format: format,
             root: identifier, domain: session.keys.domain.id)
@@ -296,9 +298,50 @@ package struct BackupRun: ~Copyable {
             recorder?.finished(
                 disk: disk.name, root: root, leaves: leaves, isWholeRead: earlier == nil, liedAbout: liedAbout)
         case .definition: image.kind = RestorePointRecord.Image.definitionKind
+        case .memory(let part): image.kind = part.kind
         case .standardInput: break
         }
         return image
+    }
+
+    /// Captures what arrives on standard input. - Returns: its size in bytes.
+    private mutating func captureInput(
+        into assembler: inout MapAssembler, disk: String, mayBeEmpty: Bool, parameters: ImageParameters
+    ) async throws -> UInt64 {
+        var input = try StandardInputSource()
+        var number = 0
+        let region = UInt64(parameters.regionByteCount)
+        try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
+            let count = try await bench.fill(from: &input)
+            guard count > 0 else { return nil }
+            defer { number += 1 }
+            return RegionJob(
+                number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
+                changed: nil)
+        }
+        guard input.byteCount > 0 || mayBeEmpty else {
+            throw SourceError(
+                .empty,
+                "standard input ended without a byte, as it does when the program that writes it fails; no point "
+                    + "was made: look at that program, or say --force when disk \(disk) is empty",
+                .askOperator)
+        }
+        if let container = input.containerName {
+            session.addLateNote(
+                "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
+                    + "up the disk inside of it, give the image as a file")
+        }
+        return input.byteCount
+    }
+
+    /// Looks for the pages of memory among those of the guest's disks.
+    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws -> PageMatches {
+        guard case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first else { return .none }
+        try bench.use(parameters)
+        let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+        let matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
+        progress.new += matches.newByteCount
+        return matches
     }
 
     /// What became of a region that was given out.
@@ -380,6 +423,7 @@ package struct BackupRun: ~Copyable {
                     }
                     try await append(identifier, to: &assembler)
                 }
+                hasSlices = hasSlices || result.hasSlices
                 progress.read += result.readByteCount
                 progress.new += result.newByteCount
                 progress.passed += UInt64(parameters.regionByteCount)

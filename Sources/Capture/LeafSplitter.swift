@@ -25,12 +25,13 @@ struct LeafSplitter {
         }
     }
 
-    mutating func append(_ chunk: Hash256, length: UInt32) {
-        var skip: UInt32 = 0
-        while skip < length {
-            let part = min(length - skip, room)
-            builder.append(chunk, skip: skip, length: part)
-            skip += part
+    /// Appends `length` bytes of a chunk, from `skip` on.
+    mutating func append(_ chunk: Hash256, skip: UInt32 = 0, length: UInt32) {
+        var done: UInt32 = 0
+        while done < length {
+            let part = min(length - done, room)
+            builder.append(chunk, skip: skip + done, length: part)
+            done += part
             closeFullLeaf()
         }
     }

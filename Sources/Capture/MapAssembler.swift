@@ -36,13 +36,15 @@ struct MapAssembler {
     }
 
     /// Completes the map and stores the image's root. - Returns: the root's id and its bytes.
-    mutating func finish(byteCount: UInt64) async throws -> (identifier: Hash256, root: [UInt8]) {
+    mutating func finish(byteCount: UInt64, hasSlices: Bool) async throws -> (identifier: Hash256, root: [UInt8]) {
         let depth = parameters.depth(forImageOf: byteCount)
         for level in 0..<depth where levels.count > level && !levels[level].isEmpty {
             try await closeNode(level: level)
         }
         let top = levels.count > depth ? levels[depth].first ?? nil : nil
-        let root = ImageRoot(byteCount: byteCount, parameters: parameters, top: top).encoded
+        let root = ImageRoot(
+            byteCount: byteCount, parameters: parameters, top: top, hasSlices: hasSlices
+        ).encoded
         return (try await writer.store(root, kind: .imageRoot), root)
     }
 }

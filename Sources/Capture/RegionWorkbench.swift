@@ -29,6 +29,8 @@ struct RegionResult: Sendable {
     let readByteCount: UInt64
     /// Bytes of chunks that the repository did not have.
     let newByteCount: UInt64
+    /// Whether a leaf uses parts of chunks.
+    var hasSlices = false
     let bench: RegionWorkbench
 }
 
@@ -38,15 +40,19 @@ struct RegionResult: Sendable {
 // Safety: a workbench is used by one task at a time: it is given to a child task with a region and comes back with the
 // result, and nothing else holds it in between. The buffers are private and freed once.
 @safe final class RegionWorkbench: @unchecked Sendable {
-    private let session: WritingSession
-    private let parameters: ImageParameters
-    private let chunker: RegionChunker
+    let session: WritingSession
+    private(set) var parameters: ImageParameters
+    private(set) var chunker: RegionChunker
     private let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
     private let builder: PackBuilder
-    private let region: UnsafeMutableRawBufferPointer
-    private let packed: UnsafeMutableRawBufferPointer
+    let region: UnsafeMutableRawBufferPointer
+    let packed: UnsafeMutableRawBufferPointer
+    /// Where pages of disks are noted, and what makes their values.
+    private(set) var logging: (log: PageLog, cipher: BoundaryCipher)?
+    /// Pages that need not be stored.
+    private var matches = PageMatches.none
     private var pieces: [RegionPiece] = []
     private var recut: [RecutPiece] = []
 
@@ -56,25 +62,59 @@ struct RegionResult: Sendable {
         self.session = session
         self.parameters = parameters
         let keys = session.keys
+        chunker = try RegionWorkbench.chunker(session, parameters)
+        boundary = BoundaryCipher(
+            key: KeyDerivation.derive(
+                key: try keys.boundaryKey(), label: "dozo/1 boundary", context: RegionWorkbench.context(parameters),
+                byteCount: BoundaryCipher.keyByteCount))
+        hasher = KeyedHasher(key: try keys.identityKey(.data))
+        compressor = ChunkCompressor(level: level)
+        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
+        // Safety: ours alone until the deinitialiser.
+        unsafe region = .allocate(byteCount: Int(parameters.regionByteCount), alignment: 4096)
+        unsafe packed = .allocate(byteCount: Int(parameters.maximum), alignment: 64)
+    }
+
+    private static func context(_ parameters: ImageParameters) -> [UInt8] {
         var context: [UInt8] = []
         context.append(littleEndian: parameters.boundaryEpoch)
+        return context
+    }
+
+    private static func chunker(_ session: WritingSession, _ parameters: ImageParameters) throws -> RegionChunker {
         let pageKey = KeyDerivation.derive(
-            key: try keys.boundaryKey(), label: "dozo/1 NH", context: context, byteCount: ChunkerParameters.pageSize)
+            key: try session.keys.boundaryKey(), label: "dozo/1 NH", context: context(parameters),
+            byteCount: ChunkerParameters.pageSize)
         let sizes = ChunkerParameters(
             regionSize: Int(parameters.regionByteCount), minimum: Int(parameters.minimum),
             maximum: Int(parameters.maximum), threshold: parameters.threshold,
             zeroRunMinimum: Int(parameters.zeroRunMinimum), gridOrigin: Int(parameters.gridOrigin))
         // Safety: the key lives through the call, which copies it.
-        chunker = try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
-        boundary = BoundaryCipher(
-            key: KeyDerivation.derive(
-                key: try keys.boundaryKey(), label: "dozo/1 boundary", context: context,
-                byteCount: BoundaryCipher.keyByteCount))
-        hasher = KeyedHasher(key: try keys.identityKey(.data))
-        compressor = ChunkCompressor(level: level)
-        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
-        unsafe region = .allocate(byteCount: Int(parameters.regionByteCount), alignment: 4096)
-        unsafe packed = .allocate(byteCount: Int(parameters.maximum), alignment: 64)
+        return try unsafe pageKey.withUnsafeBytes { try unsafe RegionChunker(parameters: sizes, pageHashKey: $0) }
+    }
+
+    /// Cuts another image from now on.
+    ///
+    /// - Parameters:
+    ///   - logging: where pages are noted; `nil` for what is no disk.
+    ///   - matches: pages that are named as parts of chunks that the repository has.
+    /// - Precondition: regions and leaves are as long as before, and chunks no longer than the largest until now.
+    /// - Throws: ``ChunkingError`` for sizes that cannot be written.
+    func use(
+        _ parameters: ImageParameters, logging: (log: PageLog, cipher: BoundaryCipher)? = nil,
+        matches: PageMatches = .none
+    ) throws {
+        self.logging = logging
+        self.matches = matches
+        guard parameters != self.parameters else { return }
+        // Safety: only its length is asked for.
+        let room = unsafe packed.count
+        precondition(
+            parameters.regionByteCount == self.parameters.regionByteCount
+                && parameters.leafByteCount == self.parameters.leafByteCount && Int(parameters.maximum) <= room,
+            "a workbench has room for what it was made for")
+        chunker = try RegionWorkbench.chunker(session, parameters)
+        self.parameters = parameters
     }
 
     deinit {
@@ -114,6 +154,7 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
+        holes += matches.extents(in: job.extent)
         return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
     }
 
@@ -127,19 +168,21 @@ struct RegionResult: Sendable {
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])
         unsafe chunker.chunk(bytes, knownHoles: holes, into: &pieces) { unsafe boundary.encrypt(inPlace: $0) }
         var newByteCount: UInt64 = 0
+        var hasSlices = false
         var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
         for piece in pieces {
             if piece.isHole {
-                leaves.appendHole(piece.length)
+                if append(hole: piece, of: job.extent, matches, to: &leaves) { hasSlices = true }
                 continue
             }
             let (identifier, isNew) = try await keep(piece)
+            note(piece, identifier: identifier)
             if isNew { newByteCount += UInt64(piece.length) }
             leaves.append(identifier, length: piece.length)
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            bench: self)
+            hasSlices: hasSlices, bench: self)
     }
 
     /// Looks whether the parts of a region that are said to be unchanged are what they were.
@@ -151,8 +194,11 @@ struct RegionResult: Sendable {
             let extent = Extent(start: start, length: UInt64(piece.length))
             guard !changed.contains(where: { $0.intersection(extent) != nil }) else { continue }
             // Safety: pieces lie inside the region.
-            let isZero = unsafe region[Int(piece.offset)..<Int(piece.end)].allSatisfy { $0 == 0 }
-            if identifier.map({ $0 == hash(piece) }) ?? isZero { continue }
+            let isSame =
+                if let identifier { identifier == hash(piece) } else {
+                    unsafe region[Int(piece.offset)..<Int(piece.end)].allSatisfy { $0 == 0 }
+                }
+            guard !isSame else { continue }
             throw EarlierImageUnusable(
                 "its list of changes was caught lying: bytes near \(start) changed and are not in it; look for a "
                     + "program that writes the image beside the guest. The next point reads everything too",
@@ -187,6 +233,7 @@ struct RegionResult: Sendable {
                 leaves.append(identifier, length: entry.piece.length)
             } else {
                 let (identifier, isNew) = try await keep(entry.piece)
+                note(entry.piece, identifier: identifier)
                 if isNew { newByteCount += UInt64(entry.piece.length) }
                 leaves.append(identifier, length: entry.piece.length)
             }
@@ -215,7 +262,7 @@ struct RegionResult: Sendable {
     }
 
     /// Stores the chunk unless the repository has it. - Returns: its id, and whether it was new.
-    private func keep(_ piece: RegionPiece) async throws -> (identifier: Hash256, isNew: Bool) {
+    func keep(_ piece: RegionPiece) async throws -> (identifier: Hash256, isNew: Bool) {
         try Task.checkCancellation()
         let identifier = hash(piece)
         guard try await session.claim(identifier) else { return (identifier, false) }
@@ -223,7 +270,7 @@ struct RegionResult: Sendable {
         return (identifier, true)
     }
 
-    private func hash(_ piece: RegionPiece) -> Hash256 {
+    func hash(_ piece: RegionPiece) -> Hash256 {
         // Safety: pieces lie inside the region that was cut.
         unsafe hasher.authenticate(UnsafeRawBufferPointer(rebasing: region[Int(piece.offset)..<Int(piece.end)]))
     }

@@ -101,6 +101,17 @@ import Glibc
         }
     }
 
+    /// Hashes whole pages, apart from any region: 16 bytes each, not encrypted yet.
+    ///
+    /// - Precondition: `output` has room for a hash of each whole page.
+    package func hashPages(_ pages: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) {
+        let count = pages.count / ChunkerParameters.pageSize
+        precondition(output.count >= count * PageHash.outputSize, "there is room for the hashes")
+        guard count > 0, let bytes = pages.baseAddress, let room = output.baseAddress else { return }
+        // Safety: that many pages are there, and room for as many hashes.
+        unsafe hash.hash(bytes, count: count, into: room)
+    }
+
     /// Marks the pages that lie wholly in known holes, all others as data, and writes the zeros of pages partly
     /// covered.
     private func mark(_ knownHoles: [Extent], in bytes: UnsafeMutableRawPointer, count: Int) {

@@ -21,12 +21,17 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
               dozo backup -r /backup/dozo --domain web01
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
+              dozo backup -r /backup/dozo --guest web01 --memory web01.save
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
 
             A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
-            its last point is read. Image files must not change while they are read: shut the guest down first. \
+            its last point is read. Image files must not change while they are read: shut the guest down first.
+
+            --memory takes what virsh save, virsh dump, QEMU's migrate and dump-guest-memory, xl save and xl dump-core \
+            write; it is stored by pages and given back byte for byte.
+
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
             twice.
             """)
@@ -43,6 +48,8 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     var images: [String] = []
     @Option(help: ArgumentHelp("An image with a name for the disk; may be repeated.", valueName: "name=image"))
     var disk: [String] = []
+    @Option(help: ArgumentHelp("The guest's memory; - reads it from standard input.", valueName: "file"))
+    var memory: String?
     @Option(help: ArgumentHelp("Format of all images: raw, qcow2, vmdk, vhd, vhdx, vdi.", valueName: "format"))
     var format: String?
     @Flag(help: "Follow backing files outside of the image's own folder.")
@@ -63,7 +70,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
         guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
         guard guest != nil || !live.addresses.isEmpty else { throw ValidationError("which guest? say --guest NAME") }
-        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty else {
+        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty && memory == nil else {
             throw ValidationError("a running guest is taken whole; leave disks out with --exclude NAME")
         }
         guard guest == nil || live.addresses.count <= 1 else {
@@ -72,7 +79,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         guard guest.map({ (1...255).contains($0.utf8.count) }) ?? true else {
             throw ValidationError("a guest's name has 1 to 255 bytes")
         }
-        for name in [guest].compactMap(\.self) + disk + images where !NameCheck.isFit(name) {
+        for name in [guest, memory].compactMap(\.self) + disk + images where !NameCheck.isFit(name) {
             throw ValidationError(
                 "\(Console.printable(name)) is no name: it is blank, not UTF-8, or has control characters")
         }
@@ -84,7 +91,11 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     func run() async throws {
         Interruption.wasBackup.store(true, ordering: .relaxed)
         if !live.addresses.isEmpty { return try await LiveBackup(self).run() }
-        let named = try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
+        let memory = memory.map { MemoryArgument(path: $0) }
+        let isMemoryAlone = memory != nil && images.isEmpty && disk.isEmpty
+        let named =
+            isMemoryAlone ? [] : try DiskArgument.parse(images: images, disks: disk, members: disksOfAppliance)
+        try memory?.check(beside: named)
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
@@ -96,6 +107,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         let takenAt = SystemClock.system.wall()
         do {
             for argument in named { disks.append(try await open(argument, known: known, rates: rates)) }
+            if let memory { disks += try await open(memory, rates: rates) }
             let session = try await target.begin(basedOn: known.base, options)
             let job = BackupJob(target: target, session: session, known: known, options: options)
             let document = try await job.run(disks, plan: plan(known, takenAt: takenAt))
@@ -143,6 +155,18 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             name: argument.name, source: rates.reads.map { PacedImageSource(source, limit: $0) } ?? source)
     }
 
+    private func open(_ memory: MemoryArgument, rates: Rates) async throws -> [BackupDisk] {
+        let line = ProgressLine(isQuiet: options.quiet)
+        defer { line.clear() }
+        let opened = try await memory.open(ignoresUse: force, reads: rates.reads) {
+            line.show("putting standard input aside", passed: $0, total: nil, more: "")
+        }
+        line.clear()
+        // How it is stored is told whatever else is quiet: the next point may cost as much again.
+        for note in opened.notes { Console.note("note: \(Console.printable(note))") }
+        return opened.disks
+    }
+
     private func close(_ disks: [BackupDisk]) async {
         for case .image(_, let source, _) in disks { await source.close() }
     }
@@ -153,6 +177,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             Console.note("note: disk \(Console.printable(disk.name)) is empty; was that meant?")
         }
         let names = Set(document.point.disks.map(\.name))
+        if names.isEmpty, document.point.memory { return }
         for name in known.formats.keys.sorted() where !names.contains(name) {
             Console.note(
                 "note: disk \(Console.printable(name)), which an earlier point of this guest has, is not in this one")

@@ -111,12 +111,15 @@ struct BackupDocument: Encodable {
         if options.json { return try Console.json(self) }
         Console.result("point \(point.id)")
         let size = point.disks.reduce(0) { $0 + $1.size_bytes }
+        var what: [String] = []
+        if !point.disks.isEmpty || !point.memory {
+            what.append("\(Console.count(point.disks.count, "disk")), \(Console.size(size))")
+        }
+        if let format = point.memory_format { what.append("memory as \(format)") }
         options.note(
-            "\(Console.printable(point.guest)): "
-                + "\(point.disks.count == 1 ? "1 disk" : "\(point.disks.count) disks"), "
-                + "\(Console.size(size)); read \(Console.size(read_bytes)), new "
-                + "\(Console.size(new_bytes)), stored \(Console.size(stored_bytes)) "
-                + "in \(Console.duration(seconds))"
+            "\(Console.printable(point.guest)): \(what.joined(separator: ", and ")); read "
+                + "\(Console.size(read_bytes)), new \(Console.size(new_bytes)), stored "
+                + "\(Console.size(stored_bytes)) in \(Console.duration(seconds))"
         )
     }
 }

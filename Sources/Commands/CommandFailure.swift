@@ -1,6 +1,7 @@
 import Catalog
 import ChunkEncryption
 import Effects
+import GuestMemory
 import GuestSource
 import Hypervisors
 import ObjectStorage
@@ -48,6 +49,8 @@ package struct CommandFailure: Error {
         case let error as RepositoryError:
             self.init(ExitStatus(rawValue: error.exitStatus) ?? .failed, error.sentence)
         case let error as SourceError:
+            self.init(ExitStatus(rawValue: error.exitStatus) ?? .failed, error.sentence)
+        case let error as MemoryError:
             self.init(ExitStatus(rawValue: error.exitStatus) ?? .failed, error.sentence)
         case let error as FormatError:
             self.init(CommandFailure(RepositoryError.format(error)).status, error.sentence)

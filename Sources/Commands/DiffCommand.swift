@@ -13,7 +13,7 @@ struct DiffCommand: AsyncParsableCommand {
               dozo diff web01@2026-11-23 web01@latest
               dozo diff web01@2026-11-23 web01@latest --disk vda --svg changes.svg
 
-            Only the maps are read, no guest data. Exact to whole chunks, 64 KiB
+            Only the maps of disks are read, no guest data and no memory. Exact to whole chunks, 64 KiB
             on average: a chunk of which a byte changed counts as changed.
             """)
 

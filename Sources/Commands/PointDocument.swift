@@ -16,6 +16,8 @@ struct PointDocument: Encodable {
     let taken_at: String
     let disks: [Disk]
     let memory: Bool
+    /// The format of the stream that the memory came as.
+    let memory_format: String?
     let consistency: String
     let trust: String
     let verified_level: String
@@ -32,7 +34,8 @@ struct PointDocument: Encodable {
         disks = record.disks.map {
             Disk(name: $0.name, size_bytes: $0.byteCount, format: $0.format)
         }
-        memory = record.images.contains { $0.kind == "memory" }
+        memory = record.memory != nil
+        memory_format = record.memory?.format
         consistency = record.consistency
         trust = record.trust
         // Verification results are not kept in the repository yet; nothing may claim more.

@@ -69,7 +69,8 @@ struct PointsCommand: AsyncParsableCommand {
                 return [
                     String(record.identifier.hexadecimal.prefix(12)), Console.printable(record.label),
                     TimeText.local(record.takenAt), PointsCommand.disks(of: record),
-                    Console.size(record.disks.reduce(0) { $0 + $1.byteCount }), Console.size(record.volume.new),
+                    Console.size((record.disks + (record.memory.map { [$0] } ?? [])).reduce(0) { $0 + $1.byteCount }),
+                    Console.size(record.volume.new),
                     Console.size(record.volume.stored),
                 ]
             })
@@ -80,7 +81,7 @@ struct PointsCommand: AsyncParsableCommand {
 
     /// Names of the disks as far as they fit, and how many more there are; `dozo show` has them all.
     private static func disks(of record: RestorePointRecord) -> String {
-        let names = record.disks.map { Console.printable($0.name) }
+        let names = record.disks.map { Console.printable($0.name) } + (record.memory == nil ? [] : ["(memory)"])
         var text = ""
         for (index, name) in names.enumerated() {
             let next = text.isEmpty ? name : text + "," + name

@@ -25,6 +25,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
               dozo restore web01@2026-11-23T23:59 --to-directory /images/web01
               dozo restore web01@latest --to web01.qcow2
               dozo restore web01@latest --to /dev/vg/web01 --in-place
+              dozo restore web01@latest --memory-to web01.save
 
             A new raw file is sparse. Nothing that is there is touched without
             --overwrite or --in-place. What could not be completed ends in
@@ -40,8 +41,15 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     var disk: String?
     @Option(help: ArgumentHelp("Write the disk to this file or device.", valueName: "file"))
     var to: String?
-    @Option(help: ArgumentHelp("Write every disk to NAME.FORMAT in this folder.", valueName: "folder"))
+    @Option(
+        help: ArgumentHelp(
+            "Write every disk to NAME.FORMAT in this folder, and memory to memory.stream.", valueName: "folder"))
     var toDirectory: String?
+    @Option(
+        help: ArgumentHelp(
+            "Write the guest's memory to this file as it came; - for standard output.", valueName: "file")
+    )
+    var memoryTo: String?
     @Option(
         help: ArgumentHelp(
             "raw, qcow2, vmdk, vhd, vhdx or vdi; by default what the file's name says, else raw.", valueName: "format"))
@@ -61,9 +69,11 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     var jobs: Int?
 
     func validate() throws {
-        guard (to == nil) != (toDirectory == nil) else {
-            throw ValidationError("say where to: --to FILE for one disk, or --to-directory FOLDER for all")
+        guard [to, toDirectory, memoryTo].count(where: { $0 != nil }) == 1 else {
+            throw ValidationError(
+                "say where to: --to FILE for one disk, --to-directory FOLDER for all, or --memory-to FILE for memory")
         }
+        try validateMemory()
         guard jobs.map({ (1...64).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 64") }
         if let format, ImageFormat(name: format) == nil {
             throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
@@ -96,6 +106,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         let guest: String
         let taken_at: String
         let disks: [Disk]
+        let memory: RestoredMemory?
     }
 
     func run() async throws {
@@ -108,7 +119,8 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             throw CommandFailure(
                 .damaged, "\(failure.sentence); \(gap) cannot be read and may have named it: see `dozo verify`")
         }
-        let targets = try targets(of: chosen)
+        let memoryTarget = try memoryTarget(of: chosen)
+        let targets = memoryTo == nil ? try targets(of: chosen) : []
         // All are looked at before the first is written.
         if !overwrite, !inPlace {
             for (image, path) in targets where !HostPaths.isBlockDevice(path) {
@@ -122,6 +134,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
                 }
             }
         }
+        if let memoryTarget { try refuseTaken(memoryTarget) }
         if let toDirectory { try HostPaths.makeFolders(HostPaths.absolute(toDirectory)) }
         options.note(
             "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), "
@@ -148,7 +161,11 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
                         Document.Lost(start: $0.extent.start, length: $0.extent.length, why: $0.sentence)
                     }))
         }
-        try show(disks, of: chosen, view: view)
+        var memory: RestoredMemory?
+        if let memoryTarget {
+            memory = try await restoreMemory(of: chosen, to: memoryTarget, reader: reader, writes: rates.writes)
+        }
+        try show(disks, memory, of: chosen, view: view)
         let lost = disks.flatMap(\.lost)
         guard lost.isEmpty else {
             let size = Console.size(lost.reduce(0) { $0 + $1.length })
@@ -160,12 +177,18 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         if point.contains("@") { try looked.requireWhole("restored; a newer point of this guest may be missing") }
     }
 
-    private func show(_ disks: [Document.Disk], of point: RestorePoint, view: RepositoryView) throws {
+    private func show(_ disks: [Document.Disk], _ memory: RestoredMemory?, of point: RestorePoint, view: RepositoryView)
+        throws
+    {
         if options.json {
             return try Console.json(
                 Document(
                     point: point.record.identifier.hexadecimal, guest: point.record.label,
-                    taken_at: TimeText.utc(point.record.takenAt), disks: disks))
+                    taken_at: TimeText.utc(point.record.takenAt), disks: disks, memory: memory))
+        }
+        if let memory, memoryTo != "-" {
+            Console.result(
+                "\(Console.printable(memory.path)): memory, \(Console.size(memory.size_bytes)) as \(memory.format)")
         }
         for disk in disks {
             let kept = disk.kept_bytes > 0 ? ", \(Console.size(disk.kept_bytes)) were there already" : ""
@@ -237,6 +260,10 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
 
     private func targets(of point: RestorePoint) throws -> [(RestorePointRecord.Image, String)] {
         let images = point.record.disks
+        guard !images.isEmpty else {
+            if toDirectory != nil, point.record.memory != nil, disk == nil { return [] }
+            throw CommandFailure(.failed, "the point has no disks, only memory; write it with --memory-to FILE")
+        }
         if let disk, !images.contains(where: { $0.name == disk }) {
             throw CommandFailure(
                 .failed,

@@ -3,17 +3,21 @@
 
     restore.py --repository DIR --passphrase-file F --list
     restore.py --repository DIR --passphrase-file F --point ID-OR-PREFIX --disk NAME --to FILE
+    restore.py --repository DIR --passphrase-file F --point ID-OR-PREFIX --memory-to FILE
 
 Exit status: 0 done; 1 failed; 5 wrong passphrase; 6 damaged; 7 a version or feature that this reader does not know.
 """
 
 import argparse
+import contextlib
 import os
 import sys
+import tempfile
 
 from history import History
 from keys import open_key_slots, parse_secret_file
 from maps import ImageReader
+from memory import stream
 from objects import Store
 from owners import OwnerChain
 from packs import BlobReader, check_run, fetch, join_parts, read_run, run_name
@@ -91,41 +95,76 @@ class Repository:
 
 
 def list_points(repository):
-    """Prints one line for each disk of each restore point."""
+    """Prints one line for each image of each restore point."""
     for point_id, point in repository.points().items():
         for image in point.bodies("images"):
             print(point_id.hex(), point.number("taken_at"), point.text("label"), image.text("name"),
                   image.number("length"), sep="\t")
 
 
-def find_image(repository, prefix, disk):
-    """(image, restore point) for a point id or the beginning of one."""
+def find_point(repository, prefix):
+    """The restore point whose id begins so."""
     points = repository.points()
     found = [point for point_id, point in points.items() if point_id.hex().startswith(prefix.lower())]
     if len(found) != 1:
         raise Refusal(f"{len(found) or 'no'} restore points begin with {prefix!r}")
-    images = [image for image in found[0].bodies("images") if image.text("name") == disk]
+    return found[0]
+
+
+def find_image(point, member, wanted, what):
+    """The only image of a point whose `member` is the wanted text."""
+    images = [image for image in point.bodies("images") if image.text(member) == wanted]
     if len(images) != 1:
-        names = ", ".join(repr(image.text("name")) for image in found[0].bodies("images"))
-        raise Refusal(f"the restore point has no single disk {disk!r}; it has {names}")
+        names = ", ".join(repr(image.text("name")) for image in point.bodies("images"))
+        raise Refusal(f"the restore point has no single {what}; it has {names}")
     return images[0]
+
+
+def write_image(blobs, image, file):
+    """Writes an image into an empty file, sparsely."""
+    reader = ImageReader(blobs, image.number("domain", 0xFFFFFFFF), image.octets("root", 32))
+    require(reader.root.length == image.number("length"), "image root and restore point differ in the image's length")
+    file.truncate(reader.root.length)
+    for offset, piece in reader.pieces():
+        file.seek(offset)
+        file.write(piece)
 
 
 def restore(repository, prefix, disk, target):
     """Writes one disk into a new sparse file. A file that could not be completed is removed."""
-    image = find_image(repository, prefix, disk)
-    reader = ImageReader(repository.blobs(), image.number("domain", 0xFFFFFFFF), image.octets("root", 32))
-    require(reader.root.length == image.number("length"), "image root and restore point differ in the image's length")
+    image = find_image(find_point(repository, prefix), "name", disk, f"disk {disk!r}")
+    blobs = repository.blobs()
+    with new_file(target) as file:
+        write_image(blobs, image, file)
+
+
+def restore_memory(repository, prefix, target):
+    """Writes the stream that a point's memory came as. A file that could not be completed is removed."""
+    point = find_point(repository, prefix)
+    pages = find_image(point, "kind", "memory", "memory")
+    blobs = repository.blobs()
+    with new_file(target) as file:
+        if pages.text("format") == "stream":
+            write_image(blobs, pages, file)
+            return
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(target))) as memory, \
+                tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(target))) as skeleton:
+            write_image(blobs, pages, memory)
+            write_image(blobs, find_image(point, "kind", "memory-skeleton", "skeleton of its memory"), skeleton)
+            for piece in stream(skeleton, memory):
+                file.write(piece)
+
+
+@contextlib.contextmanager
+def new_file(target):
+    """A new file, removed when it could not be completed."""
     try:
         file = open(target, "xb")
     except OSError as error:
         raise Refusal(f"{target} cannot be made: {error.strerror}") from None
     try:
         with file:
-            file.truncate(reader.root.length)
-            for offset, piece in reader.pieces():
-                file.seek(offset)
-                file.write(piece)
+            yield file
     except (Refusal, OSError):
         os.unlink(target)
         raise
@@ -140,9 +179,11 @@ def main(arguments):
     parser.add_argument("--point", metavar="ID-OR-PREFIX")
     parser.add_argument("--disk", metavar="NAME")
     parser.add_argument("--to", metavar="FILE")
+    parser.add_argument("--memory-to", metavar="FILE")
     options = parser.parse_args(arguments)
-    if options.list == bool(options.point and options.disk and options.to):
-        parser.error("give either --list, or --point, --disk and --to")
+    whole = options.point and (bool(options.disk and options.to) != bool(options.memory_to))
+    if options.list == bool(whole):
+        parser.error("give either --list, or --point with --disk and --to, or with --memory-to")
     problems = []
 
     def report(refusal):
@@ -155,7 +196,10 @@ def main(arguments):
         if options.list:
             list_points(repository)
             return 6 if any(isinstance(problem, Damaged) for problem in problems) else 0
-        restore(repository, options.point, options.disk, options.to)
+        if options.memory_to:
+            restore_memory(repository, options.point, options.memory_to)
+        else:
+            restore(repository, options.point, options.disk, options.to)
         return 0
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)

@@ -41,6 +41,8 @@ package struct HostState: Sendable {
     private let files: any DurableFiles
     private let folder: String
     private let randomness: Randomness
+    /// Where the folder of this repository is, when it lies on a real disk.
+    private let path: String?
     /// Filters of index runs; `nil` where files cannot be mapped.
     package let filters: IndexFilterFolder?
 
@@ -57,6 +59,7 @@ package struct HostState: Sendable {
         self.randomness = randomness
         let folder = "repositories/\(repository)"
         self.folder = folder
+        path = root.map { "\($0)/\(folder)" }
         filters = root.map {
             IndexFilterFolder(files: files, root: $0, folder: "\(folder)/filters", randomness: randomness)
         }
@@ -86,6 +89,11 @@ package struct HostState: Sendable {
 
     private func file(_ name: String) -> StateFile {
         StateFile(files: files, folder: folder, name: name, randomness: randomness)
+    }
+
+    /// Which pages a guest's disks have; `nil` where nothing can be kept about that.
+    package func pageLog(of guest: GuestID) -> PageLog? {
+        path.flatMap { PageLog(folder: "\($0)/pages", guest: guest) }
     }
 
     // MARK: Writer key

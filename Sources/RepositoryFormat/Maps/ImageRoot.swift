@@ -76,16 +76,17 @@ package struct ImageRoot: Hashable, Sendable {
     /// The uppermost node, or the leaf of a small image; `nil` when every byte is zero.
     package let top: Hash256?
 
-    /// The root of a whole image without slices.
+    /// The root of a whole image.
     ///
+    /// - Parameter hasSlices: whether an entry uses part of a chunk elsewhere than at a leaf's edge.
     /// - Precondition: the map has at most ``FormatLimits/mapDepth`` levels, and an image of no bytes has no top.
-    package init(byteCount: UInt64, parameters: ImageParameters, top: Hash256?) {
+    package init(byteCount: UInt64, parameters: ImageParameters, top: Hash256?, hasSlices: Bool = false) {
         precondition(
             parameters.depth(forImageOf: byteCount) <= FormatLimits.mapDepth, "a map is at most eight nodes high")
         precondition(byteCount > 0 || top == nil, "an image of no bytes has no map")
         self.byteCount = byteCount
         self.parameters = parameters
-        hasSlices = false
+        self.hasSlices = hasSlices
         self.top = top
     }
 

@@ -23,6 +23,10 @@ package struct RestorePointRecord: Hashable, Sendable {
         package static let diskKind = "disk"
         /// Kind of an image that holds the files that describe the guest.
         package static let definitionKind = "definition"
+        /// Kind of a guest's memory by address; or of the stream that it came as, when the format is `stream`.
+        package static let memoryKind = "memory"
+        /// Kind of what puts a stream of memory together again (format page §15).
+        package static let skeletonKind = "memory-skeleton"
 
         /// An image from its fields.
         package init(
@@ -54,6 +58,13 @@ package struct RestorePointRecord: Hashable, Sendable {
         package init() {}
     }
 
+    /// The images that are disks.
+    package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
+    /// The guest's memory, if the point has it.
+    package var memory: Image? { images.first { $0.kind == Image.memoryKind } }
+    /// The skeleton of the stream that the memory came as; `nil` also when the stream was stored as it is.
+    package var skeleton: Image? { images.first { $0.kind == Image.skeletonKind } }
+
     /// Which point.
     package var identifier: PointID
     /// Which guest.
@@ -74,8 +85,6 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var tool: String
     /// Its images.
     package var images: [Image]
-    /// Those of its images that are disks of the guest.
-    package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
     /// The machine that it is a point of; `nil` when image files were read.
     package var machine: Machine?
     /// The point it builds on, if any.
