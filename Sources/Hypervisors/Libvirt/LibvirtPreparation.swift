@@ -49,8 +49,7 @@ final class LibvirtPreparation: CapturePreparation {
         self.omitted = omitted
         let checkpoints = try LibvirtPreparation.checkpoints(guest, request)
         plan = CheckpointPlan(disks: taken, checkpoints: checkpoints, request: request)
-        let user = domain.owner.map { PathOwner(user: $0.user, group: $0.group) }
-        owner = user ?? LibvirtPreparation.processOwner(uuid: guest.uuid)
+        owner = domain.owner ?? LibvirtPreparation.processOwner(uuid: guest.uuid)
         place = try ScratchPlace(in: request.scratchFolder, point: request.point, owner: owner)
     }
 
@@ -167,7 +166,8 @@ final class LibvirtPreparation: CapturePreparation {
 
     private func begin(_ plan: CheckpointPlan) throws(LibvirtFailure) -> (taken: UInt64, uncertainty: UInt64) {
         let names = taken.map(\.name)
-        let backup = BackupDocuments.backup(names, plan: plan, request: request, place: place)
+        let backup = BackupDocuments.backup(
+            names, plan: plan, request: request, socket: place.socket, scratch: place.scratch)
         let all = names + omitted.filter { $0.location != nil && !$0.name.hasPrefix("hostdev") }.map(\.name)
         let checkpoint = BackupDocuments.checkpoint(all, plan: plan, request: request)
         let connection: LibvirtConnection
