@@ -29,10 +29,8 @@ struct LiveBackup {
         let target = try await BackupTarget(options, rates: rates)
         var guests: [LiveGuest] = []
         for address in live.addresses {
-            guests.append(try await LiveGuest(address, command, target: target))
-        }
-        guard Set(guests.map(\.known.guest)).count == guests.count else {
-            throw CommandFailure(.usage, "two of the guests that were named are one and the same")
+            let guest = try await LiveGuest(address, command, target: target, besides: guests.map(\.known))
+            guests.append(guest)
         }
         let taken = try await take(guests, target: target)
         let machines = machines(of: taken)

@@ -20,15 +20,31 @@ struct LiveGuest {
     private var live: LiveOptions { command.live }
 
     /// Connects, and finds out which guest it is.
-    init(_ address: GuestAddress, _ command: BackupCommand, target: BackupTarget) async throws {
+    ///
+    /// - Parameter others: guests of the same run.
+    init(
+        _ address: GuestAddress, _ command: BackupCommand, target: BackupTarget, besides others: [KnownGuest]
+    ) async throws {
         self.address = address
         self.command = command
         guest = try await address.open()
         definition = try await guest.definition()
         for line in definition.notes { command.options.note("note: \(Console.printable(line))") }
-        known = try await KnownGuest.find(
-            try LiveGuest.name(definition, command), uuid: definition.usableUUID, isNew: command.newGuest,
-            repository: target.repository, host: target.host)
+        let (name, uuid) = (try LiveGuest.name(definition, command), definition.usableUUID)
+        guard !others.contains(where: { $0.label == name && $0.uuid == uuid }) else {
+            throw CommandFailure(
+                .usage,
+                "two of the guests are called \(Console.printable(name)) and nothing else tells them apart: start "
+                    + "QEMU with -uuid, or back them up one by one with --guest NAME")
+        }
+        var known = try await KnownGuest.find(
+            name, uuid: uuid, isNew: command.newGuest, repository: target.repository, host: target.host)
+        // What was known by its name alone can be one of them only.
+        if others.contains(where: { $0.guest == known.guest }) {
+            known = try await KnownGuest.find(
+                name, uuid: uuid, isNew: true, repository: target.repository, host: target.host)
+        }
+        self.known = known
         guard let point = PointID(bytes: Randomness.system.bytes(16)) else {
             preconditionFailure("16 bytes make an id")
         }

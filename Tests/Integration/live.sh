@@ -31,6 +31,8 @@ print(json.dumps(talk.ask(sys.argv[3], json.loads(sys.argv[4]) if len(sys.argv) 
 PY
 }
 backup() { "$dozo" backup --qmp "$run/g/qmp.sock" --guest tiny --json "$@"; }
+# For the background: $! is the program itself, and not a shell that waits for it.
+become() { exec "$dozo" backup --qmp "$run/g/qmp.sock" --guest tiny --json "$@"; }
 bitmaps() { control query-named-block-nodes | "$python" -c '
 import json, sys
 print(sum(b["name"].startswith("dozo-") for n in json.load(sys.stdin) for b in n.get("dirty-bitmaps", [])))'; }
@@ -51,7 +53,7 @@ night() { # NUMBER ARGUMENT…
     number=$1; shift
     tiny run "$run/g" "guest-work scatter /dev/vdc $number 40" >/dev/null
     control stop >/dev/null
-    backup --limit-read 40M "$@" >"$folder/night" 2>"$folder/told" & program=$!
+    become --limit-read 40M "$@" >"$folder/night" 2>"$folder/told" & program=$!
     for _ in $(seq 1 300); do [ "$(ours)" -ge 9 ] && break; sleep 0.1; done
     mkdir -p "$run/frozen"
     cp --sparse=always "$run/vda.raw" "$run/vdc.raw" "$run/frozen"
@@ -84,7 +86,7 @@ is "nothing else of ours is left in QEMU" "$(ours)" 0
 is_running && pass "the guest runs" || fail "the guest runs" "it does not"
 
 # --- a running guest stands still for milliseconds, and goes on while the store does not take a byte
-backup --sample 100 >"$folder/night" 2>&1 & program=$!
+become --sample 100 >"$folder/night" 2>&1 & program=$!
 sleep 0.3; kill -STOP "$program"
 # The number has leading zeros, which a shell takes for octal.
 written() { tiny run "$run/g" 'cat /run/written' | sed 's/^0*//'; }
@@ -100,7 +102,7 @@ is "and the backup goes on" "$?" 0
 # --- killed at any moment: the guest runs, and the next point is right
 for delay in 0.02 0.05 0.08 0.12 0.2 0.4; do
     tiny run "$run/g" "guest-work scatter /dev/vdc 77 20" >/dev/null
-    backup --limit-read 5M >/dev/null 2>&1 & program=$!
+    become --limit-read 5M >/dev/null 2>&1 & program=$!
     sleep "$delay"; kill -KILL "$program"; wait "$program" 2>/dev/null
     sleep 1
     is_running || fail "killed after $delay s: the guest runs" "it does not"
@@ -112,7 +114,7 @@ is "what killed runs left is taken out" "$(ours) $(bitmaps)" "0 3"
 # --- scratch space that is full
 if mkdir "$run/small" && mount -t tmpfs -o size=2m tmpfs "$run/small" 2>/dev/null; then
     trap 'umount "$run/small" 2>/dev/null; tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
-    backup --sample 100 --limit-read 3M --scratch "$run/small" >"$folder/output" 2>&1 & program=$!
+    become --sample 100 --limit-read 3M --scratch "$run/small" >"$folder/output" 2>&1 & program=$!
     sleep 0.5
     tiny run "$run/g" 'guest-work scatter /dev/vdc 5 400' >"$folder/scatter" 2>&1
     grep -q "^" "$folder/scatter" && fail "full scratch space: the guest's writes succeed" "$(cat "$folder/scatter")" ||
