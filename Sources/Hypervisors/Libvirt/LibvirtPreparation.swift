@@ -22,6 +22,12 @@ final class LibvirtPreparation: CapturePreparation {
                 "the guest \(guest.name) is \(state.rawValue), and libvirt takes an instant of guests that run only; "
                     + "back up its images instead: dozo backup --guest NAME IMAGE…")
         }
+        guard guest.host.isLocal else {
+            throw GuestError(
+                .refused,
+                "\(guest.host.uri) is the libvirt of another host, and disks are read on the host that has them; run "
+                    + "dozo there")
+        }
         let domain = try guest.domainDefinition()
         guard try guest.canBackUp(domain) else {
             throw GuestError(

@@ -112,6 +112,15 @@ struct CheckpointPlanTests {
         }
     }
 
+    @Test("a libvirt that forgets a write now and then is found out by these histories")
+    func canary() throws {
+        for seed in UInt64(1)...400 {
+            var history = CheckpointHistory(seed: seed, forgets: true)
+            for _ in 0..<40 where try history.step() != nil { return }
+        }
+        Issue.record("no history noticed a list that lies")
+    }
+
     @Test("a checkpoint's XML is read, and what it does not say counts for nothing")
     func facts() {
         let xml = """
@@ -175,21 +184,5 @@ struct CheckpointPlanTests {
                 + "<scratch file='/a/vda.scratch'/></disk><disk name='vdb' backup='no'/></disks></domainbackup>")
         #expect(backup.socket == "/a/nbd" && backup.scratch == ["/a/vda.scratch"])
         #expect(RunningBackup(xml: "no xml").socket == nil)
-    }
-
-    @Test("seeded mutations of checkpoints and jobs are read or refused")
-    func fuzz() {
-        let samples = [
-            "<domaincheckpoint><name>dozo-1</name><disks><disk name='vda' checkpoint='bitmap' bitmap='dozo-1' size='9'/>"
-                + "</disks></domaincheckpoint>",
-            "<domainbackup mode='pull'><server transport='unix' socket='/a/nbd'/><disks><disk name='vda'>"
-                + "<scratch file='/a/vda.scratch'/></disk></disks></domainbackup>",
-        ]
-        Mutator.run("libvirt checkpoints", samples.map { Array($0.utf8) }, refusedBy: GuestError.self) { bytes in
-            let text = String(decoding: bytes, as: UTF8.self)
-            _ = CheckpointFacts(xml: text)
-            _ = RunningBackup(xml: text)
-            return nil
-        }
     }
 }

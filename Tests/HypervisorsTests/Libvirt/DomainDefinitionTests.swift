@@ -1,6 +1,5 @@
 import Effects
 import Hypervisors
-import TestKit
 import Testing
 
 @Suite("what a libvirt domain's description says")
@@ -67,6 +66,18 @@ struct DomainDefinitionTests {
         #expect(domain.memory == nil && domain.owner == nil && domain.variables == nil)
     }
 
+    @Test("a libvirt of another host is told from one of this host")
+    func localHosts() {
+        for uri in [
+            "qemu:///system", "qemu+unix:///session?socket=/a/b", "test:///default", "qemu", "qemu://localhost/x",
+        ] {
+            #expect(LibvirtHost.isLocal(uri), "\(uri)")
+        }
+        for uri in ["qemu+ssh://root@other/system", "qemu+tls://other", "xen+ssh://10.0.0.1:22/?no_tty=1"] {
+            #expect(!LibvirtHost.isLocal(uri), "\(uri)")
+        }
+    }
+
     @Test("a guest of Xen is read")
     func xen() throws {
         let domain = try DomainDefinition(xml: DomainSample.xen)
@@ -84,18 +95,5 @@ struct DomainDefinitionTests {
         ])
     func refused(xml: String) {
         #expect(throws: GuestError.self) { try DomainDefinition(xml: xml) }
-    }
-
-    @Test("seeded mutations are read or refused; what is taken has a plain name")
-    func fuzz() {
-        Mutator.run("libvirt domains", DomainSample.all.map { Array($0.utf8) }, refusedBy: GuestError.self) { bytes in
-            let domain = try DomainDefinition(xml: String(decoding: bytes, as: UTF8.self))
-            for disk in domain.disks where disk.omission == nil {
-                guard !disk.name.contains("/"), !disk.name.isEmpty, disk.name.utf8.count <= 32, disk.location != nil
-                else { return "\(disk) is taken" }
-            }
-            if let path = domain.variables, !path.hasPrefix("/") || path.contains("/../") { return path }
-            return domain.uuid.utf8.count == 36 ? nil : "the UUID \(domain.uuid)"
-        }
     }
 }
