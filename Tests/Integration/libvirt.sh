@@ -100,9 +100,7 @@ own=dozo-$(echo $repository | cut -c 1-8)
 
 holds "a repository is made" "$dozo" init
 # A guest that does not run.
-holds "a guest that is shut off is listed" sh -c \
-    '"$1" guests --connect "$2" >"$3/list" && grep -q "one .*shut off" "$3/list"' \
-    - "$dozo" "$uri" "$folder"
+ends_with 0 "one .*shut off" "a guest that is shut off is listed" "$dozo" guests --connect "$uri"
 capture 1
 holds "and not captured: its images are the way" said "is shut off.*back up its images"
 ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \
@@ -119,6 +117,8 @@ holds "a running guest says what can be done with it" is "live bitmap quiesce" \
 holds "and its disks, with sizes" is "vda vdb vdc 67108864" \
     "$(json "$folder/list.json" \
         '" ".join(x["name"] for x in d[0]["disks"]) + " " + str(d[0]["disks"][1]["size_bytes"])')"
+holds "its drive is left out, with the medium's name (S71)" is "sda medium.iso" \
+    "$(json "$folder/list.json" 'd[0]["left_out"][0]["name"] + " " + d[0]["left_out"][0]["location"].split("/")[-1]')"
 
 # Whole, then what changed.
 writes
