@@ -77,9 +77,11 @@ struct KnownGuest {
             let candidates = try mine.isEmpty ? (named.isEmpty ? [] : PointArgument.ofGuest(text, in: named)) : mine
             if let last = candidates.max(by: PointArgument.isOlder) {
                 let record = last.record
+                // A point of memory alone says nothing of the disks: what an earlier one recorded still holds.
+                let disks = candidates.filter { !$0.record.disks.isEmpty }.max(by: PointArgument.isOlder)
                 return KnownGuest(
                     guest: record.guest, label: record.label, base: record.identifier,
-                    formats: Dictionary(record.disks.map { ($0.name, $0.format) }) { first, _ in first })
+                    formats: Dictionary((disks?.record.disks ?? []).map { ($0.name, $0.format) }) { first, _ in first })
             }
         }
         if let known = kept[text] {

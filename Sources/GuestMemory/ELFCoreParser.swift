@@ -60,6 +60,7 @@ struct ELFCoreParser {
         let sectionCount = UInt64(try cursor.little(UInt16.self, of: "its header"))
         let nameSection = Int(try cursor.little(UInt16.self, of: "its header"))
         if sectionCount > 0, sectionSize == ELFCoreParser.sectionHeaderByteCount {
+            guard sectionCount <= MemoryLimits.sectionHeaders else { throw .unknown("\(sectionCount) section headers") }
             try readSections(at: sectionStart, count: sectionCount)
         }
         if programCount == ELFCoreParser.countElsewhere, let first = sections.first {
@@ -69,7 +70,7 @@ struct ELFCoreParser {
             format = .xenCore
             return try placeSections(nameSection, into: &builder)
         }
-        guard programSize == ELFCoreParser.programHeaderByteCount, programCount <= MemoryLimits.elfHeaders else {
+        guard programSize == ELFCoreParser.programHeaderByteCount, programCount <= MemoryLimits.programHeaders else {
             throw .unknown("\(programCount) program headers of \(programSize) bytes")
         }
         try placeLoads(at: programStart, count: programCount, into: &builder)

@@ -16,8 +16,12 @@ package enum MemoryLimits {
     static let memoryBlocks = 1024
     /// Bytes at the beginning of a QEMU stream in which its memory section must begin.
     static let preambleByteCount: UInt64 = 64 << 10
-    /// Program or section headers of an ELF file.
-    static let elfHeaders: UInt64 = 1 << 20
+    /// Program headers of an ELF file, 24 bytes each while it is read.
+    static let programHeaders: UInt64 = 1 << 20
+    /// Section headers of an ELF file; Xen writes seven.
+    static let sectionHeaders: UInt64 = 1024
+    /// Pages in a record of Xen's, which writes 1,024.
+    static let pagesPerRecord: UInt64 = 1 << 16
     /// Bytes of XML or configuration before the stream that a container holds.
     static let descriptionByteCount: UInt64 = 64 << 20
     /// Templates that a skeleton may define.

@@ -101,7 +101,9 @@ struct XenSaveParser {
         let count = UInt64(try cursor.little(UInt32.self, of: "a record of pages"))
         try cursor.skip(4, in: "a record of pages")
         let content = (length - 8).subtractingReportingOverflow(count * 8)
-        guard !content.overflow, content.partialValue % MemoryLimits.pageByteCount == 0 else {
+        guard count <= MemoryLimits.pagesPerRecord, !content.overflow,
+            content.partialValue % MemoryLimits.pageByteCount == 0
+        else {
             throw unknown("a record of \(count) pages in \(length) bytes")
         }
         try builder.literal(upTo: cursor.position)

@@ -16,7 +16,8 @@ package enum StreamDestination: Sendable {
 /// Damage stops it before a wrong byte goes out: each chunk is compared with its id, and the skeleton is believed as
 /// far as its header goes. A file gets its name only when all of it is there and durable.
 ///
-/// Memory: two buffers of 1 MiB, a leaf and a chunk of each image, and the skeleton's operations, at most 64 MiB.
+/// Memory: a buffer of 1 MiB, a leaf and a chunk of each image, 64 MiB of chunks where the map names parts of them, and
+/// the skeleton's operations, at most 64 MiB.
 package struct MemoryRestore: Sendable {
     private static let bufferByteCount = 1 << 20
 
