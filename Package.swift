@@ -81,7 +81,7 @@ let package = Package(
             name: "Commands",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
-                "ObjectStorage", "Repository", "Capture", "Recovery", "Catalog",
+                "ObjectStorage", "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),
@@ -122,6 +122,9 @@ let package = Package(
             name: "SizedRepository",
             dependencies: ["ChunkEncryption", "Effects", "RepositoryFormat", "ObjectStorage", "Repository"],
             path: "Tests/Benchmarks/SizedRepository", swiftSettings: strict),
+        .executableTarget(
+            name: "GuestProbe", dependencies: ["BackupModel", "GuestSource", "Hypervisors"],
+            path: "Tests/GuestProbe", swiftSettings: strict),
         .target(name: "CCallCounts", path: "Tests/CallCounts/Interposer"),
         .executableTarget(
             name: "CallCounts",
@@ -129,6 +132,12 @@ let package = Package(
                 "BackupModel", "CCallCounts", "Effects", "ChunkEncryption", "Chunking", "RepositoryFormat",
                 "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], path: "Tests/CallCounts/Measure", swiftSettings: hot),
+        .testTarget(
+            name: "HypervisorsTests", dependencies: ["BackupModel", "Effects", "Hypervisors"], swiftSettings: strict),
+        .testTarget(
+            name: "MapCacheTests",
+            dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],
+            swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

@@ -28,7 +28,8 @@ static inline int priority_privilege_drop(void) {
     sets[CAP_TO_INDEX(CAP_SYS_NICE)].permitted &= ~CAP_TO_MASK(CAP_SYS_NICE);
     return syscall(SYS_capset, &head, sets);
 }
-/* Sends bytes and with them a descriptor (cmsg(3)): its macros are not for the importer. -1 with errno, else bytes sent. */
+/* Sends bytes and with them a descriptor (cmsg(3)), whose macros are not for the importer. -1 with errno, else how
+   many bytes were sent. */
 #include <string.h>
 #include <sys/socket.h>
 static inline ssize_t descriptor_send(int socket, const void *bytes, size_t count, int passed) {
@@ -50,3 +51,9 @@ struct ucred { int pid; unsigned uid; unsigned gid; };
 #endif
 /* mkostemp(3), hidden as well. */
 int mkostemp(char *path, int flags);
+/* syslog(3) is variadic. */
+#include <syslog.h>
+static inline void log_alert(const char *line) {
+    openlog("dozo", LOG_PID, LOG_DAEMON);
+    syslog(LOG_ALERT, "%s", line);
+}

@@ -113,6 +113,8 @@ package struct BackupRun: ~Copyable {
     private var roots: [Hash256] = []
     private let report: (BackupProgress) -> Void
     private let recorder: (any MapRecorder)?
+    /// Whether the recorder is told of what is being captured: disks with a source, that can be built on.
+    private var isRecorded = false
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
     /// Whether a leaf of it uses parts of chunks.
@@ -247,27 +249,21 @@ package struct BackupRun: ~Copyable {
     ) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
         leaves = []
+        if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
         hasSlices = false
         let parameters = disk.parameters(self.parameters)
-        let matches = try await prepare(for: disk, parameters: parameters)
-        for bench in benches {
-            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
-            try bench.use(
-                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
-        }
+        try await prepare(for: disk, parameters: parameters)
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
         switch disk {
         case .image(_, let source, let earlier):
-            var feed = ImageFeed(source, since: earlier, parameters: parameters)
-            try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
+            try await captureAll(of: source, since: earlier, parameters, into: &assembler)
             byteCount = source.byteCount
             format = source.summary.format.name
         case .definition(let source):
-            var feed = ImageFeed(source, since: nil, parameters: parameters)
-            try await captureRegions(into: &assembler, source: source, since: nil) { _ in try await feed.next() }
+            try await captureAll(of: source, since: nil, parameters, into: &assembler)
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput(_, let mayBeEmpty):
@@ -297,8 +293,7 @@ package struct BackupRun: ~Copyable {
                         + "up the disk inside of it, give the image as a file")
             }
         case .memory(let part):
-            var feed = ImageFeed(part.source, since: nil, parameters: parameters)
-            try await captureRegions(into: &assembler, source: part.source, since: nil) { _ in try await feed.next() }
+            try await captureAll(of: part.source, since: nil, parameters, into: &assembler)
             byteCount = part.source.byteCount
             format = part.format
         }
@@ -323,14 +318,29 @@ package struct BackupRun: ~Copyable {
         return image
     }
 
-    /// Looks for the pages of memory among those of the guest's disks.
-    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws -> PageMatches {
-        guard case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first else { return .none }
-        try bench.use(parameters)
-        let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
-        let matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
-        progress.new += matches.newByteCount
-        return matches
+    /// Gets the workbenches ready; pages of memory are looked for among those of the guest's disks first.
+    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws {
+        var matches = PageMatches.none
+        if case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first {
+            try bench.use(parameters)
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
+            progress.new += matches.newByteCount
+        }
+        for bench in benches {
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            try bench.use(
+                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
+        }
+    }
+
+    /// Captures a source of known size from front to back.
+    private mutating func captureAll(
+        of source: any ImageSource, since earlier: EarlierImage?, _ parameters: ImageParameters,
+        into assembler: inout MapAssembler
+    ) async throws {
+        var feed = ImageFeed(source, since: earlier, parameters: parameters)
+        try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
     }
 
     /// What became of a region that was given out.
@@ -347,7 +357,7 @@ package struct BackupRun: ~Copyable {
         into assembler: inout MapAssembler, source: (any ImageSource)?, since earlier: EarlierImage?,
         next: (RegionWorkbench) async throws -> RegionJob?
     ) async throws {
-        // What the earlier image turned out to be no good for. The regions in work are waited for, not cancelled: what a
+        // Why the earlier image is of no use after all. The regions in work are waited for, not cancelled: what a
         // cancelled worker has claimed and not put would be taken for stored when the disk is read whole.
         var unusable: EarlierImageUnusable?
         try await withThrowingTaskGroup(of: RegionResult.self) { group in
@@ -371,7 +381,7 @@ package struct BackupRun: ~Copyable {
                         group.addTask { try await bench.capture(job, from: source, since: earlier) }
                     }
                     do {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                        try await drain(&expected, outcomes: &waiting, into: &assembler)
                     } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
                 }
                 do {
@@ -379,7 +389,7 @@ package struct BackupRun: ~Copyable {
                     idle.append(result.bench)
                     waiting[result.number] = .captured(result)
                     if unusable == nil {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler, since: earlier)
+                        try await drain(&expected, outcomes: &waiting, into: &assembler)
                     }
                 } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
             }
@@ -388,8 +398,7 @@ package struct BackupRun: ~Copyable {
     }
 
     private mutating func drain(
-        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler,
-        since earlier: EarlierImage?
+        _ expected: inout Int, outcomes: inout [Int: Outcome], into assembler: inout MapAssembler
     ) async throws {
         while let outcome = outcomes.removeValue(forKey: expected) {
             switch outcome {
@@ -403,16 +412,13 @@ package struct BackupRun: ~Copyable {
                 }
                 progress.passed += region.length
             case .captured(let result):
-                for (position, leaf) in result.leaves.enumerated() {
+                for leaf in result.leaves {
                     var identifier: Hash256?
                     if let leaf {
                         let stored = try await structure.store(leaf, kind: .mapLeaf)
                         roots.append(stored)
-                        recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk)
+                        if isRecorded { recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk) }
                         identifier = stored
-                    }
-                    if result.isSample, let earlier {
-                        try await compare(identifier, leaf: position, of: result.number, with: earlier)
                     }
                     try await append(identifier, to: &assembler)
                 }
@@ -433,22 +439,8 @@ package struct BackupRun: ~Copyable {
     }
 
     private mutating func append(_ leaf: Hash256?, to assembler: inout MapAssembler) async throws {
-        if recorder != nil { leaves.append(leaf) }
+        if isRecorded { leaves.append(leaf) }
         try await assembler.append(leaf: leaf)
-    }
-
-    /// A leaf of a region in which nothing changed, as the list of changes says, is what it was: a map depends on the
-    /// bytes alone.
-    private func compare(
-        _ identifier: Hash256?, leaf position: Int, of region: Int, with earlier: EarlierImage
-    ) async throws {
-        let perRegion = UInt64(parameters.regionByteCount / parameters.leafByteCount)
-        let number = UInt64(region) * perRegion + UInt64(position)
-        guard try await earlier.map.identifier(ofLeaf: number) != identifier else { return }
-        throw EarlierImageUnusable(
-            "the list of changes was caught lying: bytes near \(number * UInt64(parameters.leafByteCount)) changed and "
-                + "are not in it. Look for a program that writes the image beside the guest; the next point reads "
-                + "everything too", isLie: true)
     }
 
     private func leafCount(of byteCount: UInt64) -> UInt64 {

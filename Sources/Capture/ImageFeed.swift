@@ -44,10 +44,7 @@ struct ImageFeed {
         }
         var job = RegionJob(
             number: Int(position / regionByteCount), extent: region, extents: parts, changed: changes(in: region))
-        if job.isInherited, earlier?.sampling.takes(region: job.number) ?? false {
-            job.changed = nil
-            job.isSample = true
-        }
+        if job.changed != nil, earlier?.sampling.takes(region: job.number) ?? false { job.isSample = true }
         position += length
         return job
     }
@@ -69,5 +66,5 @@ extension RegionJob {
     /// Whether nothing of the region has to be read, because all of it is zero.
     var isHole: Bool { !extents.isEmpty && extents.allSatisfy { $0.kind == .hole } }
     /// Whether the region is what it was in the earlier image.
-    var isInherited: Bool { changed?.isEmpty ?? false }
+    var isInherited: Bool { !isSample && changed?.isEmpty ?? false }
 }

@@ -16,7 +16,7 @@ struct RegionJob: Sendable {
     let extents: [SourceExtent]
     /// What may have changed in it since the earlier image; `nil` when there is none to build on.
     var changed: [Extent]?
-    /// Whether nothing is said to have changed in it, and it is read to see whether that is true.
+    /// Whether all of it is read, to see whether what is said to be unchanged is.
     var isSample = false
 }
 
@@ -29,8 +29,6 @@ struct RegionResult: Sendable {
     let readByteCount: UInt64
     /// Bytes of chunks that the repository did not have.
     let newByteCount: UInt64
-    /// Whether it was read only to compare it.
-    let isSample: Bool
     /// Whether a leaf uses parts of chunks.
     var hasSlices = false
     let bench: RegionWorkbench
@@ -106,6 +104,10 @@ struct RegionResult: Sendable {
         _ parameters: ImageParameters, logging: (log: PageLog, cipher: BoundaryCipher)? = nil,
         matches: PageMatches = .none
     ) throws {
+        // A found page goes through the cut as a hole: one that became zeros of a chunk would be a wrong page.
+        precondition(
+            matches.isEmpty || parameters.zeroRunMinimum <= UInt32(ChunkerParameters.pageSize),
+            "each page that was found is a hole of the cut")
         self.logging = logging
         self.matches = matches
         guard parameters != self.parameters else { return }
@@ -141,11 +143,13 @@ struct RegionResult: Sendable {
         if let source, let earlier, let changed = job.changed,
             let cut = try await EarlierCut.of(job.extent, map: earlier.map)
         {
-            return try await recapture(job, from: source, earlier: cut, changed: changed)
+            guard job.isSample else { return try await recapture(job, from: source, earlier: cut, changed: changed) }
+            let read = try await fill(job.extent, of: job, from: source)
+            try compare(cut, of: job, except: changed)
+            return try await cutAnew(job, holes: [], readByteCount: read)
         }
-        let count = Int(job.extent.length)
         var holes: [Extent] = []
-        var readByteCount = UInt64(source == nil ? count : 0)
+        var readByteCount = source == nil ? job.extent.length : 0
         for extent in job.extents {
             if extent.kind == .hole {
                 holes.append(
@@ -154,7 +158,15 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
-        holes += matches.extents(in: job.extent)
+        return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
+    }
+
+    /// Cuts the region, which is in the buffer but for its holes, and stores what the repository lacks.
+    private func cutAnew(
+        _ job: RegionJob, holes: [Extent], readByteCount: UInt64
+    ) async throws -> RegionResult {
+        let count = Int(job.extent.length)
+        let holes = holes + matches.extents(in: job.extent)
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])
@@ -174,7 +186,25 @@ struct RegionResult: Sendable {
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            isSample: job.isSample, hasSlices: hasSlices, bench: self)
+            hasSlices: hasSlices, bench: self)
+    }
+
+    /// Looks whether the parts of a region that are said to be unchanged are what they were.
+    ///
+    /// - Throws: ``EarlierImageUnusable`` when one is not.
+    private func compare(_ cut: EarlierCut, of job: RegionJob, except changed: [Extent]) throws {
+        for (piece, identifier) in zip(cut.pieces, cut.identifiers) {
+            let start = job.extent.start + UInt64(piece.offset)
+            let extent = Extent(start: start, length: UInt64(piece.length))
+            guard !changed.contains(where: { $0.intersection(extent) != nil }) else { continue }
+            // Safety: pieces lie inside the region.
+            let isZero = unsafe region[Int(piece.offset)..<Int(piece.end)].allSatisfy { $0 == 0 }
+            if identifier.map({ $0 == hash(piece) }) ?? isZero { continue }
+            throw EarlierImageUnusable(
+                "its list of changes was caught lying: bytes near \(start) changed and are not in it; look for a "
+                    + "program that writes the image beside the guest. The next point reads everything too",
+                isLie: true)
+        }
     }
 
     /// As ``capture``, from what the region was and what changed in it.
@@ -211,7 +241,7 @@ struct RegionResult: Sendable {
         }
         return RegionResult(
             number: job.number, leaves: leaves.finish(), readByteCount: readByteCount, newByteCount: newByteCount,
-            isSample: job.isSample, bench: self)
+            bench: self)
     }
 
     /// Brings bytes of the region into the buffer, zeros where the source has a hole. - Returns: bytes read.

@@ -20,6 +20,8 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --guest app01 /images/app01.ova
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
               dozo backup -r /backup/dozo --guest web01 --memory web01.save
+              dozo backup -r /backup/dozo --domain web01
+              dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
@@ -28,15 +30,18 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             write; it is stored by pages and given back byte for byte.
 
             The images must not change while they are read: shut the guest down or take a snapshot first. \
+            A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
+            its last point is read. Image files must not change while they are read: shut the guest down first. \
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
             twice.
             """)
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    @OptionGroup(title: "Running guests") var live: LiveOptions
     var usualNice: Int { LoadOptions.backgroundNice }
-    @Option(help: ArgumentHelp("Name of the guest, or its id.", valueName: "name"))
-    var guest: String
+    @Option(help: ArgumentHelp("Name of the guest, or its id; a running guest has one already.", valueName: "name"))
+    var guest: String?
     @Argument(
         help: ArgumentHelp(
             "Disk images, appliances or block devices; - reads one from standard input.", valueName: "image"))
@@ -64,10 +69,20 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     func validate() throws {
         guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
         guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
-        guard !guest.isEmpty, guest.utf8.count <= 255 else {
+        guard guest != nil || !live.addresses.isEmpty else { throw ValidationError("which guest? say --guest NAME") }
+        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty else {
+            throw ValidationError("a running guest is taken whole; leave disks out with --exclude NAME")
+        }
+        guard live.addresses.isEmpty || memory == nil else {
+            throw ValidationError("--memory stands beside image files; that of a running guest is not taken yet")
+        }
+        guard guest == nil || live.addresses.count <= 1 else {
+            throw ValidationError("several guests keep the names they have: leave --guest out")
+        }
+        guard guest.map({ (1...255).contains($0.utf8.count) }) ?? true else {
             throw ValidationError("a guest's name has 1 to 255 bytes")
         }
-        for name in [guest] + disk + images + (memory.map { [$0] } ?? []) where !NameCheck.isFit(name) {
+        for name in [guest, memory].compactMap(\.self) + disk + images where !NameCheck.isFit(name) {
             throw ValidationError(
                 "\(Console.printable(name)) is no name: it is blank, not UTF-8, or has control characters")
         }
@@ -76,16 +91,9 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         }
     }
 
-    private struct Document: Encodable {
-        let point: PointDocument
-        let read_bytes: UInt64
-        let new_bytes: UInt64
-        let stored_bytes: UInt64
-        let seconds: Double
-    }
-
     func run() async throws {
         Interruption.wasBackup.store(true, ordering: .relaxed)
+        if !live.addresses.isEmpty { return try await LiveBackup(self).run() }
         let memory = memory.map { MemoryArgument(path: $0) }
         let isMemoryAlone = memory != nil && images.isEmpty && disk.isEmpty
         let named =
@@ -94,29 +102,35 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         if named.contains(where: { $0.path == "-" }), let format, format != ImageFormat.raw.name {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
-        let store = try options.store()
         let rates = load.rates()
-        var repository = try await options.opened(with: try await accessKey(store), rates: rates)
-        let host = try HostContext(repository.chain.repository)
-        let lock = try host.lock()
-        defer { withExtendedLifetime(lock) {} }
-        let known = try await KnownGuest.find(guest, isNew: newGuest, repository: repository, host: host)
-        let writer = try await host.writer(&repository, label: HostPaths.hostName) { options.note($0) }
+        let target = try await BackupTarget(options, rates: rates)
+        let known = try await KnownGuest.find(
+            guest ?? "", isNew: newGuest, repository: target.repository, host: target.host)
         var disks: [BackupDisk] = []
         let takenAt = SystemClock.system.wall()
         do {
             for argument in named { disks.append(try await open(argument, known: known, rates: rates)) }
             if let memory { disks += try await open(memory, rates: rates) }
-            let document = try await run(
-                disks, repository: repository.acting(as: writer), host: host, known: known, takenAt: takenAt)
+            let session = try await target.begin(basedOn: known.base, options)
+            let job = BackupJob(target: target, session: session, known: known, options: options)
+            let document = try await job.run(disks, plan: plan(known, takenAt: takenAt))
             await close(disks)
-            try show(document)
+            try document.show(options)
             warn(document, known: known)
-            await updateCatalog(repository)
+            await target.updateCatalog(options)
         } catch {
             await close(disks)
             throw error
         }
+    }
+
+    /// What a run is told, whatever it reads.
+    func plan(_ known: KnownGuest, takenAt: UInt64) -> BackupPlan {
+        BackupPlan(
+            guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
+            tool: "dozo \(DozoCommand.version)", base: known.base,
+            workers: jobs ?? min(BackupPlan.mostWorkers, HostPaths.processorCount), level: compression,
+            now: SystemClock.system.wall)
     }
 
     /// The disks of an appliance; `nil` for anything else, and for one that is stored whole.
@@ -129,13 +143,6 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         let appliance = try Appliance(opening: path)
         for line in appliance.notes { options.note("note: \(Console.printable(line))") }
         return appliance.disks
-    }
-
-    /// What was given; else the key that this host keeps for the repository; else a question.
-    private func accessKey(_ store: DirectoryStore) async throws -> RepositoryAccessKey {
-        if let given = try options.givenKey() { return given }
-        if let kept = try await HostContext.keptCredential(for: store) { return .credential(kept) }
-        return try options.key()
     }
 
     private func open(_ argument: DiskArgument, known: KnownGuest, rates: Rates) async throws -> BackupDisk {
@@ -167,63 +174,8 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         for case .image(_, let source, _) in disks { await source.close() }
     }
 
-    private func run(
-        _ disks: [BackupDisk], repository: OpenRepository, host: HostContext, known: KnownGuest, takenAt: UInt64
-    ) async throws -> Document {
-        let session = try await WritingSession.begin(
-            repository, state: host.state, randomness: .system, bases: { _ in known.base.map { [$0] } ?? [] })
-        let told = Set(session.view.notes + session.index.notes)
-        options.notes(session.view.notes + session.index.notes)
-        let plan = BackupPlan(
-            guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
-            tool: "dozo \(DozoCommand.version)", base: known.base,
-            workers: jobs ?? min(BackupPlan.mostWorkers, HostPaths.processorCount),
-            level: compression, now: SystemClock.system.wall)
-        let line = ProgressLine(isQuiet: options.quiet)
-        defer { line.clear() }
-        let run = try BackupRun(session, plan: plan) { progress in
-            line.show(
-                "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
-                more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
-        }
-        let record = try await run.run(disks)
-        var formats = known.formats
-        for image in record.disks { formats[image.name] = image.format }
-        // The point is made; what this host cannot keep about it is told and is no failure.
-        do {
-            try host.state.keep(
-                guest: HostState.Guest(identifier: known.guest, base: record.identifier, formats: formats),
-                named: known.label)
-        } catch {
-            line.clear()
-            Console.note("note: \(CommandFailure(error).sentence)")
-        }
-        for line in session.index.notes where !told.contains(line) { Console.note("note: \(Console.printable(line))") }
-        for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
-        let point = RestorePoint(
-            record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
-        return Document(
-            point: PointDocument(point), read_bytes: record.volume.read, new_bytes: record.volume.new,
-            stored_bytes: record.volume.stored, seconds: line.elapsed)
-    }
-
-    /// The catalog follows when the credential opens points; it can always be made anew, so failing is a note.
-    private func updateCatalog(_ repository: OpenRepository) async {
-        guard repository.credential.role == .owner else {
-            return options.note(
-                "note: the catalog was not brought up to date: a writer's key opens no restore points; `dozo catalog "
-                    + "rebuild` with the passphrase does it")
-        }
-        do {
-            let database = try CatalogDatabase(stateFolder: try HostContext.stateFolder())
-            try CatalogProjection(database).project(view: try await repository.view(), chain: repository.chain)
-        } catch {
-            options.note("note: the catalog was not brought up to date: \(CommandFailure(error).sentence)")
-        }
-    }
-
     /// Says what a person would want to look at, whatever else is quiet.
-    private func warn(_ document: Document, known: KnownGuest) {
+    private func warn(_ document: BackupDocument, known: KnownGuest) {
         for disk in document.point.disks where disk.size_bytes == 0 {
             Console.note("note: disk \(Console.printable(disk.name)) is empty; was that meant?")
         }
@@ -233,22 +185,5 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             Console.note(
                 "note: disk \(Console.printable(name)), which an earlier point of this guest has, is not in this one")
         }
-    }
-
-    private func show(_ document: Document) throws {
-        if options.json { return try Console.json(document) }
-        let point = document.point
-        Console.result("point \(point.id)")
-        let size = point.disks.reduce(0) { $0 + $1.size_bytes }
-        var what: [String] = []
-        if !point.disks.isEmpty || !point.memory {
-            what.append("\(Console.count(point.disks.count, "disk")), \(Console.size(size))")
-        }
-        if let format = point.memory_format { what.append("memory as \(format)") }
-        options.note(
-            "\(Console.printable(point.guest)): \(what.joined(separator: ", and ")); read "
-                + "\(Console.size(document.read_bytes)), new \(Console.size(document.new_bytes)), stored "
-                + "\(Console.size(document.stored_bytes)) in \(Console.duration(document.seconds))"
-        )
     }
 }

@@ -3,6 +3,7 @@ import ChunkEncryption
 import Effects
 import GuestMemory
 import GuestSource
+import Hypervisors
 import ObjectStorage
 import Repository
 import RepositoryFormat
@@ -56,6 +57,8 @@ package struct CommandFailure: Error {
         case let error as FileError:
             // EEXIST and EBUSY: something is in the way that is not ours to remove.
             self.init(error.number == 17 || error.number == 16 ? .refused : .failed, error.sentence)
+        case let error as GuestError:
+            self.init(error.code == .busy || error.code == .wrongState ? .refused : .failed, error.sentence)
         case let error as StorageError: self.init(.failed, error.sentence)
         case let error as CatalogError:
             self.init(ExitStatus(rawValue: error.exitStatus) ?? .failed, error.description)

@@ -12,6 +12,49 @@ struct KnownGuest {
     let base: PointID?
     /// Formats of its disks as they were recorded, so that a guest that forges a header later changes nothing.
     let formats: [String: String]
+    /// The hypervisor's identity of it; `nil` when image files are read.
+    var uuid: String?
+
+    /// Finds a running guest: by the hypervisor's identity of it, so that a renamed guest keeps its history and two of
+    /// one name stay two; else by its name, when that is of a guest without such an identity.
+    static func find(
+        _ name: String, uuid: String?, isNew: Bool, repository: OpenRepository, host: HostContext
+    ) async throws -> KnownGuest {
+        guard let uuid else {
+            return try await find(name, isNew: isNew, repository: repository, host: host)
+        }
+        if !isNew {
+            if let kept = try host.state.guests().first(where: { $0.value.uuid == uuid })?.value {
+                return KnownGuest(
+                    guest: kept.identifier, label: name, base: kept.base, formats: kept.formats, uuid: uuid)
+            }
+            if repository.credential.role == .owner {
+                let own = try await repository.view().points.filter { $0.record.machine?.uuid == uuid }
+                if let last = own.max(by: PointArgument.isOlder)?.record {
+                    return KnownGuest(
+                        guest: last.guest, label: name, base: last.identifier, formats: [:], uuid: uuid)
+                }
+            }
+        }
+        var found = try await find(name, isNew: isNew, repository: repository, host: host)
+        if try await isAnother(found.guest, than: uuid, repository: repository, host: host) {
+            found = try await find(name, isNew: true, repository: repository, host: host)
+        }
+        found.uuid = uuid
+        return found
+    }
+
+    /// Whether a guest is known to be another one than that with the hypervisor's identity `uuid`.
+    private static func isAnother(
+        _ guest: GuestID, than uuid: String, repository: OpenRepository, host: HostContext
+    ) async throws -> Bool {
+        if let known = try host.state.guests().first(where: { $0.value.identifier == guest })?.value.uuid {
+            return known != uuid
+        }
+        guard repository.credential.role == .owner else { return false }
+        let known = try await repository.view().points.filter { $0.record.guest == guest }
+        return known.compactMap(\.record.machine?.uuid).contains { !$0.isEmpty && $0 != uuid }
+    }
 
     /// Finds the guest by name or id, or makes a new one.
     ///

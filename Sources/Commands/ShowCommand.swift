@@ -91,6 +91,7 @@ struct ShowCommand: AsyncParsableCommand {
         if let memory = record.memory {
             rows.append(["memory", "up to \(Console.size(memory.byteCount)), came as \(memory.format)"])
         }
+        if let machine = record.machine { rows += ShowCommand.rows(of: machine) }
         rows += [
             ["read", Console.size(record.volume.read)], ["new", Console.size(record.volume.new)],
             ["stored", Console.size(record.volume.stored)], ["took", Console.duration(seconds)],
@@ -100,6 +101,27 @@ struct ShowCommand: AsyncParsableCommand {
         if let used { rows += ShowCommand.rows(of: used) }
         let width = rows.map { $0[0].count }.max() ?? 0
         for row in rows { Console.result(row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1]) }
+    }
+
+    private static func rows(of machine: RestorePointRecord.Machine) -> [[String]] {
+        func shown(_ text: String) -> String { text.isEmpty ? "not known" : Console.printable(text) }
+        func milliseconds(_ nanoseconds: UInt64) -> String { String(format: "%.1f ms", Double(nanoseconds) / 1e6) }
+        let versions = machine.versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        var rows = [
+            ["hypervisor", shown(([machine.hypervisor] + versions).joined(separator: ", "))],
+            ["machine", "\(shown(machine.type)), processor \(shown(machine.cpu))"],
+            ["machine's id", shown(machine.uuid)],
+            ["stood still", milliseconds(machine.pause)],
+        ]
+        if machine.frozen > 0 { rows.append(["at rest", "its file systems, for \(milliseconds(machine.frozen))"]) }
+        if machine.group != nil { rows.append(["group", "all instants within \(milliseconds(machine.spread))"]) }
+        for (drive, medium) in machine.media.sorted(by: { $0.key < $1.key }) {
+            rows.append(["not copied", "\(Console.printable(drive)): \(Console.printable(medium))"])
+        }
+        for disk in machine.leftOut {
+            rows.append(["left out", "\(Console.printable(disk.name)): \(Console.printable(disk.why))"])
+        }
+        return rows
     }
 
     private static func rows(of usage: PointUsage) -> [[String]] {

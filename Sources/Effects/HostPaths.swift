@@ -18,6 +18,14 @@ package enum HostPaths {
         }
     }
 
+    /// Lets everybody pass through a folder of ours, without seeing what is in it.
+    ///
+    /// - Throws: ``FileError``.
+    package static func letPass(_ path: String) throws(FileError) {
+        // Safety: the path lives through the call.
+        guard unsafe chmod(path, mode_t(0o711)) == 0 else { throw HostFiles.failure(errno, "cannot open up", path) }
+    }
+
     /// Takes the name of a socket away, if it has one.
     package static func removeSocket(_ path: String) {
         // Safety: the path lives through the call.
@@ -52,6 +60,14 @@ package enum HostPaths {
         var facts = stat()
         // Safety: `facts` lives through the call.
         return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFBLK
+    }
+
+    /// Bytes that may still be written on the file system of a path; `nil` when it does not tell.
+    package static func freeBytes(_ path: String) -> UInt64? {
+        var facts = statvfs()
+        // Safety: the path and the facts live through the call.
+        guard unsafe statvfs(path, &facts) == 0 else { return nil }
+        return UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
     }
 
     /// Whether a folder is at the path.

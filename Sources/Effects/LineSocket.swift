@@ -19,7 +19,7 @@ import Glibc
         case cancelled
     }
 
-    /// Most bytes of one line; QEMU's longest answers (all block nodes of a guest with hundreds of disks) are far below.
+    /// Most bytes of one line; QEMU's longest answers, all block nodes of a guest with many disks, are far below.
     package static let longestLine = 16 << 20
     /// Milliseconds between two looks whether the task was cancelled.
     private static let patience: Int32 = 200
@@ -57,6 +57,13 @@ import Glibc
             throw .unreachable(reason)
         }
         self.descriptor = descriptor
+    }
+
+    /// A socket that this process was given by the one that started it, as ``CompanionProcess`` does.
+    package init(inherited descriptor: Int32) {
+        self.descriptor = descriptor
+        // Safety: fcntl takes a number.
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     }
 
     deinit { close(descriptor) }

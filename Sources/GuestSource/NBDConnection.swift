@@ -200,6 +200,7 @@ import Glibc
     }
 
     private func poll() throws(SourceError) {
+        // Safety: the handle lives as long as this object.
         guard unsafe nbd_poll(handle, NBDConnection.patience) >= 0 else {
             throw failure()
         }

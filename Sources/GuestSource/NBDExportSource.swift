@@ -2,7 +2,7 @@ package import BackupModel
 
 /// A disk that a hypervisor serves over an NBD socket, as it was at one instant.
 ///
-/// Nothing is opened and nothing started: the server, and what it serves, belong to whoever asked the hypervisor for it.
+/// Nothing is opened and nothing started: the server, and what it serves, belong to whoever asked the hypervisor.
 package final class NBDExportSource: ImageSource {
     package let summary: ImageSummary
     package let byteCount: UInt64

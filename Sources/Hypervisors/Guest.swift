@@ -104,6 +104,8 @@ package struct GuestDefinition: Hashable, Sendable {
     /// Files that belong to the definition and are kept whole: contents by name. The domain XML is `domain.xml`; NVRAM
     /// is `nvram`; the TPM's state is `tpm/…`.
     package var files: [String: [UInt8]]
+    /// What belongs to it and could not be read, in sentences for the operator.
+    package var notes: [String] = []
 
     /// A definition from its fields.
     package init(
@@ -209,11 +211,17 @@ package protocol Guest: Sendable {
 package protocol CapturePreparation: Sendable {
     /// Takes all disks at one instant; takes milliseconds.
     ///
+    /// - Parameter watch: is told when the guest is stopped for it.
     /// - Throws: ``GuestError``; then nothing is left of the preparation.
-    func take() async throws -> any GuestCapture
+    func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture
 
     /// Gives everything back without an instant.
     func abandon() async
+}
+
+extension CapturePreparation {
+    /// As ``take(watch:)``, with nobody to let the guest go on should this process be killed.
+    package func take() async throws -> any GuestCapture { try await take(watch: nil) }
 }
 
 /// The disks of a guest at one instant.
@@ -222,6 +230,8 @@ package protocol GuestCapture: Sendable {
     var takenAt: UInt64 { get }
     /// See ``takenAt``.
     var uncertainty: UInt64 { get }
+    /// Nanoseconds that the guest stood still for it.
+    var pause: UInt64 { get }
     /// The disks that are taken.
     var disks: [CapturedDisk] { get }
     /// The disks that are not.
@@ -265,6 +275,8 @@ package struct GuestError: Error, Hashable, Sendable, CustomStringConvertible {
         case busy = 8
         /// Interrupted by the operator.
         case interrupted = 9
+        /// No answer came in time.
+        case late = 10
     }
     /// Which kind of failure.
     package let code: Code

@@ -10,6 +10,7 @@ import TestKit
 // -----------------
 // A guest changes at random places; each night it is backed up twice: from what changed since the point before, and
 // whole. Both must come to one map, and so to one image root, whatever happened; and what is restored must be the disk.
+// Some nights the list of changes lies and all of the rest is looked at; some nights the earlier map is lost in part.
 
 /// A seeded history of changed-only backups next to whole ones.
 package struct IncrementalHistory {
@@ -23,6 +24,10 @@ package struct IncrementalHistory {
         package var readWhole: UInt64 = 0
         /// Changed-only runs.
         package var nights = 0
+        /// Runs whose list of changes left out something that had changed, while everything was looked at.
+        package var lies = 0
+        /// Runs whose earlier map could not be read everywhere.
+        package var lostMaps = 0
     }
 
     private let template: RepositoryTemplate
@@ -59,9 +64,10 @@ package struct IncrementalHistory {
         for _ in 0..<dice.roll(below: 12) { _ = change(&disk) }
         var base = try await backUp(disk, since: nil)
         for _ in 0..<5 {
+            let before = disk
             if dice.roll(below: 6) == 0 { resize(&disk) }
             let changed = (0..<dice.roll(below: 4)).compactMap { _ in change(&disk) }
-            let image = try await earlier(base, changed: changed, of: disk)
+            let image = try await earlier(base, changed: changed, from: before, to: disk)
             let partial = try await backUp(disk, since: image)
             let whole = try await backUp(disk, since: nil)
             report.nights += 1
@@ -84,10 +90,44 @@ package struct IncrementalHistory {
         return try await RepositoryReader(repository, view: try await repository.view())
     }
 
-    private func earlier(
-        _ base: RestorePointRecord, changed: [Extent], of disk: [UInt8]
+    private mutating func earlier(
+        _ base: RestorePointRecord, changed: [Extent], from before: [UInt8], to after: [UInt8]
     ) async throws -> EarlierImage {
-        EarlierImage(map: try await ImageMap(base.images[0], reader: try await reader()), changed: changed)
+        var map: any EarlierMap = try await ImageMap(base.images[0], reader: try await reader())
+        if dice.roll(below: 8) == 0 {
+            report.lostMaps += 1
+            map = LossyMap(map: map, lost: dice.roll(below: 4))
+        }
+        var told = changed
+        var share = [0, 300, 1000][Int(dice.roll(below: 3))]
+        if before.count == after.count, !told.isEmpty, dice.roll(below: 3) == 0 {
+            // One is left out. Whether that is a lie depends on what was written and on the others.
+            told.remove(at: Int(dice.roll(below: UInt64(told.count))))
+            share = 1000
+            let untold = before.indices.contains { index in
+                before[index] != after[index] && !told.contains { $0.start <= UInt64(index) && UInt64(index) < $0.end }
+            }
+            if untold { report.lies += 1 }
+        }
+        return EarlierImage(
+            map: map, changed: told, sampling: ChangeSampling(perMille: share, seed: dice.next()))
+    }
+
+    /// A map that a cache has lost a leaf of.
+    private struct LossyMap: EarlierMap {
+        let map: any EarlierMap
+        let lost: UInt64
+
+        var root: ImageRoot { map.root }
+
+        func identifier(ofLeaf number: UInt64) async throws -> Hash256? {
+            try await map.identifier(ofLeaf: number)
+        }
+
+        func leaf(_ number: UInt64) async throws -> MapLeaf? {
+            guard number != lost else { throw EarlierImageUnusable("it is lost", isLie: false) }
+            return try await map.leaf(number)
+        }
     }
 
     private func restored(_ point: RestorePointRecord) async throws -> [UInt8] {

@@ -17,7 +17,8 @@ package final class GuestAgent {
     /// Connects and waits until the agent answers.
     ///
     /// - Throws: ``GuestError``, `agent`.
-    package init(path: String, clock: SystemClock = .system, patience: UInt64 = GuestAgent.patience) throws(GuestError) {
+    package init(path: String, clock: SystemClock = .system, patience: UInt64 = GuestAgent.patience) throws(GuestError)
+    {
         self.path = path
         self.clock = clock
         do throws(LineSocket.Failure) { socket = try LineSocket(path: path) } catch {

@@ -1,20 +1,24 @@
-import BackupModel
+package import BackupModel
 
 /// What to do with the dirty bitmaps of one block node: which one says what changed, which ones go.
 ///
 /// The bitmap that carries a point's id began at that point's instant and records until a later point is committed. So
-/// a run that fails, or is killed, leaves the list of the last committed point as it was; and one that was killed behind
-/// its commit leaves two lists, of which the next run takes that of the point it builds on.
-struct ChangeListPlan: Hashable, Sendable {
+/// a run that fails, or is killed, leaves the list of the last committed point as it was; and one that was killed
+/// behind its commit leaves two lists, of which the next run takes that of the point it builds on.
+package struct ChangeListPlan: Hashable, Sendable {
     /// A dirty bitmap as QEMU describes it.
-    struct Bitmap: Hashable, Sendable {
-        var name: String
-        var isRecording = true
-        var isInconsistent = false
-        var isBusy = false
-        var isPersistent = false
+    package struct Bitmap: Hashable, Sendable {
+        /// Its name.
+        package var name: String
+        /// Whether writes are still noted.
+        package var isRecording = true
+        /// Whether QEMU found it not closed properly.
+        package var isInconsistent = false
+        /// Whether somebody uses it.
+        package var isBusy = false
 
-        init(name: String) { self.name = name }
+        /// A sound one.
+        package init(name: String) { self.name = name }
 
         /// Reads one of `query-named-block-nodes`.
         init?(_ value: JSONValue) {
@@ -23,22 +27,23 @@ struct ChangeListPlan: Hashable, Sendable {
             isRecording = value["recording"]?.bool ?? false
             isInconsistent = value["inconsistent"]?.bool ?? false
             isBusy = value["busy"]?.bool ?? false
-            isPersistent = value["persistent"]?.bool ?? false
         }
     }
 
     /// The bitmap that says what changed since the base.
-    var base: String?
+    package var base: String?
     /// Why there is none, for the operator.
-    var reason: String?
+    package var reason: String?
     /// Bitmaps of this repository that nobody will ask for: removed before the capture.
-    var stale: [String] = []
+    package var stale: [String] = []
 
+    /// Decides.
+    ///
     /// - Parameters:
     ///   - bitmaps: all of the node.
     ///   - request: whose names count.
     ///   - base: the point that the disk's map is at hand for; `nil` for none.
-    init(_ bitmaps: [Bitmap], request: CaptureRequest, base point: PointID?) {
+    package init(_ bitmaps: [Bitmap], request: CaptureRequest, base point: PointID?) {
         let own = bitmaps.filter { $0.name.hasPrefix(request.listPrefix) }
         guard let point else {
             reason = "there is no earlier point of it to build on"
@@ -48,7 +53,8 @@ struct ChangeListPlan: Hashable, Sendable {
         let name = request.listName(point)
         stale = own.filter { $0.name != name && !$0.isBusy }.map(\.name)
         guard let found = own.first(where: { $0.name == name }) else {
-            reason = "QEMU keeps no list of what changed since the last point: the guest was started anew, migrated or "
+            reason =
+                "QEMU keeps no list of what changed since the last point: the guest was started anew, migrated or "
                 + "reverted, or its disk exchanged"
             return
         }

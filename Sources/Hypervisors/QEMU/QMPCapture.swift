@@ -14,6 +14,8 @@ final class QMPCapture: GuestCapture, Sendable {
 
     let takenAt: UInt64
     let uncertainty: UInt64
+    /// It stands still for as long as the instant may lie off.
+    var pause: UInt64 { uncertainty }
     let omitted: [GuestDisk]
     private let guest: QMPGuest
     private let request: CaptureRequest
@@ -53,8 +55,8 @@ final class QMPCapture: GuestCapture, Sendable {
             } catch {
                 throw GuestError(
                     .busy,
-                    "\(error.sentence); another program serves disks of this guest, and QEMU has one server: wait until "
-                        + "it is done")
+                    "\(error.sentence); another program serves disks of this guest, and QEMU has one server: wait "
+                        + "until it is done")
             }
             for item in captured {
                 var arguments: [String: JSONValue] = [

@@ -32,11 +32,11 @@ package final class QMPClient {
         }
         let greeting: JSONValue
         do throws(GuestError) { greeting = try next(deadline: clock.monotonic() + QMPClient.greetingPatience) } catch {
-            guard error.code == .refused || error.sentence.contains("in time") else { throw error }
+            guard error.code == .late else { throw error }
             throw GuestError(
                 .busy,
-                "the monitor \(path) takes the connection but says nothing: another program (libvirt, a shell) holds it; "
-                    + "give QEMU one more -qmp socket, or back the guest up through libvirt")
+                "the monitor \(path) takes the connection but says nothing: another program (libvirt, a shell) holds "
+                    + "it; give QEMU one more -qmp socket, or back the guest up through libvirt")
         }
         guard let number = greeting["QMP"]?["version"]?["qemu"] else {
             throw GuestError(.refused, "\(path) is no monitor of QEMU: it does not greet like one")
@@ -53,7 +53,7 @@ package final class QMPClient {
         case .closed(let reason):
             GuestError(
                 .unreachable, "QEMU behind \(guest) is gone\(reason.isEmpty ? "" : ": \(reason)"); did the guest stop?")
-        case .timeout: GuestError(.unreachable, "QEMU behind \(guest) did not answer in time; is its storage stuck?")
+        case .timeout: GuestError(.late, "QEMU behind \(guest) did not answer in time; is its storage stuck?")
         case .tooLong: GuestError(.refused, "\(guest) sends lines without an end; it is no monitor of QEMU")
         case .cancelled: GuestError(.interrupted, "interrupted while waiting for QEMU behind \(guest)")
         }

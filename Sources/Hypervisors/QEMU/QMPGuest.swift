@@ -4,11 +4,11 @@ import Synchronization
 
 /// A QEMU that is not run by libvirt, through a monitor of its own (`-qmp unix:…`).
 ///
-/// How the disks are taken at one instant (QEMU 7.2 and newer, `docs/design/0008-fleecing.md`): the guest is stopped for
-/// some milliseconds; in that time a filter is put before each disk that keeps what the guest is going to overwrite in
-/// scratch space of ours, and the lists of changes begin. Then the guest goes on; what was the disk at the instant is
-/// read from the disk and the scratch space together. When the scratch space runs full the filter gives up the instant,
-/// never the guest's write.
+/// How the disks are taken at one instant (QEMU 7.2 and newer, `docs/design/0008-fleecing.md`): the guest is stopped
+/// for some milliseconds; in that time a filter is put before each disk that keeps what the guest is going to overwrite
+/// in scratch space of ours, and the lists of changes begin. Then the guest goes on; what was the disk at the instant
+/// is read from the disk and the scratch space together. When the scratch space runs full the filter gives up the
+/// instant, never the guest's write.
 // Safety: everything mutable is behind the lock.
 package final class QMPGuest: Guest, Sendable {
     /// The monitor's socket.
@@ -123,10 +123,11 @@ package final class QMPGuest: Guest, Sendable {
         try GuestAgent(path: agent, clock: clock).thaw()
     }
 
-    private static func noAgent(_ socket: String) -> GuestError {
+    static func noAgent(_ socket: String) -> GuestError {
         GuestError(
             .agent,
-            "no agent socket was given for the guest behind \(socket): give it with --agent, or take the guest as it is")
+            "no agent socket was given for the guest behind \(socket): give it with --agent, or take the guest as it is"
+        )
     }
 }
 

@@ -110,10 +110,10 @@ final class QMPPreparation: CapturePreparation {
         }
     }
 
-    func take() async throws -> any GuestCapture {
+    func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture {
         let instant: (taken: UInt64, pause: UInt64)
         do {
-            instant = try guest.withMonitor { client in try stopped(client) }
+            instant = try guest.withMonitor { client in try stopped(client, watch) }
         } catch {
             await undo()
             throw error
@@ -129,16 +129,21 @@ final class QMPPreparation: CapturePreparation {
 
     /// Stops the guest, puts the filters in and begins the lists, and lets it go on. - Returns: the instant, and how
     /// long the guest stood still, in nanoseconds.
-    private func stopped(_ client: QMPClient) throws -> (taken: UInt64, pause: UInt64) {
+    private func stopped(
+        _ client: QMPClient, _ watch: (any CaptureWatch)?
+    ) throws -> (taken: UInt64, pause: UInt64) {
         let wasRunning = try client.execute("query-status")["running"]?.bool ?? false
+        if wasRunning { try watch?.stops() }
         let began = guest.clock.monotonic()
         if wasRunning { try client.execute("stop") }
         let taken = guest.clock.wall()
         let result = Result { try begin(client) }
         // Whatever happened: a guest that ran goes on.
         if wasRunning { try client.execute("cont") }
+        let pause = guest.clock.monotonic() - began
+        if wasRunning { try watch?.runs() }
         try result.get()
-        return (taken, guest.clock.monotonic() - began)
+        return (taken, pause)
     }
 
     private func begin(_ client: QMPClient) throws(GuestError) {

@@ -147,16 +147,20 @@ package struct HostState: Sendable {
         package var base: PointID?
         /// Formats of its disks, by name.
         package var formats: [String: String]
+        /// The hypervisor's identity of it, which stays when it is renamed; `nil` when image files were read.
+        package var uuid: String?
 
         /// A guest from its fields.
-        package init(identifier: GuestID, base: PointID?, formats: [String: String]) {
+        package init(identifier: GuestID, base: PointID?, formats: [String: String], uuid: String? = nil) {
+            self.uuid = uuid
             self.identifier = identifier
             self.base = base
             self.formats = formats
         }
     }
 
-    /// Guests this host has backed up, by name.
+    /// Guests this host has backed up, by name; those with an identity of their hypervisor's by that, for two of them
+    /// may have one name.
     package func guests() throws -> [String: Guest] {
         guard let bytes = try HostState.translating({ try file("guests").read() }) else { return [:] }
         let what = "the list of guests in the state folder"
@@ -172,22 +176,24 @@ package struct HostState: Sendable {
                 }
                 guests[name] = Guest(
                     identifier: try fields.identifier("id"),
-                    base: fields.optional("base") == nil ? nil : try fields.identifier("base"), formats: formats)
+                    base: fields.optional("base") == nil ? nil : try fields.identifier("base"), formats: formats,
+                    uuid: fields.optional("uuid") == nil ? nil : try fields.text("uuid"))
             }
             return guests
         } catch { throw RepositoryError.format(error) }
     }
 
-    /// Keeps what is known of a guest under its name.
+    /// Keeps what is known of a guest.
     package func keep(guest: Guest, named name: String) throws {
         var guests = try guests()
-        guests[name] = guest
+        guests[guest.uuid ?? name] = guest
         let value: RecordValue = .map(
             guests.mapValues { guest in
                 var members: [String: RecordValue] = [
                     "id": .bytes(guest.identifier.bytes), "formats": .map(guest.formats.mapValues { .text($0) }),
                 ]
                 if let base = guest.base { members["base"] = .bytes(base.bytes) }
+                if let uuid = guest.uuid { members["uuid"] = .text(uuid) }
                 return .map(members)
             })
         try HostState.translating { try file("guests").write(value.encoded) }

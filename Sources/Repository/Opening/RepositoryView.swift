@@ -235,8 +235,8 @@ package struct RepositoryView: Sendable {
         }
     }
 
-    /// Whether a point that this or another host made still counts, so that a new one may lean on its chunks: its commit
-    /// was read, and no ledger has left it out (format page §11, "Inheriting"). Needs no key.
+    /// Whether a point that this or another host made still counts, so that a new one may lean on its chunks: its
+    /// commit was read, and no ledger has left it out (format page §11, "Inheriting"). Needs no key.
     ///
     /// - Parameter commit: the entry that committed it.
     package func shows(_ point: PointID, committedBy commit: SessionHead) -> Bool {

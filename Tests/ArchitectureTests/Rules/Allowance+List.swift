@@ -16,6 +16,9 @@ extension Allowance {
         Allowance(
             .machinePath, "scripts/make-guest-image", because: "a path inside of the guest, not of this machine"),
         Allowance(
+            .unstructuredTask, "Sources/Effects/PeriodicWatch.swift", containing: "pthread_create",
+            because: "looks after what must be looked after while every task waits; joined when the watch ends"),
+        Allowance(
             .unstructuredTask, "Sources/Commands/DozoProcess.swift", containing: "pthread_create",
             because: "sigwait needs a thread of its own; it carries nothing but the wish to stop"),
         Allowance(

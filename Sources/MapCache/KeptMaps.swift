@@ -1,9 +1,9 @@
 // The maps of the last points, kept on the host
 // ---------------------------------------------
 // A host that holds no key to read the repository still makes points from changes alone: it remembers the map of each
-// disk as it was at the last point, leaf by leaf. What is kept holds ids of chunks and lengths, nothing of their content,
-// and is sealed under a key that follows from the host's own writer key. All of it can be lost at any time: the disk is
-// then read whole, and nothing is uploaded twice.
+// disk as it was at the last point, leaf by leaf. What is kept holds ids of chunks and lengths, nothing of what they
+// hold, and is sealed under a key that follows from the host's own writer key. All of it can be lost at any time: the
+// disk is then read whole, and nothing is uploaded twice.
 //
 // One SQLite file in the state folder. Rows are sealed one by one, each under a key of its own (a random salt), and say
 // what they are in the associated data, so that no row can stand for another.
@@ -55,7 +55,7 @@ package struct MapCacheError: Error, Hashable, Sendable, CustomStringConvertible
 }
 
 /// The cache of one repository on this host. May be used from several tasks at once.
-package final class MapCache: Sendable {
+package final class KeptMaps: Sendable {
     /// Name of the file in the repository's state folder.
     package static let fileName = "maps.sqlite"
     /// Version of the tables and of what the rows hold; others are thrown away.
@@ -74,15 +74,15 @@ package final class MapCache: Sendable {
     ///   - seed: the signing seed of the host's writer key.
     /// - Throws: ``MapCacheError`` when it cannot be made either.
     package init(folder: String, seed: SecretBytes) throws(MapCacheError) {
-        path = "\(folder)/\(MapCache.fileName)"
+        path = "\(folder)/\(KeptMaps.fileName)"
         key = KeyDerivation.derive(key: seed, label: "dozo/1 map cache")
-        if let opened = try? MapCache.open(path) {
+        if let opened = try? KeptMaps.open(path) {
             queue = opened
             return
         }
         let files = HostFiles(root: folder)
-        for suffix in ["-journal", "-wal", "-shm", ""] { try? files.remove(MapCache.fileName + suffix) }
-        do { queue = try MapCache.open(path) } catch {
+        for suffix in ["-journal", "-wal", "-shm", ""] { try? files.remove(KeptMaps.fileName + suffix) }
+        do { queue = try KeptMaps.open(path) } catch {
             throw MapCacheError(sentence: "the map cache \(path) cannot be used: \(error)")
         }
     }
@@ -203,7 +203,7 @@ package final class MapCache: Sendable {
     }
 
     private func sealed(_ plain: [UInt8], as name: [UInt8]) -> [UInt8] {
-        let salt = Randomness.system.bytes(MapCache.saltByteCount)
+        let salt = Randomness.system.bytes(KeptMaps.saltByteCount)
         var output = [UInt8](repeating: 0, count: plain.count + AuthenticatedCipher.tagByteCount)
         // Safety: all buffers live through the call; the key is fresh, so the first nonce is too.
         unsafe rowKey(salt).withUnsafeBytes { key in
@@ -220,14 +220,14 @@ package final class MapCache: Sendable {
     }
 
     private func opened(_ row: [UInt8], as name: [UInt8]) throws -> [UInt8] {
-        guard row.count >= MapCache.saltByteCount + AuthenticatedCipher.tagByteCount else {
+        guard row.count >= KeptMaps.saltByteCount + AuthenticatedCipher.tagByteCount else {
             throw MapCacheError(sentence: "the map cache \(path) is damaged")
         }
-        let body = Array(row[MapCache.saltByteCount...])
+        let body = Array(row[KeptMaps.saltByteCount...])
         var output = [UInt8](repeating: 0, count: body.count - AuthenticatedCipher.tagByteCount)
         do {
             // Safety: all buffers live through the call.
-            try unsafe rowKey(Array(row[..<MapCache.saltByteCount])).withUnsafeBytes { key in
+            try unsafe rowKey(Array(row[..<KeptMaps.saltByteCount])).withUnsafeBytes { key in
                 try unsafe name.withUnsafeBytes { name in
                     try unsafe body.withUnsafeBytes { body in
                         try unsafe output.withUnsafeMutableBytes { output in

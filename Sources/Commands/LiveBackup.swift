@@ -1,0 +1,193 @@
+import BackupModel
+import Effects
+import GuestSource
+import Hypervisors
+import Repository
+import RepositoryFormat
+
+/// A backup of guests that run, each into a point of its own; several are taken at one barrier.
+struct LiveBackup {
+    private let command: BackupCommand
+    private var options: RepositoryOptions { command.options }
+    private var live: LiveOptions { command.live }
+
+    /// A guest between the preparation and its point.
+    private struct Taking {
+        let guest: LiveGuest
+        let preparation: any CapturePreparation
+        let keeper: StillnessKeeper
+        var isFrozen = false
+        var capture: (any GuestCapture)?
+        /// Nanoseconds its file systems were at rest; 0 when they were not, or nothing can be said of it.
+        var frozen: UInt64 = 0
+    }
+
+    init(_ command: BackupCommand) { self.command = command }
+
+    func run() async throws {
+        let rates = command.load.rates()
+        let target = try await BackupTarget(options, rates: rates)
+        var guests: [LiveGuest] = []
+        for address in live.addresses {
+            let guest = try await LiveGuest(address, command, target: target, besides: guests.map(\.known))
+            guests.append(guest)
+        }
+        let taken = try await take(guests, target: target)
+        let machines = machines(of: taken)
+        var documents: [BackupDocument] = []
+        var rest = taken[...]
+        do {
+            for (taking, machine) in zip(taken, machines) {
+                guard let capture = taking.capture else { preconditionFailure("every guest was taken") }
+                let document = try await taking.guest.store(
+                    capture, machine: machine, target: target, rates: rates)
+                rest = rest.dropFirst()
+                for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
+                documents.append(document)
+                if !options.json { try document.show(options) }
+            }
+        } catch {
+            for taking in rest { await taking.capture?.abandon() }
+            guard !documents.isEmpty else { throw error }
+            Console.note("dozo: \(Console.printable(CommandFailure(error).sentence))")
+            throw CommandFailure(
+                .partial, "\(documents.count) of \(guests.count) guests have a point of this barrier, the others none")
+        }
+        if options.json {
+            if documents.count == 1 { try documents[0].show(options) } else { try Console.json(documents) }
+        }
+        await target.updateCatalog(options)
+    }
+
+    /// What the records say of the machines and of the barrier.
+    private func machines(of taken: [Taking]) -> [RestorePointRecord.Machine] {
+        let instants = taken.compactMap(\.capture?.takenAt)
+        let spread = (instants.max() ?? 0) - (instants.min() ?? 0)
+        let group = taken.count > 1 ? Randomness.system.bytes(16) : nil
+        if group != nil {
+            options.note("\(taken.count) guests were taken within \(Double(spread / 10_000) / 100) ms")
+        }
+        return taken.compactMap { taking in
+            taking.capture.map { capture in
+                var machine = taking.guest.definition.machine(of: capture, frozen: taking.frozen)
+                machine.group = group
+                machine.spread = spread
+                return machine
+            }
+        }
+    }
+
+    // MARK: The instant
+
+    /// Takes all guests at one barrier: all are ready and at rest before the first is taken.
+    private func take(_ guests: [LiveGuest], target: BackupTarget) async throws -> [Taking] {
+        var all: [Taking] = []
+        do {
+            for guest in guests {
+                let preparation = try await guest.prepare(target)
+                do {
+                    let keeper = try StillnessKeeper(
+                        for: guest.address, arguments: [HoldStillCommand.word],
+                        limit: UInt64(live.freezeLimit))
+                    all.append(Taking(guest: guest, preparation: preparation, keeper: keeper))
+                } catch {
+                    await preparation.abandon()
+                    throw error
+                }
+            }
+            for index in all.indices { all[index].isFrozen = try await freeze(all[index]) }
+            for index in all.indices {
+                all[index].capture = try await all[index].preparation.take(watch: all[index].keeper)
+            }
+        } catch {
+            for taking in all {
+                if taking.isFrozen { _ = try? taking.keeper.thaw() }
+                taking.keeper.end()
+                if let capture = taking.capture { await capture.abandon() } else { await taking.preparation.abandon() }
+            }
+            throw error
+        }
+        for index in all.indices {
+            if all[index].isFrozen { all[index].frozen = thawed(all[index]) }
+            all[index].keeper.end()
+        }
+        return all
+    }
+
+    private func freeze(_ taking: Taking) async throws -> Bool {
+        guard live.quiesce != .never else { return false }
+        guard try await taking.guest.guest.capabilities.contains(.quiesce) else {
+            guard live.quiesce == .auto else {
+                throw CommandFailure(
+                    .refused,
+                    "\(taking.guest.label) has no agent that could bring its file systems to rest; nothing was made")
+            }
+            return false
+        }
+        do throws(GuestError) {
+            _ = try taking.keeper.freeze()
+            return true
+        } catch {
+            _ = try? taking.keeper.thaw()
+            guard live.quiesce == .auto, error.code != .interrupted else { throw error }
+            options.note(
+                "note: the file systems of \(taking.guest.label) were not at rest: "
+                    + Console.printable(error.sentence))
+            return false
+        }
+    }
+
+    private func thawed(_ taking: Taking) -> UInt64 {
+        do throws(GuestError) {
+            if let time = try taking.keeper.thaw() { return time }
+            options.note(
+                "note: the file systems of \(taking.guest.label) were let go on after \(live.freezeLimit) s, maybe "
+                    + "before the instant")
+        } catch {
+            Console.note(
+                "alert: the file systems of \(taking.guest.label) are at rest and its agent does not answer; it is "
+                    + "tried until it does: \(Console.printable(error.sentence))")
+        }
+        return 0
+    }
+}
+
+extension GuestDisk.Omission {
+    /// In words, behind "is left out: ".
+    var words: String {
+        switch self {
+        case .excluded: "--exclude names it"
+        case .removable: "a removable drive; what is in it is noted, not copied"
+        case .shareable: "several guests may write it at once, so that there is no instant of it"
+        case .passedThrough: "it is given through to the guest, and nobody here sees what is written"
+        case .readOnly: "the guest cannot write it; back its file up once"
+        case .transient: "what is written to it goes when the guest stops"
+        case .empty: "nothing is in it"
+        case .unsupported(let why): why
+        }
+    }
+}
+
+extension GuestDefinition {
+    /// The hypervisor's identity of the guest; `nil` when it has none of its own.
+    var usableUUID: String? { uuid.contains { $0 != "0" && $0 != "-" } ? uuid : nil }
+
+    /// The files as one image (format page §11).
+    var encodedFiles: [UInt8] { RecordValue.map(files.mapValues { .bytes($0) }).encoded }
+
+    /// What the record says of the machine.
+    func machine(of capture: any GuestCapture, frozen: UInt64) -> RestorePointRecord.Machine {
+        var machine = RestorePointRecord.Machine(hypervisor: hypervisor, name: name, uuid: usableUUID ?? "")
+        machine.versions = versions
+        machine.type = self.machine ?? ""
+        machine.cpu = processor ?? ""
+        machine.media = media
+        machine.leftOut = capture.omitted.map {
+            RestorePointRecord.Machine.LeftOut(name: $0.name, why: $0.omission?.words ?? "")
+        }
+        machine.pause = capture.pause
+        machine.frozen = frozen
+        machine.uncertainty = capture.uncertainty
+        return machine
+    }
+}

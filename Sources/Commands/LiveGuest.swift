@@ -1,0 +1,215 @@
+import BackupModel
+import Capture
+import Effects
+import GuestSource
+import Hypervisors
+import MapCache
+import Repository
+import RepositoryFormat
+
+/// One running guest of a backup: what it is to be built on, and from its instant to its point.
+struct LiveGuest {
+    let address: GuestAddress
+    let guest: any Guest
+    let definition: GuestDefinition
+    let known: KnownGuest
+    let point: PointID
+    let command: BackupCommand
+    private let keeper: MapKeeper?
+    private var options: RepositoryOptions { command.options }
+    private var live: LiveOptions { command.live }
+
+    /// Connects, and finds out which guest it is.
+    ///
+    /// - Parameter others: guests of the same run.
+    init(
+        _ address: GuestAddress, _ command: BackupCommand, target: BackupTarget, besides others: [KnownGuest]
+    ) async throws {
+        self.address = address
+        self.command = command
+        guest = try await address.open()
+        definition = try await guest.definition()
+        for line in definition.notes { command.options.note("note: \(Console.printable(line))") }
+        let (name, uuid) = (try LiveGuest.name(definition, command), definition.usableUUID)
+        guard !others.contains(where: { $0.label == name && $0.uuid == uuid }) else {
+            throw CommandFailure(
+                .usage,
+                "two of the guests are called \(Console.printable(name)) and nothing else tells them apart: start "
+                    + "QEMU with -uuid, or back them up one by one with --guest NAME")
+        }
+        var known = try await KnownGuest.find(
+            name, uuid: uuid, isNew: command.newGuest, repository: target.repository, host: target.host)
+        // What was known by its name alone can be one of them only.
+        if others.contains(where: { $0.guest == known.guest }) {
+            known = try await KnownGuest.find(
+                name, uuid: uuid, isNew: true, repository: target.repository, host: target.host)
+        }
+        self.known = known
+        guard let point = PointID(bytes: Randomness.system.bytes(16)) else {
+            preconditionFailure("16 bytes make an id")
+        }
+        self.point = point
+        keeper = LiveGuest.keeper(target, known.guest, command.options)
+    }
+
+    /// What to call it in messages.
+    var label: String { Console.printable(known.label) }
+
+    private static func name(_ definition: GuestDefinition, _ command: BackupCommand) throws -> String {
+        if let name = command.guest { return name }
+        guard NameCheck.isFit(definition.name), (1...255).contains(definition.name.utf8.count) else {
+            throw CommandFailure(
+                .usage, "the hypervisor knows no name of the guest that could be used; say --guest NAME")
+        }
+        return definition.name
+    }
+
+    /// The maps that this host keeps; `nil` when it can keep none: then everything is read.
+    private static func keeper(
+        _ target: BackupTarget, _ guest: GuestID, _ options: RepositoryOptions
+    ) -> MapKeeper? {
+        guard let seed = target.writer.signingSeed else { return nil }
+        do throws(MapCacheError) {
+            let folder = "\(target.host.folder)/repositories/\(target.repository.chain.repository)"
+            return MapKeeper(try KeptMaps(folder: folder, seed: seed), guest: guest)
+        } catch {
+            options.note("note: \(error.sentence); everything is read")
+            return nil
+        }
+    }
+
+    private func scratchFolder(_ target: BackupTarget) throws -> String {
+        let usual = address.usualScratchFolder
+        let folder = live.scratch.map(HostPaths.absolute) ?? usual ?? "\(target.host.folder)/scratch"
+        if live.scratch == nil {
+            try HostPaths.makeFolders(folder)
+            if usual != nil { try HostPaths.letPass(folder) }
+        } else if !HostPaths.isFolder(folder) {
+            throw CommandFailure(.usage, "\(folder) is no folder; --scratch names an existing one on a local disk")
+        }
+        return folder
+    }
+
+    // MARK: Before the instant
+
+    /// Makes ready what takes long.
+    func prepare(_ target: BackupTarget) async throws -> any CapturePreparation {
+        let request = CaptureRequest(
+            point: point, repository: "\(target.repository.chain.repository)",
+            bases: bases(try await guest.disks()), excluded: Set(live.exclude), scratchFolder: try scratchFolder(target)
+        )
+        return try await guest.prepare(request)
+    }
+
+    /// The points that disks may be built on, with what speaks against it told. Whether the repository still shows them
+    /// is asked when the session has begun.
+    private func bases(_ disks: [GuestDisk]) -> [String: PointID] {
+        guard let keeper else { return [:] }
+        for disk in disks { keeper.identities[disk.name] = disk.identity ?? "" }
+        var bases: [String: PointID] = [:]
+        for disk in disks where disk.omission == nil && !live.exclude.contains(disk.name) {
+            guard let kept = keeper.kept(disk: disk.name) else { continue }
+            if kept.isDoubted {
+                tellWhole(disk.name, "because the last run caught its list of changes lying")
+            } else if live.fullReadEvery > 0, kept.pointsSinceScan + 1 >= UInt64(live.fullReadEvery) {
+                tellWhole(disk.name, "as after every \(live.fullReadEvery) points")
+            } else if kept.identity != keeper.identities[disk.name] {
+                tellWhole(disk.name, "because it is another image than at the last point")
+            } else {
+                bases[disk.name] = kept.point
+            }
+        }
+        if let failure = keeper.failure { options.note("note: \(failure); everything is read") }
+        return bases
+    }
+
+    private func tellWhole(_ disk: String, _ why: String) {
+        options.note("note: \(label), disk \(Console.printable(disk)): read whole, \(why)")
+    }
+
+    // MARK: Behind it
+
+    /// Reads the disks of the instant and makes the point.
+    func store(
+        _ capture: any GuestCapture, machine: RestorePointRecord.Machine, target: BackupTarget, rates: Rates
+    ) async throws -> BackupDocument {
+        let session = try await target.begin(basedOn: known.base, options)
+        var disks: [BackupDisk] = []
+        for captured in capture.disks {
+            let source: any ImageSource =
+                rates.reads.map { PacedImageSource(captured.source, limit: $0) } ?? captured.source
+            disks.append(
+                .image(
+                    name: captured.disk.name, source: source,
+                    since: try earlier(captured, session: session, target: target)))
+        }
+        guard !disks.isEmpty else {
+            throw CommandFailure(.refused, "\(label) has no disk that could be taken; nothing was made")
+        }
+        disks.append(.definition(BytesSource(definition.encodedFiles, name: BackupDisk.definitionName)))
+        for disk in capture.omitted {
+            options.note(
+                "note: \(label), disk \(Console.printable(disk.name)) is left out: \(disk.omission?.words ?? "")")
+        }
+        var plan = command.plan(known, takenAt: capture.takenAt)
+        plan.point = point
+        plan.consistency = machine.frozen > 0 ? "file-system" : "crash"
+        plan.machine = machine
+        plan.confirm = { try await capture.confirm() }
+        let job = BackupJob(target: target, session: session, known: known, options: options)
+        do {
+            return try await job.run(disks, plan: plan, recorder: keeper)
+        } catch let error as SourceError where error.code == .serverFailed {
+            // The hypervisor knows better what became of the instant than the socket that it was read from.
+            try await capture.confirm()
+            throw error
+        }
+    }
+
+    /// What a disk was, and what changed; `nil` when it is read whole, with the reason told.
+    private func earlier(
+        _ captured: CapturedDisk, session: WritingSession, target: BackupTarget
+    ) throws -> EarlierImage? {
+        guard let keeper, let kept = keeper.kept(disk: captured.disk.name) else { return nil }
+        switch captured.changes {
+        case .unknown(let reason):
+            // When a reason was found before, it was told before.
+            if !kept.isDoubted, kept.identity == keeper.identities[captured.disk.name] {
+                tellWhole(captured.disk.name, reason)
+            }
+            return nil
+        case .since(let base, let extents):
+            guard kept.point == base else { return nil }
+            let damage = try target.host.state.damage()
+            guard damage.packs.isEmpty, session.view.gaps.isEmpty else {
+                tellWhole(
+                    captured.disk.name,
+                    "because something of the repository is damaged: what is lost and still there is stored again")
+                return nil
+            }
+            guard session.view.shows(kept.point, committedBy: kept.commit) else {
+                tellWhole(
+                    captured.disk.name, "because the last point that this host made is not in the repository any more")
+                return nil
+            }
+            do {
+                let map = try keeper.map(kept, disk: captured.disk.name)
+                guard map.root.byteCount == captured.source.byteCount else {
+                    tellWhole(captured.disk.name, "because its size changed")
+                    return nil
+                }
+                return EarlierImage(
+                    map: map, changed: extents,
+                    sampling: ChangeSampling(perMille: live.sample * 10, seed: Randomness.system.word))
+            } catch let error as EarlierImageUnusable {
+                tellWhole(captured.disk.name, error.reason)
+                return nil
+            }
+        }
+    }
+}
+
+extension Randomness {
+    /// 64 bits.
+    fileprivate var word: UInt64 { bytes(8).reduce(0) { $0 << 8 | UInt64($1) } }
+}

@@ -1,0 +1,81 @@
+import ArgumentParser
+import Effects
+import GuestSource
+import Hypervisors
+
+/// How a backup reaches a running guest, and what it may do with it.
+struct LiveOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Back up the running QEMU whose monitor listens there (-qmp unix:PATH,server=on,wait=off).",
+            valueName: "socket"))
+    var qmp: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Back up a guest of libvirt while it runs: its name or UUID; several guests are taken at one barrier.",
+            valueName: "name"))
+    var domain: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "The libvirt that has the guest; by default \(LibvirtHost.systemURI).", valueName: "uri"))
+    var connect: String?
+    @Option(
+        help: ArgumentHelp(
+            "Socket of the guest agent of that QEMU; of several in their order.", valueName: "socket"))
+    var agent: [String] = []
+    @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
+    var exclude: [String] = []
+    @Option(
+        help: ArgumentHelp(
+            "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
+            valueName: "folder"))
+    var scratch: String?
+    @Option(
+        help: ArgumentHelp(
+            "File systems at rest for the instant: auto (when the agent answers), require, never.",
+            valueName: "when"))
+    var quiesce = Quiesce.auto
+    @Option(
+        help: ArgumentHelp(
+            "Of what the list of changes calls unchanged, read and compare so much, in percent.", valueName: "percent"))
+    var sample = 2
+    @Option(
+        help: ArgumentHelp(
+            "Read everything again after so many points made from changes; 0 for never.", valueName: "n"))
+    var fullReadEvery = 30
+
+    @Option(
+        help: ArgumentHelp("File systems are at rest for so many seconds at most, whatever happens.", valueName: "s"))
+    var freezeLimit = Int(StillnessKeeper.usualLimit)
+
+    /// When file systems are brought to rest.
+    enum Quiesce: String, ExpressibleByArgument, CaseIterable {
+        case auto
+        case require
+        case never
+    }
+
+    func validate() throws {
+        guard (0...100).contains(sample) else { throw ValidationError("--sample is 0 to 100") }
+        guard (0...10_000).contains(fullReadEvery) else { throw ValidationError("--full-read-every is 0 to 10000") }
+        guard (1...600).contains(freezeLimit) else { throw ValidationError("--freeze-limit is 1 to 600 seconds") }
+        guard agent.isEmpty || agent.count == qmp.count else {
+            throw ValidationError("--agent goes with --qmp, one for each")
+        }
+        guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
+            throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
+        }
+        guard connect == nil || !domain.isEmpty else { throw ValidationError("--connect goes with --domain") }
+        guard Set(addresses).count == addresses.count else { throw ValidationError("a guest is named twice") }
+    }
+
+    /// The guests; none when images are to be read.
+    var addresses: [GuestAddress] {
+        domain.map { .libvirt(uri: connect ?? LibvirtHost.systemURI, domain: $0) }
+            + qmp.enumerated().map { number, socket in
+                .monitor(
+                    socket: HostPaths.absolute(socket),
+                    agent: agent.isEmpty ? nil : HostPaths.absolute(agent[number]))
+            }
+    }
+}

@@ -1,0 +1,152 @@
+package import Effects
+
+/// The process that keeps a guest still: see ``StillnessKeeper``.
+package struct StillnessServer {
+    /// Milliseconds between two tries to let a guest go on.
+    private static let interval = 500
+    /// Nanoseconds after which a guest that does not answer is given up: longer than an operator needs to look at it.
+    private static let longestTry: UInt64 = 24 * 3600 * 1_000_000_000
+    /// Nanoseconds between two looks at the time while nothing is asked.
+    private static let glance: UInt64 = 250_000_000
+
+    private let link: LineSocket
+    private let clock: SystemClock
+    private var address: GuestAddress?
+    private var limit: UInt64 = 0
+    /// When the file systems came to rest; `nil` when they are not.
+    private var frozenAt: UInt64?
+    private var isStopped = false
+    private var hasExpired = false
+
+    /// Serves until nothing is left to do.
+    package static func serve(_ link: LineSocket, clock: SystemClock = .system) async {
+        var server = StillnessServer(link: link, clock: clock)
+        await server.run()
+    }
+
+    private init(link: LineSocket, clock: SystemClock) {
+        self.link = link
+        self.clock = clock
+    }
+
+    private mutating func run() async {
+        while true {
+            let line: [UInt8]
+            do throws(LineSocket.Failure) {
+                line = try link.nextLine(deadline: clock.monotonic() + StillnessServer.glance, clock: clock)
+            } catch {
+                if error == .timeout {
+                    await watchTheTime()
+                    continue
+                }
+                break
+            }
+            guard let question = try? JSONValue(decoding: line) else { break }
+            let (answer, isLast) = await self.answer(question)
+            try? link.send(
+                answer.encoded + [UInt8(ascii: "\n")], deadline: clock.monotonic() + StillnessServer.glance,
+                clock: clock)
+            if isLast { break }
+        }
+        await letGo()
+    }
+
+    private mutating func answer(_ question: JSONValue) async -> (answer: JSONValue, isLast: Bool) {
+        if let guest = question["guest"] {
+            address = GuestAddress(guest)
+            limit = UInt64(clamping: question["limit"]?.integer ?? 0) &* 1_000_000_000
+            return ([:], false)
+        }
+        do {
+            switch question["do"]?.text {
+            case "freeze":
+                // From before the call: a freeze that fails may have frozen some.
+                frozenAt = clock.monotonic()
+                return (["count": .integer(Int64(try await freeze()))], false)
+            case "thaw":
+                let began = frozenAt ?? clock.monotonic()
+                if frozenAt != nil { try await thaw() }
+                guard !hasExpired else { return ([:], false) }
+                return (["nanoseconds": .integer(Int64(clamping: clock.monotonic() - began))], false)
+            case "stops":
+                isStopped = true
+                return ([:], false)
+            case "runs":
+                isStopped = false
+                return ([:], false)
+            default: return (["isFree": .bool(frozenAt == nil && !isStopped)], true)
+            }
+        } catch {
+            return (["failed": .text("\(error)")], false)
+        }
+    }
+
+    private func freeze() async throws -> Int {
+        switch address {
+        case .monitor(_, let agent?): return try GuestAgent(path: agent, clock: clock).freeze()
+        case .monitor(let socket, nil): throw QMPGuest.noAgent(socket)
+        case .libvirt: return try await address?.open(clock: clock).freeze() ?? 0
+        case nil: throw GuestError(.noGuest, "no guest was named")
+        }
+    }
+
+    private mutating func thaw() async throws {
+        switch address {
+        case .monitor(_, let agent?): try GuestAgent(path: agent, clock: clock).thaw()
+        default: try await address?.open(clock: clock).thaw()
+        }
+        frozenAt = nil
+    }
+
+    /// Thaws when the time is up.
+    private mutating func watchTheTime() async {
+        guard let frozenAt, limit > 0, clock.monotonic() - frozenAt > limit else { return }
+        hasExpired = true
+        if (try? await thaw()) == nil { return }
+        SystemLog.alert("a guest was at rest for longer than \(limit / 1_000_000_000) s and was let go on")
+    }
+
+    /// The backup is gone, or done: whatever still stands still goes on.
+    private mutating func letGo() async {
+        let began = clock.monotonic()
+        var hasTold = false
+        while frozenAt != nil || isStopped, clock.monotonic() - began < StillnessServer.longestTry {
+            do {
+                if isStopped { try proceed() }
+                if frozenAt != nil { try await thaw() }
+                if hasTold { SystemLog.alert("the guest goes on again") }
+            } catch {
+                if !hasTold {
+                    SystemLog.alert(
+                        "a guest stands still since its backup ended, and is tried until it answers: \(error)")
+                    hasTold = true
+                }
+                if isGone(error) { return }
+                ThreadPause.take(milliseconds: StillnessServer.interval)
+            }
+        }
+    }
+
+    /// Whether the guest does not run any more: then nothing stands still.
+    private func isGone(_ error: any Error) -> Bool {
+        switch address {
+        case .monitor(let socket, _):
+            do throws(LineSocket.Failure) { _ = try LineSocket(path: socket) } catch { return true }
+            return false
+        case .libvirt:
+            let code = (error as? GuestError)?.code
+            return code == .noGuest || code == .wrongState
+        case nil: return true
+        }
+    }
+
+    private mutating func proceed() throws(GuestError) {
+        guard case .monitor(let socket, _) = address else {
+            isStopped = false
+            return
+        }
+        let client = try QMPClient(path: socket, clock: clock)
+        if try client.execute("query-status")["status"]?.text == "paused" { try client.execute("cont") }
+        isStopped = false
+    }
+}

@@ -1,0 +1,313 @@
+#!/bin/sh
+# Guests of a real libvirt: an instant of all disks while they run, what changed since the last one, and what becomes of
+# the lists when runs fail or are killed, guests are started anew, disks come and other programs back up too.
+#
+# Every capture that is compared is held open: what was written to files is compared with the instant itself, which
+# qemu-img reads from the hypervisor while the guest goes on writing.
+. "$(dirname "$0")/cases.sh"
+lab_script=$top/Tests/Support/libvirt-lab.sh
+tiny=$top/Tests/Support/tiny_guest.py
+probe=$(dirname "$dozo")/GuestProbe
+LC_ALL=C
+export LC_ALL
+
+for command in libvirtd virsh qemu-system-x86_64 qemu-img cpio; do
+    if ! command -v "$command" >/dev/null 2>&1; then
+        skip "guests of libvirt" "the command $command is missing"
+        echo done
+        exit 0
+    fi
+done
+# QEMU belongs to another user when root runs this, and must be able to look behind every folder above its files.
+lab=$(mktemp -d /tmp/dozo-lv.XXXXXX) || exit 1
+scratch=$lab/scratch
+holder=
+# shellcheck disable=SC2317  # called by the trap
+clean_up() {
+    [ -z "$holder" ] || kill "$holder" 2>/dev/null
+    "$lab_script" stop "$lab"
+    rm -rf "$folder" "$lab" "${shm:-}"
+}
+trap clean_up EXIT
+mkdir -p "$scratch" "$folder/out" && chmod 711 "$lab" "$scratch" || exit 1
+
+"$top/Tests/Support/tiny-guest.sh" "$folder/guest" >"$folder/output" 2>&1 ||
+    { fail "the guest can be made" "$(tail -n 1 "$folder/output")"; echo done; exit 0; }
+uri=$("$lab_script" start "$lab") || { fail "libvirt can be started" "$uri"; echo done; exit 0; }
+virsh() { "$lab_script" virsh "$lab" "$@"; }
+guest() { "$tiny" run "$lab/one" "$1"; }
+"$lab_script" define "$lab" one "$folder/guest" "qcow2 qcow2 raw" || exit 1
+
+repository=00112233445566778899aabbccddeeff
+other_repository=ffeeddccbbaa99887766554433221100
+point() { printf '%032x' "$1"; }
+bases() { for disk in vda vdb vdc ${more:-}; do echo "base=$disk:$(point "$1")"; done; }
+
+# capture POINT WORD…: takes an instant and writes it to $folder/out; what it says is in $folder/said.
+capture() {
+    number=$1
+    shift
+    "$probe" "$uri" "${domain:-one}" "$folder/out" "$scratch" "$repository" "$(point "$number")" "$@" \
+        >"$folder/said" 2>&1 </dev/null
+}
+
+# hold POINT WORD…: the same, and keeps the instant until release or until it is killed.
+hold() {
+    held=$1
+    shift
+    rm -f "$folder/fifo"
+    mkfifo "$folder/fifo" || return 1
+    "$probe" "$uri" one "$folder/out" "${place:-$scratch}" "$repository" "$(point "$held")" hold "$@" \
+        <"$folder/fifo" >"$folder/said" 2>&1 &
+    holder=$!
+    exec 9>"$folder/fifo"
+    until grep -q '^holding' "$folder/said"; do
+        kill -0 "$holder" 2>/dev/null || { release; return 1; }
+        sleep 0.1
+    done
+}
+release() {
+    # It may be gone, and a signal would end this shell.
+    (trap '' PIPE; echo go >&9) 2>/dev/null
+    exec 9>&-
+    wait "$holder"
+    status=$?
+    holder=
+    return $status
+}
+
+# same_as_instant: the files are what the hypervisor still shows of the instant.
+same_as_instant() {
+    for disk in ${shown:-vda vdb vdc}; do
+        qemu-img compare -q -f raw -F raw "$folder/out/$disk.raw" \
+            "nbd+unix:///$disk?socket=$scratch/dozo-$(point "$held" | cut -c 1-8)/nbd" || return 1
+    done
+}
+# exact POINT WORD…: holds an instant and compares every disk with it.
+exact() {
+    hold "$@" || return 1
+    same_as_instant
+    same=$?
+    release && [ "$same" -eq 0 ]
+}
+said() { grep -q -- "$1" "$folder/said"; }
+lists() { virsh checkpoint-list one --name | sed '/^$/d' | sort | tr '\n' ' '; }
+is() { [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }; }
+writes() { guest 'guest-work writer /dev/vdb /dev/vdc /run/writer 1000 >/run/writer.log 2>&1 &' >/dev/null; }
+twins() { "$tiny" twins "$folder/out/vdb.raw" "$folder/out/vdc.raw"; }
+has_scatter() { "$tiny" scattered "$folder/out/$1.raw" "$2" "$3"; }
+own=dozo-$(echo $repository | cut -c 1-8)
+
+holds "a repository is made" "$dozo" init
+# A guest that does not run.
+holds "a guest that is shut off is listed" sh -c '"$1" guests --connect "$2" >"$3/list" && grep -q "one .*shut off" "$3/list"' \
+    - "$dozo" "$uri" "$folder"
+capture 1
+holds "and not captured: its images are the way" said "is shut off.*back up its images"
+ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \
+    "$dozo" backup --connect "$uri" --domain one
+ends_with 1 "no guest nobody" "a guest that is not there is told" \
+    "$dozo" backup --connect "$uri" --domain nobody
+ends_with 1 "cannot be reached" "a libvirt that does not answer is told" "$dozo" guests --connect "$uri.none"
+ends_with 0 "6695eb01" "libvirt's own test driver lists its guest" "$dozo" guests --connect test:///default --json
+
+"$lab_script" boot "$lab" one || { fail "the guest boots" "see $lab"; echo done; exit 0; }
+"$dozo" guests --connect "$uri" --json >"$folder/list.json" 2>"$folder/output"
+holds "a running guest says what can be done with it" is "live bitmap quiesce" \
+    "$(json "$folder/list.json" '" ".join(d[0]["can"])')"
+holds "and its disks, with sizes" is "vda vdb vdc 67108864" \
+    "$(json "$folder/list.json" '" ".join(x["name"] for x in d[0]["disks"]) + " " + str(d[0]["disks"][1]["size_bytes"])')"
+
+# Whole, then what changed.
+writes
+holds "a first instant is the guest's disks, file systems at rest" exact 1 freeze
+holds "the two disks that are written one after the other are of one instant" twins
+holds "it says why it was read whole" said "vdb unknown .*no earlier point"
+holds "its list begins" is "$own-$(point 1) " "$(lists)"
+guest 'guest-work discard /dev/vdb 50331648 4194304; guest-work scatter /dev/vdb 11 40'
+# shellcheck disable=SC2046  # words
+holds "what changed since makes the next instant" exact 2 freeze $(bases 1)
+holds "and is less than everything" said "vdb since [0-9]\{6,7\}$"
+holds "of one instant" twins
+holds "with what was written" has_scatter vdb 11 40
+holds "a raw image has no list, and that is told" said "vdc unknown .*qcow2 images only"
+holds "the list of the point before is gone" is "$own-$(point 2) " "$(lists)"
+
+# Runs that fail and runs that are killed.
+guest 'guest-work scatter /dev/vdb 12 20'
+# shellcheck disable=SC2046  # words
+holds "an abandoned run reads what changed" capture 3 abandon $(bases 2)
+holds "and leaves the lists as they were" is "$own-$(point 2) " "$(lists)"
+guest 'guest-work scatter /dev/vdb 13 20'
+# The files are still those of point 2 but for what the abandoned run read: begin from a copy that knows nothing of it.
+# shellcheck disable=SC2046  # words
+holds "the next one covers what changed before and after it" exact 4 $(bases 2)
+holds "with what was written before the abandoned run" has_scatter vdb 13 20
+guest 'guest-work scatter /dev/vdb 14 20'
+cp "$folder/out/vdb.raw" "$folder/vdb.committed"
+# shellcheck disable=SC2046  # words
+if hold 5 $(bases 4); then
+    # shellcheck disable=SC2046  # words
+    "$probe" "$uri" one "$folder/out" "$scratch" "$other_repository" "$(point 6)" >"$folder/second" 2>&1 </dev/null
+    holds "a second run meanwhile is told of the first" grep -q "another run of dozo" "$folder/second"
+    kill -9 "$holder"
+    wait "$holder" 2>/dev/null
+    holder=
+    exec 9>&-
+    holds "a killed run leaves its job" sh -c '[ -n "$("$1" virsh "$2" backup-dumpxml one 2>/dev/null)" ]' - \
+        "$lab_script" "$lab"
+    holds "and its list" is "$own-$(point 4) $own-$(point 5) " "$(lists)"
+else
+    fail "an instant can be held" "$(tail -n 1 "$folder/said")"
+fi
+mv "$folder/vdb.committed" "$folder/out/vdb.raw"
+guest 'guest-work scatter /dev/vdb 15 20'
+# shellcheck disable=SC2046  # words
+holds "the next run ends the job and reads what changed since the committed point" exact 7 $(bases 4)
+holds "with what was written before the kill" sh -c '"$1" scattered "$2" 15 20' - "$tiny" "$folder/out/vdb.raw"
+holds "by its list" said "vdb since"
+holds "nothing of the killed run is left" is "$own-$(point 7) " "$(lists)"
+holds "nor in the scratch folder" is "" "$(ls "$scratch")"
+
+# Somebody else's checkpoints and backups.
+cat >"$folder/foreign.xml" <<XML
+<domainbackup mode='pull'><server transport='unix' socket='$lab/one/foreign.sock'/><disks>
+<disk name='vdb' backup='yes' type='file'><scratch file='$lab/one/foreign.scratch'/></disk></disks></domainbackup>
+XML
+cat >"$folder/foreign-checkpoint.xml" <<XML
+<domaincheckpoint><name>theirs</name><disks><disk name='vda' checkpoint='no'/><disk name='vdb' checkpoint='bitmap'/>
+<disk name='vdc' checkpoint='no'/></disks></domaincheckpoint>
+XML
+virsh backup-begin one "$folder/foreign.xml" "$folder/foreign-checkpoint.xml" >/dev/null
+# shellcheck disable=SC2046  # words
+capture 8 $(bases 7)
+holds "while another program backs the guest up, it is left alone" said "another program is backing up"
+holds "and its backup goes on" virsh backup-dumpxml one
+virsh domjobabort one
+guest 'guest-work scatter /dev/vdb 16 20'
+# shellcheck disable=SC2046  # words
+holds "behind it the lists are what they were" exact 8 $(bases 7)
+holds "by its list again" said "vdb since"
+holds "theirs stays" is "$own-$(point 8) theirs " "$(lists)"
+
+# Another repository has lists of its own.
+repository=$other_repository
+mkdir -p "$folder/kept" && cp "$folder"/out/*.raw "$folder/kept/"
+holds "another repository begins anew" capture 20
+repository=00112233445566778899aabbccddeeff
+cp "$folder"/kept/*.raw "$folder/out/"
+# shellcheck disable=SC2046  # words
+holds "and takes nothing from this one" exact 9 $(bases 8)
+holds "whose list goes on" said "vdb since"
+holds "beside the other's" is "$own-$(point 9) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+
+# The guest is started anew.
+virsh reset one >/dev/null
+sleep 1
+"$tiny" wait "$lab/one"
+# shellcheck disable=SC2046  # words
+holds "behind a reset the list goes on" exact 10 $(bases 9)
+holds "as a list" said "vdb since"
+virsh destroy one >/dev/null
+"$lab_script" boot "$lab" one
+guest 'guest-work scatter /dev/vdb 17 20'
+# shellcheck disable=SC2046  # words
+holds "behind a power cut and a start the list goes on" exact 11 $(bases 10)
+holds "as a list too" said "vdb since"
+pid=$(cat "$lab"/run/libvirt/qemu/run/one.pid)
+kill -9 "$pid"
+while [ "$(virsh domstate one)" != "shut off" ]; do sleep 0.2; done
+"$lab_script" boot "$lab" one
+writes
+# shellcheck disable=SC2046  # words
+holds "when QEMU was killed everything is read" exact 12 $(bases 11)
+holds "because the list was not closed" said "vdb unknown .*not closed properly"
+holds "and the broken list is gone, theirs is not ours to remove" is \
+    "$own-$(point 12) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+# shellcheck disable=SC2046  # words
+holds "from then on what changed is known again" exact 13 $(bases 12)
+holds "by a list" said "vdb since"
+holds "of one instant still" twins
+
+# Disks that come and disks that are left out.
+qemu-img create -q -f qcow2 "$lab/one/vdd.qcow2" 32M
+qemu-img create -q -f qcow2 -o compat=0.10 "$lab/one/vde.qcow2" 32M
+chown --reference="$lab/one/vdb.qcow2" "$lab/one/vdd.qcow2" "$lab/one/vde.qcow2"
+virsh attach-disk one "$lab/one/vdd.qcow2" vdd --driver qemu --subdriver qcow2 --live >"$folder/output"
+# shellcheck disable=SC2046  # words
+shown="vdb vdc vdd"
+more=vdd
+holds "a disk that was plugged in is read whole" exact 14 exclude=vda $(bases 13)
+holds "with the reason" said "vdd unknown .*no list of this disk"
+holds "the others by their lists" said "vdb since"
+holds "one that was left out is told" said "omitted vda excluded"
+holds "and keeps its list" is "$own-$(point 13) $own-$(point 14) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+shown="vda vdb vdc vdd"
+holds "from which it is read the next time" exact 15 \
+    "base=vda:$(point 13)" "base=vdb:$(point 14)" "base=vdc:$(point 14)" "base=vdd:$(point 14)"
+holds "as a list says" said "vda since"
+holds "like the new disk" said "vdd since"
+virsh attach-disk one "$lab/one/vde.qcow2" vde --driver qemu --subdriver qcow2 --live >"$folder/output"
+# shellcheck disable=SC2046  # words
+holds "an image that can keep no list costs the lists and not the point" exact 16 $(bases 15)
+holds "with libvirt's reason" said "vde unknown"
+virsh detach-disk one vde --live >/dev/null
+sleep 1
+# shellcheck disable=SC2046  # words
+holds "without it the lists begin again" exact 17
+# A list that QEMU keeps is thrown away behind libvirt's back.
+virsh qemu-monitor-command one "{\"execute\":\"block-dirty-bitmap-remove\",\"arguments\":{\"node\":\"$(
+    virsh qemu-monitor-command one '{"execute":"query-named-block-nodes"}' | python3 -c '
+import json, sys
+print([n["node-name"] for n in json.load(sys.stdin)["return"] if n["drv"] == "qcow2" and "vdb" in n["file"]][0])'
+)\",\"name\":\"$own-$(point 17)\"}}" >/dev/null
+# shellcheck disable=SC2046  # words
+holds "a list that is gone means that its disk is read whole" exact 18 $(bases 17)
+holds "and says so" said "vdb unknown .*gone"
+holds "the others by their lists all the same" said "vda since"
+holds "and what is left of its checkpoint goes" sh -c '! grep -q "^note" "$1"' - "$folder/said"
+holds "as it should" is "$own-$(point 18) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+
+# Scratch space that runs full.
+shm=$(mktemp -d /dev/shm/dozo-lv.XXXXXX 2>/dev/null) || shm=
+if [ -n "$shm" ]; then
+    chmod 711 "$shm"
+    reserve=$(($(df -B 1 --output=avail "$shm" | tail -n 1) - 4194304))
+    place=$shm
+    # shellcheck disable=SC2046  # words
+    if hold 30 "reserve=$reserve" $(bases 18); then
+        holds "what the guest writes while the scratch space runs full is written" guest \
+            'guest-work scatter /dev/vdb 18 400'
+        release
+        holds "the instant is given up, and the sentence says why" said "ran down to .*--scratch"
+        holds "the guest goes on" is running "$(virsh domstate one)"
+        holds "with its lists" is "$own-$(point 18) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+    else
+        fail "an instant with little scratch space can be held" "$(tail -n 1 "$folder/said")"
+    fi
+    place=
+    # shellcheck disable=SC2046  # words
+    holds "and the next run covers all of it" exact 31 $(bases 18)
+    holds "with what was written meanwhile" has_scatter vdb 18 400
+    capture 32 "reserve=999999999999999"
+    holds "where there is none to begin with nothing begins" said "are needed for what the guest one overwrites"
+else
+    skip "scratch space that runs full" "/dev/shm cannot be written"
+fi
+
+# The real command, from the first point to the restored disks.
+ends_with 0 "" "a running guest is backed up" \
+    "$dozo" backup --connect "$uri" --domain one --scratch "$scratch" --exclude vdd
+guest 'killall guest-work; sleep 1; guest-work scatter /dev/vdb 19 30; guest-work scatter /dev/vdc 20 30; sync'
+ends_with 0 "" "and again, from what changed" \
+    "$dozo" backup --connect "$uri" --domain one --scratch "$scratch" --exclude vdd
+"$dozo" show one@latest >"$folder/shown" 2>&1
+holds "the point says of which machine it is" grep -q "libvirt-qemu, libvirt" "$folder/shown"
+holds "and how its changes were found" grep -q "changes found by *\(bitmap\|mixed\)" "$folder/shown"
+holds "it restores" "$dozo" restore one@latest --to-directory "$folder/restored"
+virsh destroy one >/dev/null
+for disk in vdb.qcow2 vdc.raw; do
+    holds "the disk in $disk comes back as the guest left it" \
+        qemu-img compare -q -f raw -F "${disk#*.}" "$folder/restored/${disk%.*}.raw" "$lab/one/$disk"
+done
+echo done

@@ -1,0 +1,178 @@
+#!/bin/sh
+# A real guest under QEMU, backed up through its monitor while it writes: every point is what the disks were at its
+# instant, only what changed is read, the guest goes on whatever happens to the store, the scratch space, or the
+# program, and no list of changes lies. (S59)
+. "$(dirname -- "$0")/cases.sh"
+python=${DOZO_PYTHON:-python3}
+tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
+for command in qemu-system-x86_64 qemu-img; do
+    command -v "$command" >/dev/null 2>&1 || { skip "a running guest" "$command is missing"; echo done; exit 0; }
+done
+# Sockets have short paths, so the guest lives in a folder of its own.
+run=$(mktemp -d "${TMPDIR:-/tmp}/live.XXXXXX") || exit 1
+trap 'tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+guest=$top/.build/tiny-guest
+[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+start() { # FORMAT: new disks, of which vdb has the format
+    mkdir -p "$run/g"
+    cp --sparse=always "$guest/vda.raw" "$run/vda.raw"
+    qemu-img convert -O "$1" "$guest/vdb.raw" "$run/vdb.$1"
+    truncate -s 256M "$run/vdc.raw"
+    boot "$1"
+}
+boot() { holds "the guest starts" tiny start "$guest" "$run/g" \
+    --disk "$run/vda.raw:raw" --disk "$run/vdb.$1:$1" --disk "$run/vdc.raw:raw"; }
+control() { "$python" - "$run/g/control.sock" "$top/Tests/Support" "$@" <<'PY'
+import json, sys
+sys.path.insert(0, sys.argv[2])
+import tiny_guest
+talk = tiny_guest.Conversation(sys.argv[1])
+print(json.dumps(talk.ask(sys.argv[3], json.loads(sys.argv[4]) if len(sys.argv) > 4 else None)))
+PY
+}
+backup() { "$dozo" backup --qmp "$run/g/qmp.sock" --guest tiny --json "$@"; }
+# For the background: $! is the program itself, and not a shell that waits for it.
+become() { exec "$dozo" backup --qmp "$run/g/qmp.sock" --guest tiny --json "$@"; }
+bitmaps() { control query-named-block-nodes | "$python" -c '
+import json, sys
+print(sum(b["name"].startswith("dozo-") for n in json.load(sys.stdin) for b in n.get("dirty-bitmaps", [])))'; }
+ours() { control query-named-block-nodes | "$python" -c '
+import json, sys
+print(sum(n["node-name"].startswith("dozo-") for n in json.load(sys.stdin)))'; }
+is_running() { control query-status | grep -q '"running": true'; }
+# says NAME PATTERN FILE
+says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }
+is() { [ "$2" = "$3" ] && pass "$1" || fail "$1" "$2 is not $3"; }
+
+holds "init" "$dozo" init
+start qcow2
+tiny run "$run/g" 'guest-work writer /dev/vdb /dev/vdc /run/written 500 >/dev/null 2>&1 &' >/dev/null
+
+# The guest stands still until the disks are copied, goes on while they are read, and the point is what was copied.
+night() { # NUMBER ARGUMENT…
+    number=$1; shift
+    tiny run "$run/g" "guest-work scatter /dev/vdc $number 40" >/dev/null
+    control stop >/dev/null
+    become --limit-read 40M "$@" >"$folder/night" 2>"$folder/told" & program=$!
+    for _ in $(seq 1 300); do [ "$(ours)" -ge 9 ] && break; sleep 0.1; done
+    mkdir -p "$run/frozen"
+    cp --sparse=always "$run/vda.raw" "$run/vdc.raw" "$run/frozen"
+    cp "$run/vdb.qcow2" "$run/frozen"
+    control cont >/dev/null
+    tiny run "$run/g" 'guest-work scatter /dev/vdc 999 30' >/dev/null
+    wait "$program"; status=$?
+    [ "$status" = 0 ] || { fail "night $number" "status $status: $(tail -n 2 "$folder/told")"; return; }
+    qemu-img convert -U -O raw "$run/frozen/vdb.qcow2" "$run/frozen/vdb.raw"
+    rm -rf "$run/out"
+    "$dozo" restore tiny@latest --to-directory "$run/out" >/dev/null 2>&1
+    for disk in vda vdb vdc; do
+        cmp -s "$run/frozen/$disk.raw" "$run/out/$disk.raw" || fail "night $number, $disk" "not what it was"
+    done
+    tiny twins "$run/out/vdb.raw" "$run/out/vdc.raw" >"$folder/twins" 2>&1 &&
+        pass "night $number: all disks as they were at one instant" || fail "night $number" "$(cat "$folder/twins")"
+    rm -rf "$run/frozen" "$run/out"
+}
+night 1
+is "the first point read everything that is no hole" "$(json "$folder/night" 'd["point"]["trust"]')" scanned
+for number in 2 3 4 5 6 7 8 9 10 11; do
+    night "$number" --sample 0
+    # Of what the list names, the chunks that it touches are read, and nothing else.
+    is "night $number: read from the list of changes" \
+        "$(json "$folder/night" 'd["point"]["trust"], d["read_bytes"] <= 2.6 * d["changed_bytes"] + 4096')" \
+        "('bitmap', True)"
+done
+is "one list of changes a disk is left" "$(bitmaps)" 3
+is "nothing else of ours is left in QEMU" "$(ours)" 0
+is_running && pass "the guest runs" || fail "the guest runs" "it does not"
+
+# --- a running guest stands still for milliseconds, and goes on while the store does not take a byte
+become --sample 100 >"$folder/night" 2>&1 & program=$!
+sleep 0.3; kill -STOP "$program"
+# The number has leading zeros, which a shell takes for octal.
+written() { tiny run "$run/g" 'cat /run/written' | sed 's/^0*//'; }
+before=$(written)
+for _ in $(seq 1 200); do
+    after=$(written); [ "$((after - before))" -ge 1000 ] && break; sleep 0.2
+done
+[ "$((after - before))" -ge 1000 ] && pass "with the backup stopped dead the guest writes 1,000 blocks durably" ||
+    fail "with the backup stopped dead the guest writes 1,000 blocks durably" "$before to $after"
+kill -CONT "$program"; wait "$program"
+is "and the backup goes on" "$?" 0
+
+# --- killed at any moment: the guest runs, and the next point is right
+for delay in 0.02 0.05 0.08 0.12 0.2 0.4; do
+    tiny run "$run/g" "guest-work scatter /dev/vdc 77 20" >/dev/null
+    become --limit-read 5M >/dev/null 2>&1 & program=$!
+    sleep "$delay"; kill -KILL "$program"; wait "$program" 2>/dev/null
+    sleep 1
+    is_running || fail "killed after $delay s: the guest runs" "it does not"
+done
+pass "killed at six moments: the guest runs"
+night 12
+is "what killed runs left is taken out" "$(ours) $(bitmaps)" "0 3"
+
+# --- scratch space that is full
+if mkdir "$run/small" && mount -t tmpfs -o size=2m tmpfs "$run/small" 2>/dev/null; then
+    trap 'umount "$run/small" 2>/dev/null; tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+    become --sample 100 --limit-read 3M --scratch "$run/small" >"$folder/output" 2>&1 & program=$!
+    sleep 0.5
+    tiny run "$run/g" 'guest-work scatter /dev/vdc 5 400' >"$folder/scatter" 2>&1
+    grep -q "^" "$folder/scatter" && fail "full scratch space: the guest's writes succeed" "$(cat "$folder/scatter")" ||
+        pass "full scratch space: the guest's writes succeed"
+    wait "$program"; is "and the point fails" "$?" 1
+    says "with the reason" "scratch" "$folder/output"
+    umount "$run/small"
+    night 13 --sample 0
+    is "the list of changes is as it was" "$(json "$folder/night" 'd["point"]["trust"]')" bitmap
+else skip "scratch space that is full" "this user may not mount a tmpfs"; fi
+
+# --- started anew: the list of a raw disk is gone, that of a qcow2 disk is in its file
+tiny stop "$run/g" >/dev/null
+boot qcow2
+tiny run "$run/g" 'guest-work writer /dev/vdb /dev/vdc /run/written 500 >/dev/null 2>&1 &' >/dev/null
+night 14
+is "a restarted guest: what has a list is read from it, the rest whole" \
+    "$(json "$folder/night" 'd["point"]["trust"]')" mixed
+says "and the reason is told" "keeps no list" "$folder/told"
+# Killed, its lists are not closed.
+tiny stop "$run/g" --kill >/dev/null
+boot qcow2
+night 15
+is "a killed guest is read whole" "$(json "$folder/night" 'd["point"]["trust"]')" scanned
+
+# --- written beside the guest: the list says nothing of it, a look finds it
+night 16
+"$python" - "$run/vdc.raw" <<'PY'
+import os, sys
+with open(sys.argv[1], "r+b") as disk:
+    disk.seek(200 << 20)
+    disk.write(os.urandom(1 << 20))
+PY
+night 17 --sample 100
+is "a lying list is caught, and the disk read whole" "$(json "$folder/night" 'd["point"]["trust"]')" mixed
+says "and an alert says so" "caught lying" "$folder/told"
+night 18 --sample 0
+says "and the next point reads it whole too" "because the last run caught" "$folder/told"
+
+# --- disks that come and go
+control block_resize '{"node-name": "node-vdc", "size": 335544320}' >/dev/null
+night 19
+says "a resized disk is read whole" "size changed" "$folder/told"
+ends_with 0 "vda is left out: --exclude" "a disk that is excluded is told" backup --exclude vda
+"$dozo" show tiny@latest >"$folder/shown" 2>&1
+says "and recorded" "left out *vda" "$folder/shown"
+control block-dirty-bitmap-add '{"node": "node-vdb", "name": "somebody-elses"}' >/dev/null
+night 20
+control query-named-block-nodes | grep -q somebody-elses && pass "somebody else's list is not touched" ||
+    fail "somebody else's list is not touched" "it is gone"
+
+# --- a host that holds no key to read with, and one that lost its maps
+holds "a writer's key" "$dozo" key enroll --role writer --to "$folder/writer.key"
+rm -rf "$XDG_STATE_HOME/dozo/repositories"/*/maps.sqlite
+night 21
+is "maps that are lost: everything is read" "$(json "$folder/night" 'd["point"]["trust"]')" scanned
+is "and nothing is stored twice" "$(json "$folder/night" 'd["stored_bytes"] < 3000000')" True
+is "no damage" "$("$dozo" verify --content >/dev/null 2>&1; echo $?)" 0
+(unset DOZO_PASSPHRASE_FILE; backup --sample 0 >"$folder/night" 2>"$folder/told")
+is "the agent's own key makes points from changes" "$(json "$folder/night" 'd["point"]["trust"]')" bitmap
+echo done

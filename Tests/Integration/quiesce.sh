@@ -1,0 +1,104 @@
+#!/bin/sh
+# Guests brought to rest for the instant: file systems are clean in the point, and go on whatever becomes of the backup,
+# of the agent in the guest, or of the time. Several guests are taken at one barrier. (S75)
+. "$(dirname -- "$0")/cases.sh"
+python=${DOZO_PYTHON:-python3}
+tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
+for command in qemu-system-x86_64 qemu-img; do
+    command -v "$command" >/dev/null 2>&1 || { skip "guests at rest" "$command is missing"; echo done; exit 0; }
+done
+run=$(mktemp -d "${TMPDIR:-/tmp}/rest.XXXXXX") || exit 1
+trap 'tiny stop "$run/a" --kill >/dev/null 2>&1; tiny stop "$run/b" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+guest=$top/.build/tiny-guest
+[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
+says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }
+for name in a b; do
+    cp --sparse=always "$guest/vda.raw" "$run/$name.raw"
+    holds "guest $name starts" tiny start "$guest" "$run/$name" --memory 128 --disk "$run/$name.raw:raw"
+done
+one() { "$dozo" backup --qmp "$run/a/qmp.sock" --agent "$run/a/agent.sock" --guest a "$@"; }
+# For the background: $! is the program itself, and not a shell that waits for it.
+become() { exec "$dozo" backup --qmp "$run/a/qmp.sock" --agent "$run/a/agent.sock" --guest a; }
+holds "init" "$dozo" init
+
+# --- at rest
+tiny run "$run/a" 'cp /bin/busybox /root/copy; echo not synced >/root/late' >/dev/null
+ends_with 0 "" "a guest is brought to rest" one --quiesce require
+"$dozo" show a@latest >"$folder/shown" 2>&1
+says "the point says so" "consistency *file-system" "$folder/shown"
+says "and for how long" "at rest" "$folder/shown"
+says "and how long it stood still" "stood still *[0-9.]* ms" "$folder/shown"
+holds "restored" "$dozo" restore a@latest --disk vda --to "$run/restored.raw"
+holds "its file system is clean" e2fsck -fn "$run/restored.raw"
+debugfs -R 'cat /root/late' "$run/restored.raw" >"$folder/late" 2>/dev/null
+says "what was written before the instant is in it" "not synced" "$folder/late"
+ends_with 0 "" "a guest is taken as it is" one --quiesce never
+"$dozo" show a@latest >"$folder/shown" 2>&1
+says "and the point says so too" "consistency *crash" "$folder/shown"
+ends_with 7 "no agent" "a guest without an agent is refused when rest is required" \
+    "$dozo" backup --qmp "$run/a/qmp.sock" --guest a --quiesce require
+
+# --- killed at any moment
+rest() { tiny agent "$run/$1" guest-fsfreeze-status; }
+runs() { tiny qmp "$run/$1" query-status | grep -c '"running": true'; }
+stuck=
+for delay in 0.02 0.03 0.04 0.05 0.06 0.07 0.08 0.09 0.10 0.12 0.14 0.17 0.2 0.3; do
+    become >/dev/null 2>&1 & program=$!
+    sleep "$delay"; kill -KILL "$program"; wait "$program" 2>/dev/null
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        rest a | grep -q thawed && [ "$(runs a)" = 1 ] && continue 2
+        sleep 0.5
+    done
+    stuck="$stuck $delay"
+done
+is "killed at fourteen moments no guest stays at rest or stopped" "$stuck" ""
+ends_with 0 "" "and the next backup is as any other" one --quiesce require
+
+# --- several guests at one barrier
+both() { "$dozo" backup --qmp "$run/a/qmp.sock" --agent "$run/a/agent.sock" \
+    --qmp "$run/b/qmp.sock" --agent "$run/b/agent.sock" "$@"; }
+# QEMU calls both "tiny", and without a UUID the name is all there is.
+ends_with 2 "tells them apart" "two guests that cannot be told apart are refused" both
+for name in a b; do tiny stop "$run/$name" >/dev/null; done
+for name in a b; do
+    holds "guest $name starts with a UUID" tiny start "$guest" "$run/$name" --memory 128 --disk "$run/$name.raw:raw" \
+        --extra=-uuid --extra="0e0f0000-0000-4000-8000-00000000000$name"
+done
+ends_with 0 "taken within" "two guests of one name are taken at one barrier" both
+is "and stay two" "$("$dozo" points --json | "$python" -c '
+import json, sys
+points = json.load(sys.stdin)
+print(len({p["guest_id"] for p in points if p["guest"] == "tiny"}))')" 2
+
+# --- the agent of one dies while another takes its time; the barrier waits for that one
+hook() { # GUEST SECONDS: the agent of a guest takes so long to come to rest
+    tiny run "$run/$1" "printf '#!/bin/sh\n[ \"\$1\" != freeze ] || { touch /run/coming; sleep $2; }\n' >/run/hook; chmod 755 /run/hook
+        kill \$(cat /run/qemu-ga.pid); sleep 1
+        qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /run -f /run/qemu-ga.pid \
+            -F/run/hook -l /run/qemu-ga.log" >/dev/null
+}
+hook a 0; hook b 8
+both >"$folder/output" 2>&1 & program=$!
+for _ in $(seq 1 60); do
+    tiny run "$run/a" 'ls /run/coming' | grep -q '^/run/coming' && break; sleep 0.1
+done
+sleep 1
+tiny run "$run/a" 'kill -9 $(cat /run/qemu-ga.pid)' >/dev/null
+wait "$program"
+is "an agent that died at rest does not fail the backup" "$?" 0
+says "an alert says so" "alert: the file systems of tiny are at rest" "$folder/output"
+tiny run "$run/a" 'rm -f /run/qemu-ga.pid
+    qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /run -f /run/qemu-ga.pid' >/dev/null
+for _ in $(seq 1 60); do
+    tiny run "$run/a" 'timeout 1 sh -c "echo free >/root/free && sync"; cat /root/free 2>/dev/null' | grep -q free && break
+    sleep 0.5
+done
+tiny run "$run/a" 'cat /root/free' >"$folder/free"
+says "it is let go on as soon as an agent answers" "free" "$folder/free"
+
+# --- a limit of time
+both --freeze-limit 2 >"$folder/output" 2>&1
+is "a barrier that takes too long is no failure" "$?" 0
+says "but what was let go on before is told" "let go on after 2 s" "$folder/output"
+echo done
