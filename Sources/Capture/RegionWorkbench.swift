@@ -43,7 +43,7 @@ struct RegionResult: Sendable {
     let session: WritingSession
     private(set) var parameters: ImageParameters
     private(set) var chunker: RegionChunker
-    private let boundary: BoundaryCipher
+    let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
     private let builder: PackBuilder
@@ -174,13 +174,15 @@ struct RegionResult: Sendable {
         var newByteCount: UInt64 = 0
         var hasSlices = false
         var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
+        var block = 0
         for piece in pieces {
             if piece.isHole {
                 if append(hole: piece, of: job.extent, matches, to: &leaves) { hasSlices = true }
                 continue
             }
             let (identifier, isNew) = try await keep(piece)
-            note(piece, identifier: identifier)
+            note(piece, identifier: identifier, block: block)
+            block += (Int(piece.length) + ChunkerParameters.pageSize - 1) / ChunkerParameters.pageSize
             if isNew { newByteCount += UInt64(piece.length) }
             leaves.append(identifier, length: piece.length)
         }
