@@ -253,24 +253,17 @@ package struct BackupRun: ~Copyable {
         let readBefore = progress.read
         hasSlices = false
         let parameters = disk.parameters(self.parameters)
-        let matches = try await prepare(for: disk, parameters: parameters)
-        for bench in benches {
-            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
-            try bench.use(
-                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
-        }
+        try await prepare(for: disk, parameters: parameters)
         var assembler = MapAssembler(parameters: parameters, writer: structure)
         let byteCount: UInt64
         let format: String
         switch disk {
         case .image(_, let source, let earlier):
-            var feed = ImageFeed(source, since: earlier, parameters: parameters)
-            try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
+            try await captureAll(of: source, since: earlier, parameters, into: &assembler)
             byteCount = source.byteCount
             format = source.summary.format.name
         case .definition(let source):
-            var feed = ImageFeed(source, since: nil, parameters: parameters)
-            try await captureRegions(into: &assembler, source: source, since: nil) { _ in try await feed.next() }
+            try await captureAll(of: source, since: nil, parameters, into: &assembler)
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput(_, let mayBeEmpty):
@@ -278,8 +271,7 @@ package struct BackupRun: ~Copyable {
                 into: &assembler, disk: disk.name, mayBeEmpty: mayBeEmpty, parameters: parameters)
             format = ImageFormat.raw.name
         case .memory(let part):
-            var feed = ImageFeed(part.source, since: nil, parameters: parameters)
-            try await captureRegions(into: &assembler, source: part.source, since: nil) { _ in try await feed.next() }
+            try await captureAll(of: part.source, since: nil, parameters, into: &assembler)
             byteCount = part.source.byteCount
             format = part.format
         }
@@ -334,14 +326,29 @@ package struct BackupRun: ~Copyable {
         return input.byteCount
     }
 
-    /// Looks for the pages of memory among those of the guest's disks.
-    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws -> PageMatches {
-        guard case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first else { return .none }
-        try bench.use(parameters)
-        let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
-        let matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
-        progress.new += matches.newByteCount
-        return matches
+    /// Gets the workbenches ready; pages of memory are looked for among those of the guest's disks first.
+    private mutating func prepare(for disk: BackupDisk, parameters: ImageParameters) async throws {
+        var matches = PageMatches.none
+        if case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first {
+            try bench.use(parameters)
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
+            progress.new += matches.newByteCount
+        }
+        for bench in benches {
+            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
+            try bench.use(
+                parameters, logging: disk.isLogged ? pageLog.map { ($0, cipher) } : nil, matches: matches)
+        }
+    }
+
+    /// Captures a source of known size from front to back.
+    private mutating func captureAll(
+        of source: any ImageSource, since earlier: EarlierImage?, _ parameters: ImageParameters,
+        into assembler: inout MapAssembler
+    ) async throws {
+        var feed = ImageFeed(source, since: earlier, parameters: parameters)
+        try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
     }
 
     /// What became of a region that was given out.

@@ -41,23 +41,34 @@ extension RegionWorkbench {
     }
 
     /// Notes the values of a chunk's pages, when it consists of whole ones and is not noted yet.
-    func note(_ piece: RegionPiece, identifier: Hash256) {
+    ///
+    /// - Parameter block: number of its first page among those that the chunker has hashed for this cut; `nil` when it
+    ///   has not.
+    func note(_ piece: RegionPiece, identifier: Hash256, block: Int? = nil) {
         guard let logging, logging.log.needs(identifier), piece.length % 4096 == 0,
             Int(piece.length) / 4096 <= PageLog.pageLimit
         else { return }
         // Safety: pieces lie inside the region that was cut.
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: region[Int(piece.offset)..<Int(piece.end)])
-        logging.log.append(PageLog.Record(chunk: identifier, values: unsafe values(of: bytes, by: logging.cipher)))
+        logging.log.append(
+            PageLog.Record(chunk: identifier, values: unsafe values(of: bytes, by: logging.cipher, block: block)))
     }
 
-    /// The values of whole pages.
-    private func values(of pages: UnsafeRawBufferPointer, by cipher: BoundaryCipher) -> [UInt64] {
+    /// The values of whole pages: what decides boundaries, encrypted once more under the guest's own key.
+    private func values(
+        of pages: UnsafeRawBufferPointer, by cipher: BoundaryCipher, block: Int? = nil
+    ) -> [UInt64] {
         let count = pages.count / ChunkerParameters.pageSize
         let blocks = UnsafeMutableRawBufferPointer.allocate(
             byteCount: count * BoundaryCipher.blockByteCount, alignment: 16)
         // Safety: allocated here, used by nobody else; it has a block for each page.
         defer { unsafe blocks.deallocate() }
-        unsafe chunker.hashPages(pages, into: blocks)
+        if let block {
+            unsafe chunker.copyBlocks(from: block, count: count, into: blocks)
+        } else {
+            unsafe chunker.hashPages(pages, into: blocks)
+            unsafe boundary.encrypt(inPlace: blocks)
+        }
         unsafe cipher.encrypt(inPlace: blocks)
         return (0..<count).map { index in
             // Safety: as above.

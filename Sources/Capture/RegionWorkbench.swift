@@ -43,7 +43,7 @@ struct RegionResult: Sendable {
     let session: WritingSession
     private(set) var parameters: ImageParameters
     private(set) var chunker: RegionChunker
-    private let boundary: BoundaryCipher
+    let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
     private let builder: PackBuilder
@@ -104,6 +104,10 @@ struct RegionResult: Sendable {
         _ parameters: ImageParameters, logging: (log: PageLog, cipher: BoundaryCipher)? = nil,
         matches: PageMatches = .none
     ) throws {
+        // A found page goes through the cut as a hole: one that became zeros of a chunk would be a wrong page.
+        precondition(
+            matches.isEmpty || parameters.zeroRunMinimum <= UInt32(ChunkerParameters.pageSize),
+            "each page that was found is a hole of the cut")
         self.logging = logging
         self.matches = matches
         guard parameters != self.parameters else { return }
@@ -154,7 +158,6 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
-        holes += matches.extents(in: job.extent)
         return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
     }
 
@@ -163,6 +166,7 @@ struct RegionResult: Sendable {
         _ job: RegionJob, holes: [Extent], readByteCount: UInt64
     ) async throws -> RegionResult {
         let count = Int(job.extent.length)
+        let holes = holes + matches.extents(in: job.extent)
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])
@@ -170,13 +174,15 @@ struct RegionResult: Sendable {
         var newByteCount: UInt64 = 0
         var hasSlices = false
         var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
+        var block = 0
         for piece in pieces {
             if piece.isHole {
                 if append(hole: piece, of: job.extent, matches, to: &leaves) { hasSlices = true }
                 continue
             }
             let (identifier, isNew) = try await keep(piece)
-            note(piece, identifier: identifier)
+            note(piece, identifier: identifier, block: block)
+            block += (Int(piece.length) + ChunkerParameters.pageSize - 1) / ChunkerParameters.pageSize
             if isNew { newByteCount += UInt64(piece.length) }
             leaves.append(identifier, length: piece.length)
         }

@@ -101,6 +101,21 @@ import Glibc
         }
     }
 
+    /// Copies the encrypted hashes of pages of the region that was cut last, 16 bytes each.
+    ///
+    /// - Parameter first: number of the first page, counted over the pages of all its chunks in their order.
+    /// - Precondition: so many pages lie in chunks; ``chunk`` cut it, and nothing was cut since.
+    package func copyBlocks(from first: Int, count: Int, into output: UnsafeMutableRawBufferPointer) {
+        let pages = parameters.regionSize / ChunkerParameters.pageSize
+        precondition(
+            first >= 0 && count >= 0 && first + count <= pages && output.count >= count * PageHash.outputSize,
+            "the pages lie in a region, and there is room for their hashes")
+        // Safety: `blocks` has a hash for every page of a region, and the output room for as many as are copied.
+        unsafe output.copyMemory(
+            from: UnsafeRawBufferPointer(
+                start: blocks + first * PageHash.outputSize, count: count * PageHash.outputSize))
+    }
+
     /// Hashes whole pages, apart from any region: 16 bytes each, not encrypted yet.
     ///
     /// - Precondition: `output` has room for a hash of each whole page.
