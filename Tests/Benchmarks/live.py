@@ -66,8 +66,9 @@ class Guest:
 
     def write(self, offset, source):
         """Writes a block that a file holds, through QEMU's block layer."""
-        said = self.ask("human-monitor-command",
-                        **{"command-line": f'qemu-io -d /machine/peripheral/disk/virtio-backend "write -q -s {source} {offset} {BLOCK}"'})
+        device = "/machine/peripheral/disk/virtio-backend"
+        line = f'qemu-io -d {device} "write -q -s {source} {offset} {BLOCK}"'
+        said = self.ask("human-monitor-command", **{"command-line": line})
         if said.strip():
             raise SystemExit(f"QEMU could not write at {offset}: {said}")
 

@@ -41,6 +41,7 @@ private func readAll(_ source: NBDExportSource) async throws {
 let words = CommandLine.arguments
 guard words.count > 1 else { fatalError("usage: ExportRates SOCKET [EXPORT]") }
 let source = try NBDExportSource.open(
-    socket: words[1], export: words.count > 2 ? words[2] : "", dirtyContext: nil, connections: Sizes.workers, name: "disk")
+    socket: words[1], export: words.count > 2 ? words[2] : "", dirtyContext: nil, connections: Sizes.workers,
+    name: "disk")
 try await readAll(source)
 await source.close()
