@@ -133,7 +133,8 @@ let package = Package(
                 "ObjectStorage", "Repository", "Capture", "Recovery", "Simulation", "TestKit",
             ], path: "Tests/CallCounts/Measure", swiftSettings: hot),
         .testTarget(
-            name: "HypervisorsTests", dependencies: ["BackupModel", "Effects", "Hypervisors"], swiftSettings: strict),
+            name: "HypervisorsTests", dependencies: ["BackupModel", "Effects", "Hypervisors", "TestKit"],
+            swiftSettings: strict),
         .testTarget(
             name: "MapCacheTests",
             dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],

@@ -267,31 +267,9 @@ package struct BackupRun: ~Copyable {
             byteCount = source.byteCount
             format = source.summary.format.name
         case .standardInput(_, let mayBeEmpty):
-            var input = try StandardInputSource()
-            var number = 0
-            let region = UInt64(parameters.regionByteCount)
-            try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
-                let count = try await bench.fill(from: &input)
-                guard count > 0 else { return nil }
-                defer { number += 1 }
-                return RegionJob(
-                    number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
-                    changed: nil)
-            }
-            byteCount = input.byteCount
-            guard byteCount > 0 || mayBeEmpty else {
-                throw SourceError(
-                    .empty,
-                    "standard input ended without a byte, as it does when the program that writes it fails; no point "
-                        + "was made: look at that program, or say --force when disk \(disk.name) is empty",
-                    .askOperator)
-            }
+            byteCount = try await captureInput(
+                into: &assembler, disk: disk.name, mayBeEmpty: mayBeEmpty, parameters: parameters)
             format = ImageFormat.raw.name
-            if let container = input.containerName {
-                session.addLateNote(
-                    "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
-                        + "up the disk inside of it, give the image as a file")
-            }
         case .memory(let part):
             try await captureAll(of: part.source, since: nil, parameters, into: &assembler)
             byteCount = part.source.byteCount
@@ -316,6 +294,36 @@ package struct BackupRun: ~Copyable {
         case .standardInput: break
         }
         return image
+    }
+
+    /// Captures what arrives on standard input. - Returns: its size in bytes.
+    private mutating func captureInput(
+        into assembler: inout MapAssembler, disk: String, mayBeEmpty: Bool, parameters: ImageParameters
+    ) async throws -> UInt64 {
+        var input = try StandardInputSource()
+        var number = 0
+        let region = UInt64(parameters.regionByteCount)
+        try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
+            let count = try await bench.fill(from: &input)
+            guard count > 0 else { return nil }
+            defer { number += 1 }
+            return RegionJob(
+                number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
+                changed: nil)
+        }
+        guard input.byteCount > 0 || mayBeEmpty else {
+            throw SourceError(
+                .empty,
+                "standard input ended without a byte, as it does when the program that writes it fails; no point "
+                    + "was made: look at that program, or say --force when disk \(disk) is empty",
+                .askOperator)
+        }
+        if let container = input.containerName {
+            session.addLateNote(
+                "standard input begins like a \(container) image and was stored as it came, as a raw disk; to back "
+                    + "up the disk inside of it, give the image as a file")
+        }
+        return input.byteCount
     }
 
     /// Gets the workbenches ready; pages of memory are looked for among those of the guest's disks first.

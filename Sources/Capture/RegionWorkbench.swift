@@ -158,6 +158,7 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
+        holes += matches.extents(in: job.extent)
         return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
     }
 
@@ -166,7 +167,6 @@ struct RegionResult: Sendable {
         _ job: RegionJob, holes: [Extent], readByteCount: UInt64
     ) async throws -> RegionResult {
         let count = Int(job.extent.length)
-        let holes = holes + matches.extents(in: job.extent)
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])
@@ -200,8 +200,11 @@ struct RegionResult: Sendable {
             let extent = Extent(start: start, length: UInt64(piece.length))
             guard !changed.contains(where: { $0.intersection(extent) != nil }) else { continue }
             // Safety: pieces lie inside the region.
-            let isZero = unsafe region[Int(piece.offset)..<Int(piece.end)].allSatisfy { $0 == 0 }
-            if identifier.map({ $0 == hash(piece) }) ?? isZero { continue }
+            let isSame =
+                if let identifier { identifier == hash(piece) } else {
+                    unsafe region[Int(piece.offset)..<Int(piece.end)].allSatisfy { $0 == 0 }
+                }
+            guard !isSame else { continue }
             throw EarlierImageUnusable(
                 "its list of changes was caught lying: bytes near \(start) changed and are not in it; look for a "
                     + "program that writes the image beside the guest. The next point reads everything too",

@@ -19,19 +19,19 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --guest db01 --disk vda=/dev/vg/db01 vdb.raw
               dozo backup -r /backup/dozo --guest app01 /images/app01.ova
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
-              dozo backup -r /backup/dozo --guest web01 --memory web01.save
               dozo backup -r /backup/dozo --domain web01
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
+              dozo backup -r /backup/dozo --guest web01 --memory web01.save
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
 
+            A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
+            its last point is read. Image files must not change while they are read: shut the guest down first.
+
             --memory takes what virsh save, virsh dump, QEMU's migrate and dump-guest-memory, xl save and xl dump-core \
             write; it is stored by pages and given back byte for byte.
 
-            The images must not change while they are read: shut the guest down or take a snapshot first. \
-            A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
-            its last point is read. Image files must not change while they are read: shut the guest down first. \
             A restore point appears when all disks are complete; interrupted, the next run uploads almost nothing \
             twice.
             """)
@@ -70,11 +70,8 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
         guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
         guard guest != nil || !live.addresses.isEmpty else { throw ValidationError("which guest? say --guest NAME") }
-        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty else {
+        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty && memory == nil else {
             throw ValidationError("a running guest is taken whole; leave disks out with --exclude NAME")
-        }
-        guard live.addresses.isEmpty || memory == nil else {
-            throw ValidationError("--memory stands beside image files; that of a running guest is not taken yet")
         }
         guard guest == nil || live.addresses.count <= 1 else {
             throw ValidationError("several guests keep the names they have: leave --guest out")

@@ -94,10 +94,17 @@ struct LiveGuest {
 
     /// Makes ready what takes long.
     func prepare(_ target: BackupTarget) async throws -> any CapturePreparation {
-        let request = CaptureRequest(
+        let capabilities = try await guest.capabilities
+        guard !live.withMemory || capabilities.contains(.memory) else {
+            throw CommandFailure(
+                .refused,
+                "the memory of \(label) cannot be taken here; `virsh save` writes it, and --memory FILE stores that")
+        }
+        var request = CaptureRequest(
             point: point, repository: "\(target.repository.chain.repository)",
             bases: bases(try await guest.disks()), excluded: Set(live.exclude), scratchFolder: try scratchFolder(target)
         )
+        request.memory = live.withMemory
         return try await guest.prepare(request)
     }
 
@@ -145,6 +152,11 @@ struct LiveGuest {
         }
         guard !disks.isEmpty else {
             throw CommandFailure(.refused, "\(label) has no disk that could be taken; nothing was made")
+        }
+        if let stream = try await capture.memory() {
+            let opened = try MemoryArgument.opened(stream, reads: rates.reads)
+            for note in opened.notes { Console.note("note: \(label): \(Console.printable(note))") }
+            disks += opened.disks
         }
         disks.append(.definition(BytesSource(definition.encodedFiles, name: BackupDisk.definitionName)))
         for disk in capture.omitted {

@@ -25,6 +25,8 @@ struct LiveOptions: ParsableArguments {
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
+    @Flag(help: "Take memory and device state at the same instant, to go on from there (--qmp).")
+    var withMemory = false
     @Option(
         help: ArgumentHelp(
             "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
@@ -64,6 +66,9 @@ struct LiveOptions: ParsableArguments {
         }
         guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
             throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
+        }
+        guard !withMemory || !addresses.isEmpty else {
+            throw ValidationError("--with-memory goes with a running guest; for a file say --memory FILE")
         }
         guard connect == nil || !domain.isEmpty else { throw ValidationError("--connect goes with --domain") }
         guard Set(addresses).count == addresses.count else { throw ValidationError("a guest is named twice") }

@@ -43,6 +43,13 @@ struct MemoryArgument {
             path == "-"
             ? try await SpooledInput.spool(folder: MemoryArgument.scratchFolder, report: report)
             : try StreamFile(opening: path, ignoresUse: ignoresUse)
+        return try MemoryArgument.opened(file, reads: reads)
+    }
+
+    /// Takes a stream apart.
+    ///
+    /// - Throws: as ``open(ignoresUse:reads:report:)``.
+    static func opened(_ file: any PositionedBytes, reads: RateLimit?) throws -> Opened {
         let stream = try MemoryStream(parsing: file)
         func paced(_ source: any ImageSource) -> any ImageSource {
             reads.map { PacedImageSource(source, limit: $0) } ?? source

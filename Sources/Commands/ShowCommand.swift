@@ -88,10 +88,10 @@ struct ShowCommand: AsyncParsableCommand {
             rows.append(
                 ["disk", "\(Console.printable(image.name)): \(Console.size(image.byteCount)), read as \(image.format)"])
         }
+        if let machine = record.machine { rows += ShowCommand.rows(of: machine) }
         if let memory = record.memory {
             rows.append(["memory", "up to \(Console.size(memory.byteCount)), came as \(memory.format)"])
         }
-        if let machine = record.machine { rows += ShowCommand.rows(of: machine) }
         rows += [
             ["read", Console.size(record.volume.read)], ["new", Console.size(record.volume.new)],
             ["stored", Console.size(record.volume.stored)], ["took", Console.duration(seconds)],

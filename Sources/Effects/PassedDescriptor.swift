@@ -33,6 +33,15 @@ import Glibc
         number = file
     }
 
+    /// Another descriptor of the same file, which the caller closes.
+    ///
+    /// - Throws: ``FileError``.
+    package func duplicate() throws(FileError) -> Int32 {
+        let copy = fcntl(number, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw HostFiles.failure(errno, "cannot open", "a file without a name") }
+        return copy
+    }
+
     // O_TMPFILE of open(2), which the C library hides behind a feature macro.
     private static let temporary: Int32 = 0o20000000 | O_DIRECTORY
 

@@ -1,4 +1,4 @@
-import Effects
+package import Effects
 import Glibc
 
 /// What arrived on standard input, put aside in a file without a name so that it can be read at any place.
@@ -8,13 +8,32 @@ import Glibc
 package final class SpooledInput: PositionedBytes {
     private static let pieceByteCount = 1 << 20
 
-    package let path = "standard input"
+    package let path: String
     package let byteCount: UInt64
     private let descriptor: CInt
 
-    private init(_ descriptor: CInt, byteCount: UInt64) {
+    private init(_ descriptor: CInt, byteCount: UInt64, path: String = "standard input") {
         self.descriptor = descriptor
         self.byteCount = byteCount
+        self.path = path
+    }
+
+    /// What another program has put into a file without a name; it has come to its end.
+    ///
+    /// - Parameter name: what it is, for messages.
+    /// - Throws: `readFailed`.
+    package convenience init(of file: borrowing PassedDescriptor, name: String) throws(SourceError) {
+        let descriptor: CInt
+        do throws(FileError) { descriptor = try file.duplicate() } catch {
+            throw SourceError(.readFailed, "\(name) cannot be read: \(error.sentence)", .retry)
+        }
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size >= 0 else {
+            let number = errno
+            Glibc.close(descriptor)
+            throw .system("asking for its size", name, number)
+        }
+        self.init(descriptor, byteCount: UInt64(size), path: name)
     }
 
     deinit { Glibc.close(descriptor) }

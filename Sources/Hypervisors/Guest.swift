@@ -158,6 +158,8 @@ package struct CaptureRequest: Sendable {
     package var bases: [String: PointID]
     /// Names of disks that are left out.
     package var excluded: Set<String>
+    /// Whether memory and device state are taken at the same instant.
+    package var memory = false
     /// Absolute path of an existing private folder on local storage for what the guest overwrites meanwhile.
     package var scratchFolder: String
 
@@ -237,6 +239,11 @@ package protocol GuestCapture: Sendable {
     /// The disks that are not.
     var omitted: [GuestDisk] { get }
 
+    /// The stream of memory and device state of the same instant, complete; `nil` when it was not asked for.
+    ///
+    /// - Throws: ``GuestError``.
+    func memory() async throws -> (any PositionedBytes)?
+
     /// After the last read and before the commit: throws when the instant was lost meanwhile (the scratch space ran
     /// full, the guest is gone), so that what was read may not be trusted.
     ///
@@ -251,6 +258,11 @@ package protocol GuestCapture: Sendable {
 
     /// No point was made: the change list of the base stays the current one. Gives everything else back.
     func abandon() async
+}
+
+extension GuestCapture {
+    /// No memory was taken.
+    package func memory() async throws -> (any PositionedBytes)? { nil }
 }
 
 /// What went wrong between this program and a hypervisor.

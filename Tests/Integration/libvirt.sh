@@ -99,9 +99,9 @@ has_scatter() { "$tiny" scattered "$folder/out/$1.raw" "$2" "$3"; }
 own=dozo-$(echo $repository | cut -c 1-8)
 
 holds "a repository is made" "$dozo" init
+sed -n 's/^repository \([0-9a-f]*\).*/\1/p' "$folder/output" >"$folder/id"
 # A guest that does not run.
-holds "a guest that is shut off is listed" sh -c '"$1" guests --connect "$2" >"$3/list" && grep -q "one .*shut off" "$3/list"' \
-    - "$dozo" "$uri" "$folder"
+ends_with 0 "one .*shut off" "a guest that is shut off is listed" "$dozo" guests --connect "$uri"
 capture 1
 holds "and not captured: its images are the way" said "is shut off.*back up its images"
 ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \
@@ -116,7 +116,10 @@ ends_with 0 "6695eb01" "libvirt's own test driver lists its guest" "$dozo" guest
 holds "a running guest says what can be done with it" is "live bitmap quiesce" \
     "$(json "$folder/list.json" '" ".join(d[0]["can"])')"
 holds "and its disks, with sizes" is "vda vdb vdc 67108864" \
-    "$(json "$folder/list.json" '" ".join(x["name"] for x in d[0]["disks"]) + " " + str(d[0]["disks"][1]["size_bytes"])')"
+    "$(json "$folder/list.json" \
+        '" ".join(x["name"] for x in d[0]["disks"]) + " " + str(d[0]["disks"][1]["size_bytes"])')"
+holds "its drive is left out, with the medium's name (S71)" is "sda medium.iso" \
+    "$(json "$folder/list.json" 'd[0]["left_out"][0]["name"] + " " + d[0]["left_out"][0]["location"].split("/")[-1]')"
 
 # Whole, then what changed.
 writes
@@ -296,18 +299,52 @@ else
 fi
 
 # The real command, from the first point to the restored disks.
-ends_with 0 "" "a running guest is backed up" \
-    "$dozo" backup --connect "$uri" --domain one --scratch "$scratch" --exclude vdd
+backup() { "$dozo" backup --connect "$uri" --scratch "$scratch" "$@"; }
+ends_with 0 "" "a running guest is backed up" backup --domain one --exclude vdd --quiesce never
 guest 'killall guest-work; sleep 1; guest-work scatter /dev/vdb 19 30; guest-work scatter /dev/vdc 20 30; sync'
-ends_with 0 "" "and again, from what changed" \
-    "$dozo" backup --connect "$uri" --domain one --scratch "$scratch" --exclude vdd
+ends_with 0 "" "and again at rest, from what changed" backup --domain one --exclude vdd --quiesce require
 "$dozo" show one@latest >"$folder/shown" 2>&1
-holds "the point says of which machine it is" grep -q "libvirt-qemu, libvirt" "$folder/shown"
-holds "and how its changes were found" grep -q "changes found by *\(bitmap\|mixed\)" "$folder/shown"
+shows() { grep -q "$1" "$folder/shown"; }
+holds "the point says of which machine it is" shows "libvirt-qemu, libvirt"
+holds "and how its changes were found" shows "changes found by *\(bitmap\|mixed\)"
+holds "and that its file systems were at rest" shows "consistency *file-system"
+holds "the guest's are not any more" is thawed \
+    "$(virsh qemu-agent-command one '{"execute":"guest-fsfreeze-status"}' | sed 's/.*"return":"\([a-z]*\)".*/\1/')"
 holds "it restores" "$dozo" restore one@latest --to-directory "$folder/restored"
+holds "its file system is clean" e2fsck -fn "$folder/restored/vda.raw"
+
+# Killed at any moment, and then as if nothing had been.
+stuck=
+for delay in 0.1 0.2 0.3 0.4 0.5 0.6 0.8 1; do
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain one --quiesce require >/dev/null 2>&1 &
+    program=$!
+    sleep "$delay"
+    kill -9 "$program" 2>/dev/null
+    wait "$program" 2>/dev/null
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        # A guest at rest runs no command for the agent.
+        virsh qemu-agent-command one '{"execute":"guest-fsfreeze-status"}' 2>/dev/null | grep -q thawed && continue 2
+        sleep 0.5
+    done
+    stuck="$stuck $delay"
+done
+holds "killed at eight moments the guest is never left at rest" is "" "$stuck"
+ends_with 0 "" "and the next backup is as any other" backup --domain one --exclude vdd --quiesce require
+holds "with one list" is 1 "$(virsh checkpoint-list one --name | grep -c "^dozo-$(cut -c 1-8 "$folder/id")")"
+holds "and nothing left in the scratch folder" is "" "$(ls "$scratch")"
+
+# Two guests at one barrier.
+"$lab_script" define "$lab" two "$folder/guest" && "$lab_script" boot "$lab" two ||
+    fail "a second guest boots" "see $lab"
+ends_with 0 "2 guests were taken within" "two guests are taken at one barrier" backup --domain one --domain two
+"$dozo" show two@latest >"$folder/shown" 2>&1
+holds "and their points say so" shows "group *all instants within"
+"$lab_script" virsh "$lab" destroy two >/dev/null
+
+"$dozo" restore one@latest --to-directory "$folder/last" >"$folder/output" 2>&1
 virsh destroy one >/dev/null
 for disk in vdb.qcow2 vdc.raw; do
     holds "the disk in $disk comes back as the guest left it" \
-        qemu-img compare -q -f raw -F "${disk#*.}" "$folder/restored/${disk%.*}.raw" "$lab/one/$disk"
+        qemu-img compare -q -f raw -F "${disk#*.}" "$folder/last/${disk%.*}.raw" "$lab/one/$disk"
 done
 echo done

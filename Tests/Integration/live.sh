@@ -114,6 +114,8 @@ is "what killed runs left is taken out" "$(ours) $(bitmaps)" "0 3"
 # --- scratch space that is full
 if mkdir "$run/small" && mount -t tmpfs -o size=2m tmpfs "$run/small" 2>/dev/null; then
     trap 'umount "$run/small" 2>/dev/null; tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+    # What is overwritten must be data: zeros take no room.
+    tiny run "$run/g" 'guest-work scatter /dev/vdc 5 400' >/dev/null
     become --sample 100 --limit-read 3M --scratch "$run/small" >"$folder/output" 2>&1 & program=$!
     sleep 0.5
     tiny run "$run/g" 'guest-work scatter /dev/vdc 5 400' >"$folder/scatter" 2>&1

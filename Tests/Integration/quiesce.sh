@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guests brought to rest for the instant: file systems are clean in the point, and go on whatever becomes of the backup,
-# of the agent in the guest, or of the time. Several guests are taken at one barrier. (S75)
+# of the agent in the guest, or of the time. Several guests are taken at one barrier.
 . "$(dirname -- "$0")/cases.sh"
 python=${DOZO_PYTHON:-python3}
 tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
@@ -8,7 +8,8 @@ for command in qemu-system-x86_64 qemu-img; do
     command -v "$command" >/dev/null 2>&1 || { skip "guests at rest" "$command is missing"; echo done; exit 0; }
 done
 run=$(mktemp -d "${TMPDIR:-/tmp}/rest.XXXXXX") || exit 1
-trap 'tiny stop "$run/a" --kill >/dev/null 2>&1; tiny stop "$run/b" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+cleaned() { for name in a b; do tiny stop "$run/$name" --kill >/dev/null 2>&1; done; rm -rf "$folder" "$run"; }
+trap cleaned EXIT
 guest=$top/.build/tiny-guest
 [ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
 is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
@@ -23,7 +24,7 @@ become() { exec "$dozo" backup --qmp "$run/a/qmp.sock" --agent "$run/a/agent.soc
 holds "init" "$dozo" init
 
 # --- at rest
-tiny run "$run/a" 'cp /bin/busybox /root/copy; echo not synced >/root/late' >/dev/null
+tiny run "$run/a" 'cp /bin/busybox /copy; echo not synced >/late' >/dev/null
 ends_with 0 "" "a guest is brought to rest" one --quiesce require
 "$dozo" show a@latest >"$folder/shown" 2>&1
 says "the point says so" "consistency *file-system" "$folder/shown"
@@ -31,7 +32,7 @@ says "and for how long" "at rest" "$folder/shown"
 says "and how long it stood still" "stood still *[0-9.]* ms" "$folder/shown"
 holds "restored" "$dozo" restore a@latest --disk vda --to "$run/restored.raw"
 holds "its file system is clean" e2fsck -fn "$run/restored.raw"
-debugfs -R 'cat /root/late' "$run/restored.raw" >"$folder/late" 2>/dev/null
+debugfs -R 'cat /late' "$run/restored.raw" >"$folder/late" 2>/dev/null
 says "what was written before the instant is in it" "not synced" "$folder/late"
 ends_with 0 "" "a guest is taken as it is" one --quiesce never
 "$dozo" show a@latest >"$folder/shown" 2>&1
@@ -73,7 +74,8 @@ print(len({p["guest_id"] for p in points if p["guest"] == "tiny"}))')" 2
 
 # --- the agent of one dies while another takes its time; the barrier waits for that one
 hook() { # GUEST SECONDS: the agent of a guest takes so long to come to rest
-    tiny run "$run/$1" "printf '#!/bin/sh\n[ \"\$1\" != freeze ] || { touch /run/coming; sleep $2; }\n' >/run/hook; chmod 755 /run/hook
+    tiny run "$run/$1" "printf '#!/bin/sh\n[ \"\$1\" != freeze ] || { touch /run/coming; sleep $2; }\n' >/run/hook
+        chmod 755 /run/hook
         kill \$(cat /run/qemu-ga.pid); sleep 1
         qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /run -f /run/qemu-ga.pid \
             -F/run/hook -l /run/qemu-ga.log" >/dev/null
@@ -91,10 +93,10 @@ says "an alert says so" "alert: the file systems of tiny are at rest" "$folder/o
 tiny run "$run/a" 'rm -f /run/qemu-ga.pid
     qemu-ga -d -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /run -f /run/qemu-ga.pid' >/dev/null
 for _ in $(seq 1 60); do
-    tiny run "$run/a" 'timeout 1 sh -c "echo free >/root/free && sync"; cat /root/free 2>/dev/null' | grep -q free && break
+    tiny run "$run/a" 'timeout 1 sh -c "echo free >/free && sync"; cat /free 2>/dev/null' | grep -q free && break
     sleep 0.5
 done
-tiny run "$run/a" 'cat /root/free' >"$folder/free"
+tiny run "$run/a" 'cat /free' >"$folder/free"
 says "it is let go on as soon as an agent answers" "free" "$folder/free"
 
 # --- a limit of time

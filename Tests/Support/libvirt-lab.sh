@@ -5,7 +5,8 @@
 #   Tests/Support/libvirt-lab.sh stop FOLDER                   ends the guests and libvirtd; the folder stays
 #   Tests/Support/libvirt-lab.sh uri FOLDER
 #   Tests/Support/libvirt-lab.sh define FOLDER NAME GUEST [FORMATS]
-#       a domain on copies of GUEST's disks in FOLDER/NAME; FORMATS of vda, vdb, vdc, by default "qcow2 qcow2 qcow2"
+#       a domain on copies of GUEST's disks in FOLDER/NAME, and a disc in a drive; FORMATS of vda, vdb, vdc, by default
+#       "qcow2 qcow2 qcow2"
 #   Tests/Support/libvirt-lab.sh boot FOLDER NAME              starts it and waits until it is ready
 #   Tests/Support/libvirt-lab.sh virsh FOLDER WORD…            virsh at that libvirt
 #
@@ -135,6 +136,12 @@ XML
         set -- "$1" "$2" "${3#* }"
     done
     cat <<XML
+    <disk type='file' device='cdrom'>
+      <driver name='qemu' type='raw'/>
+      <source file='$run/medium.iso'/>
+      <target dev='sda' bus='sata'/>
+      <readonly/>
+    </disk>
     <serial type='unix'>
       <source mode='bind' path='$run/serial.sock'/>
       <log file='$run/serial.log' append='off'/>
@@ -171,6 +178,7 @@ define() {
     formats=${3:-qcow2 qcow2 qcow2}
     mkdir -p "$run" || exit 1
     cp "$2/vmlinuz" "$2/initrd.gz" "$run/" || exit 1
+    head -c 1048576 "$2/vmlinuz" >"$run/medium.iso" || exit 1
     rest=$formats
     for disk in vda vdb vdc; do
         qemu-img convert -f raw -O "${rest%% *}" "$2/$disk.raw" "$run/$disk.${rest%% *}" || exit 1

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Starts the guest that tiny-guest.sh made, talks to it, and knows what it wrote. Python's standard library only.
 
-  tiny_guest.py start GUEST RUN [--disk FILE[:FORMAT]]... [--memory MIB] [--extra WORD]...
+  tiny_guest.py start GUEST RUN [--disk FILE[:FORMAT]]... [--memory MIB] [--extra WORD]... [--resume STREAM]
       GUEST is the folder of tiny-guest.sh, RUN a private folder for sockets and logs. Without --disk the guest runs on
       copies of GUEST's disks, which are made in RUN. The disks are vda, vdb, vdc in their order; qcow2 unless told.
-      Waits until the guest is ready. It is emulated (TCG): hardware virtualisation is never tried.
+      Waits until the guest is ready, or with --resume until it goes on from a stream of its memory. It is emulated
+      (TCG): hardware virtualisation is never tried.
   tiny_guest.py run RUN COMMAND           a shell command in the guest, by its serial line; its output and its status
   tiny_guest.py wait RUN                  waits until a guest that somebody else started is ready
   tiny_guest.py qmp RUN COMMAND [JSON]    a command to QEMU, with its arguments; prints the answer
@@ -120,7 +121,7 @@ class Guest:
             return None
         return pid if os.fsencode(self.run_folder) in words.replace(b",,", b",") else None
 
-    def start(self, guest, disks, memory, extra):
+    def start(self, guest, disks, memory, extra, state=None):
         os.makedirs(self.run_folder, mode=0o700, exist_ok=True)
         for name in ("serial.log", "qemu.log", "qmp.sock", "control.sock", "agent.sock", "serial.sock"):
             if os.path.exists(self.path(name)):
@@ -133,7 +134,27 @@ class Guest:
                 start_new_session=True, cwd="/")
         with open(self.path("pid"), "w") as file:
             file.write(f"{process.pid}\n")
-        self.wait(process)
+        if state is None:
+            self.wait(process)
+        else:
+            self.resume(process, state)
+
+    def resume(self, process, state):
+        """Lets a guest go on from a stream of its memory."""
+        end = time.monotonic() + READY_SECONDS
+        while not os.path.exists(self.path("control.sock")):
+            if process.poll() is not None or time.monotonic() > end:
+                raise GuestProblem(f"QEMU ended: {open(self.path('qemu.log'), errors='replace').read()[-400:]}")
+            time.sleep(0.05)
+        with self.qmp() as talk:
+            talk.ask("migrate-incoming", {"uri": f"exec:cat '{state}'"})
+            while talk.ask("query-status")["status"] == "inmigrate":
+                if process.poll() is not None or time.monotonic() > end:
+                    raise GuestProblem(f"QEMU ended: {open(self.path('qemu.log'), errors='replace').read()[-400:]}")
+                time.sleep(0.05)
+            if talk.ask("query-migrate").get("status") == "failed":
+                raise GuestProblem("the memory was not taken")
+            talk.ask("cont")
 
     def copies(self, guest, container):
         disks = []
@@ -302,6 +323,7 @@ def main():
     verb.add_argument("--disk", action="append", default=[], type=disk_argument)
     verb.add_argument("--memory", type=int, default=160)
     verb.add_argument("--extra", action="append", default=[])
+    verb.add_argument("--resume")
     for name in ("qmp", "agent"):
         verb = verbs.add_parser(name)
         verb.add_argument("run")
@@ -322,7 +344,8 @@ def main():
     if asked.verb == "start":
         if shutil.which("qemu-system-x86_64") is None:
             raise GuestProblem("qemu-system-x86_64 is missing; as root: apt-get install -y qemu-system-x86")
-        Guest(asked.run).start(os.path.abspath(asked.guest), asked.disk, asked.memory, asked.extra)
+        extra = asked.extra + (["-incoming", "defer"] if asked.resume else [])
+        Guest(asked.run).start(os.path.abspath(asked.guest), asked.disk, asked.memory, extra, asked.resume)
     elif asked.verb == "run":
         output, status = Guest(asked.run).run(asked.command)
         sys.stdout.buffer.write(output)

@@ -1,7 +1,7 @@
 import BackupModel
 
 /// The XML that a capture gives to libvirt, and what is read from that of a job that runs.
-enum BackupDocuments {
+package enum BackupDocuments {
     /// Name of the NBD context that says what changed of a disk.
     static func context(_ disk: String) -> String { "qemu:dirty-bitmap:\(list(disk))" }
     private static func list(_ disk: String) -> String { "\(CaptureRequest.ownPrefix)\(disk)" }
@@ -10,12 +10,14 @@ enum BackupDocuments {
     ///
     /// - Parameters:
     ///   - disks: names of those that are taken.
-    ///   - place: where scratch files and the socket lie.
-    static func backup(
-        _ disks: [String], plan: CheckpointPlan, request: CaptureRequest, place: ScratchPlace
+    ///   - socket: where they are served.
+    ///   - scratch: the file for what the guest overwrites of a disk.
+    package static func backup(
+        _ disks: [String], plan: CheckpointPlan, request: CaptureRequest, socket: String,
+        scratch: (String) -> String
     ) -> String {
         var lines = [
-            "<domainbackup mode='pull'>", "<server transport='unix' socket='\(quoted(place.socket))'/>", "<disks>",
+            "<domainbackup mode='pull'>", "<server transport='unix' socket='\(quoted(socket))'/>", "<disks>",
         ]
         for disk in disks {
             var way = "backupmode='full'"
@@ -26,7 +28,7 @@ enum BackupDocuments {
             }
             lines.append(
                 "<disk name='\(quoted(disk))' backup='yes' type='file' exportname='\(quoted(disk))' \(way)>"
-                    + "<driver type='qcow2'/><scratch file='\(quoted(place.scratch(disk)))'/></disk>")
+                    + "<driver type='qcow2'/><scratch file='\(quoted(scratch(disk)))'/></disk>")
         }
         return (lines + ["</disks>", "</domainbackup>"]).joined(separator: "\n")
     }
@@ -34,7 +36,7 @@ enum BackupDocuments {
     /// A checkpoint for the disks that get lists; `nil` when none does.
     ///
     /// - Parameter all: names of every disk of the guest: libvirt would else choose for those that are not named.
-    static func checkpoint(_ all: [String], plan: CheckpointPlan, request: CaptureRequest) -> String? {
+    package static func checkpoint(_ all: [String], plan: CheckpointPlan, request: CaptureRequest) -> String? {
         guard !plan.listed.isEmpty else { return nil }
         let name = request.listName(request.point)
         var lines = ["<domaincheckpoint>", "<name>\(quoted(name))</name>", "<disks>"]
@@ -48,7 +50,7 @@ enum BackupDocuments {
     /// A checkpoint's own XML again, without the disks whose list is gone, so that libvirt can remove the rest of it.
     ///
     /// - Parameter xml: with sizes and with the guest's description. - Returns: `nil` when nothing would change.
-    static func withoutLost(_ xml: String, lost: Set<String>) -> String? {
+    package static func withoutLost(_ xml: String, lost: Set<String>) -> String? {
         guard !lost.isEmpty, var root = try? XMLElement(parsing: xml),
             let index = root.children.firstIndex(where: { $0.name == "disks" })
         else { return nil }
@@ -64,7 +66,7 @@ enum BackupDocuments {
     private static func quoted(_ text: String) -> String { XMLElement.escaped(text) }
 
     /// An element as text. - Parameter element: without text beside children, as libvirt's are.
-    static func written(_ element: XMLElement) -> String {
+    package static func written(_ element: XMLElement) -> String {
         let attributes = element.attributes.sorted { $0.key < $1.key }
             .map { " \($0.key)='\(quoted($0.value))'" }.joined()
         if element.children.isEmpty, element.text.isEmpty { return "<\(element.name)\(attributes)/>" }
@@ -74,14 +76,14 @@ enum BackupDocuments {
 }
 
 /// A backup job that runs.
-struct RunningBackup: Hashable, Sendable {
+package struct RunningBackup: Hashable, Sendable {
     /// Where it serves the disks; `nil` when that is no unix socket.
-    var socket: String?
+    package var socket: String?
     /// Its scratch files.
-    var scratch: [String]
+    package var scratch: [String]
 
     /// Reads a job's XML.
-    init(xml: String) {
+    package init(xml: String) {
         let root = try? XMLElement(parsing: xml)
         socket = root?.child("server")?["socket"]
         scratch = (root?.child("disks")?.children("disk") ?? []).compactMap { $0.child("scratch")?["file"] }

@@ -1,3 +1,5 @@
+package import Effects
+
 /// What a libvirt domain's XML says, as far as a backup asks.
 ///
 /// Read from what libvirt answers and from nowhere else, and believed in nothing that opens a file without a look: a
@@ -30,17 +32,9 @@ package struct DomainDefinition: Hashable, Sendable {
     /// Whether the guest agent has opened its channel.
     package var hasAgent = false
     /// User and group that QEMU runs as, when libvirt says so.
-    package var owner: Owner?
+    package var owner: PathOwner?
     /// All disks.
     package var disks: [DomainDisk]
-
-    /// A user and a group of the host.
-    package struct Owner: Hashable, Sendable {
-        /// The user's number.
-        package var user: UInt32
-        /// The group's number.
-        package var group: UInt32
-    }
 
     /// Reads a domain's XML.
     ///
@@ -114,12 +108,12 @@ package struct DomainDefinition: Hashable, Sendable {
     }
 
     /// Reads `+64055:+64055`; names of users, which libvirt may also say, are left alone.
-    private static func owner(_ label: String) -> Owner? {
+    private static func owner(_ label: String) -> PathOwner? {
         let parts = label.split(separator: ":")
         guard parts.count == 2, parts.allSatisfy({ $0.hasPrefix("+") }), let user = UInt32(parts[0].dropFirst()),
             let group = UInt32(parts[1].dropFirst())
         else { return nil }
-        return Owner(user: user, group: group)
+        return PathOwner(user: user, group: group)
     }
 }
 

@@ -41,6 +41,17 @@ package final class LibvirtHost: Sendable {
         return new
     }
 
+    /// Whether the URI names no other host: disks are read through a unix socket of this one.
+    package var isLocal: Bool { LibvirtHost.isLocal(uri) }
+
+    /// Whether a URI of libvirt names this host.
+    package static func isLocal(_ uri: String) -> Bool {
+        let rest = uri.drop { $0 != ":" }
+        guard rest.hasPrefix("://") else { return true }
+        let host = rest.dropFirst(3).prefix { $0 != "/" && $0 != "?" }
+        return ["", "localhost", "127.0.0.1", "[::1]"].contains(String(host))
+    }
+
     /// Name of libvirt's driver: `QEMU`, `TEST`, `Xen`.
     package var driver: String { get throws(GuestError) { try connected().driver } }
 

@@ -22,6 +22,12 @@ final class LibvirtPreparation: CapturePreparation {
                 "the guest \(guest.name) is \(state.rawValue), and libvirt takes an instant of guests that run only; "
                     + "back up its images instead: dozo backup --guest NAME IMAGE…")
         }
+        guard guest.host.isLocal else {
+            throw GuestError(
+                .refused,
+                "\(guest.host.uri) is the libvirt of another host, and disks are read on the host that has them; run "
+                    + "dozo there")
+        }
         let domain = try guest.domainDefinition()
         guard try guest.canBackUp(domain) else {
             throw GuestError(
@@ -49,8 +55,7 @@ final class LibvirtPreparation: CapturePreparation {
         self.omitted = omitted
         let checkpoints = try LibvirtPreparation.checkpoints(guest, request)
         plan = CheckpointPlan(disks: taken, checkpoints: checkpoints, request: request)
-        let user = domain.owner.map { PathOwner(user: $0.user, group: $0.group) }
-        owner = user ?? LibvirtPreparation.processOwner(uuid: guest.uuid)
+        owner = domain.owner ?? LibvirtPreparation.processOwner(uuid: guest.uuid)
         place = try ScratchPlace(in: request.scratchFolder, point: request.point, owner: owner)
     }
 
@@ -167,7 +172,8 @@ final class LibvirtPreparation: CapturePreparation {
 
     private func begin(_ plan: CheckpointPlan) throws(LibvirtFailure) -> (taken: UInt64, uncertainty: UInt64) {
         let names = taken.map(\.name)
-        let backup = BackupDocuments.backup(names, plan: plan, request: request, place: place)
+        let backup = BackupDocuments.backup(
+            names, plan: plan, request: request, socket: place.socket, scratch: place.scratch)
         let all = names + omitted.filter { $0.location != nil && !$0.name.hasPrefix("hostdev") }.map(\.name)
         let checkpoint = BackupDocuments.checkpoint(all, plan: plan, request: request)
         let connection: LibvirtConnection

@@ -3,60 +3,64 @@
 /// Reads what libvirt writes and nothing more: elements, attributes, text, comments, the five entities and characters
 /// by number. Document types, and with them entities of anybody's making, are refused, so that nothing can be included
 /// or expanded. Sizes are bounded, and so is the depth.
-struct XMLElement: Hashable, Sendable {
+package struct XMLElement: Hashable, Sendable {
     /// With its prefix, if it has one.
-    let name: String
-    let attributes: [String: String]
-    var children: [XMLElement] = []
+    package let name: String
+    /// Values by name.
+    package let attributes: [String: String]
+    /// Elements directly in it, in their order.
+    package var children: [XMLElement] = []
     /// All text directly in it, without white space around it.
-    var text = ""
+    package var text = ""
 
     /// Largest document that is read, in bytes; libvirt's own protocol ends at 4 MiB for a text.
-    static let mostBytes = 8 << 20
+    package static let mostBytes = 8 << 20
     /// Deepest nesting that is read; a chain of backing images nests one level for each image.
-    static let deepest = 256
+    package static let deepest = 256
     /// Most elements of a document.
-    static let mostElements = 200_000
+    package static let mostElements = 200_000
     /// Most attributes of one element.
-    static let mostAttributes = 64
+    package static let mostAttributes = 64
 
     /// Why a document is refused.
-    struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
-        let reason: String
+    package struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
+        /// In words.
+        package let reason: String
         /// Offset in bytes.
-        let position: Int
-        var description: String { "\(reason) (byte \(position))" }
+        package let position: Int
+        package var description: String { "\(reason) (byte \(position))" }
     }
 
-    init(name: String, attributes: [String: String]) {
+    /// An element without content.
+    package init(name: String, attributes: [String: String]) {
         self.name = name
         self.attributes = attributes
     }
 
     /// Reads a document. - Throws: ``Problem``.
-    init(parsing document: String) throws(Problem) { try self.init(parsing: Array(document.utf8)) }
+    package init(parsing document: String) throws(Problem) { try self.init(parsing: Array(document.utf8)) }
 
     /// Reads a document. - Throws: ``Problem``.
-    init(parsing bytes: [UInt8]) throws(Problem) {
+    package init(parsing bytes: [UInt8]) throws(Problem) {
         var reader = XMLReader(bytes)
         self = try reader.document()
     }
 
     /// The first child of that name.
-    func child(_ name: String) -> XMLElement? { children.first { $0.name == name } }
+    package func child(_ name: String) -> XMLElement? { children.first { $0.name == name } }
     /// All children of that name.
-    func children(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
+    package func children(_ name: String) -> [XMLElement] { children.filter { $0.name == name } }
     /// The element at the end of a path of first children.
-    func at(_ path: String...) -> XMLElement? {
+    package func at(_ path: String...) -> XMLElement? {
         var element: XMLElement? = self
         for name in path { element = element?.child(name) }
         return element
     }
     /// An attribute's value.
-    subscript(attribute: String) -> String? { attributes[attribute] }
+    package subscript(attribute: String) -> String? { attributes[attribute] }
 
     /// A text as it stands inside of an attribute or an element.
-    static func escaped(_ text: String) -> String {
+    package static func escaped(_ text: String) -> String {
         var out = ""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -20,12 +20,14 @@ final class QMPCapture: GuestCapture, Sendable {
     private let guest: QMPGuest
     private let request: CaptureRequest
     private let captured: [QMPDiskCapture]
+    private let stream: QMPMemory?
     private let opened = Mutex<[CapturedDisk]>([])
 
     init(
         _ guest: QMPGuest, _ request: CaptureRequest, _ captured: [QMPDiskCapture], omitted: [GuestDisk],
-        takenAt: UInt64, uncertainty: UInt64
+        takenAt: UInt64, uncertainty: UInt64, memory: QMPMemory?
     ) {
+        stream = memory
         self.guest = guest
         self.request = request
         self.captured = captured
@@ -85,6 +87,8 @@ final class QMPCapture: GuestCapture, Sendable {
         }
     }
 
+    func memory() async throws -> (any PositionedBytes)? { try await stream?.complete() }
+
     func confirm() async throws {
         for disk in disks where disk.source.byteCount > 0 {
             let count = min(QMPCapture.probeByteCount, Int(clamping: disk.source.byteCount))
@@ -102,6 +106,7 @@ final class QMPCapture: GuestCapture, Sendable {
     }
 
     private func close() async -> [String] {
+        stream?.end()
         for disk in disks { await disk.source.close() }
         return guest.withMonitor { client in
             do throws(GuestError) {

@@ -5,6 +5,7 @@ enum QMPLeftovers {
     ///
     /// - Throws: ``GuestError`` when something of ours cannot be taken out.
     static func remove(_ client: QMPClient, prefix: String) throws(GuestError) {
+        QMPMemory.cancel(client)
         let exports = try client.execute("query-block-exports").elements.compactMap { $0["id"]?.text }
         for export in exports where export.hasPrefix(prefix) {
             try client.execute("block-export-del", ["id": .text(export), "mode": "hard"])

@@ -112,14 +112,17 @@ final class QMPPreparation: CapturePreparation {
 
     func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture {
         let instant: (taken: UInt64, pause: UInt64)
+        let memory: QMPMemory?
         do {
-            instant = try guest.withMonitor { client in try stopped(client, watch) }
+            memory = request.memory ? try QMPMemory(guest, folder: request.scratchFolder) : nil
+            instant = try guest.withMonitor { client in try stopped(client, watch, memory) }
         } catch {
             await undo()
             throw error
         }
         let capture = QMPCapture(
-            guest, request, captured, omitted: omitted, takenAt: instant.taken, uncertainty: instant.pause)
+            guest, request, captured, omitted: omitted, takenAt: instant.taken, uncertainty: instant.pause,
+            memory: memory)
         do { try await capture.open() } catch {
             await capture.abandon()
             throw error
@@ -130,16 +133,20 @@ final class QMPPreparation: CapturePreparation {
     /// Stops the guest, puts the filters in and begins the lists, and lets it go on. - Returns: the instant, and how
     /// long the guest stood still, in nanoseconds.
     private func stopped(
-        _ client: QMPClient, _ watch: (any CaptureWatch)?
+        _ client: QMPClient, _ watch: (any CaptureWatch)?, _ memory: QMPMemory?
     ) throws -> (taken: UInt64, pause: UInt64) {
         let wasRunning = try client.execute("query-status")["running"]?.bool ?? false
         if wasRunning { try watch?.stops() }
         let began = guest.clock.monotonic()
         if wasRunning { try client.execute("stop") }
         let taken = guest.clock.wall()
-        let result = Result { try begin(client) }
+        let result = Result {
+            try begin(client)
+            // It lets the guest go on by itself, as soon as its pages are watched.
+            try memory?.begin(client, isRunning: wasRunning)
+        }
         // Whatever happened: a guest that ran goes on.
-        if wasRunning { try client.execute("cont") }
+        if wasRunning, try client.execute("query-status")["running"]?.bool != true { try client.execute("cont") }
         let pause = guest.clock.monotonic() - began
         if wasRunning { try watch?.runs() }
         try result.get()
@@ -176,6 +183,7 @@ final class QMPPreparation: CapturePreparation {
     /// Takes the lists of this point away again, and everything else of ours.
     private func undo() async {
         guest.withMonitor { client in
+            QMPMemory.cancel(client)
             try? QMPLeftovers.remove(client, prefix: request.listPrefix)
             for item in captured {
                 QMPLeftovers.removeLists(

@@ -58,6 +58,8 @@ package struct RestorePointRecord: Hashable, Sendable {
         package init() {}
     }
 
+    /// Those of its images that are disks of the guest.
+    package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
     /// The guest's memory, if the point has it.
     package var memory: Image? { images.first { $0.kind == Image.memoryKind } }
     /// The skeleton of the stream that the memory came as; `nil` also when the stream was stored as it is.
@@ -83,8 +85,6 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var tool: String
     /// Its images.
     package var images: [Image]
-    /// Those of its images that are disks of the guest.
-    package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
     /// The machine that it is a point of; `nil` when image files were read.
     package var machine: Machine?
     /// The point it builds on, if any.
