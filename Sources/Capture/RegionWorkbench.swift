@@ -158,7 +158,6 @@ struct RegionResult: Sendable {
                 readByteCount += try await fill(extent.extent, of: job, from: source)
             }
         }
-        holes += matches.extents(in: job.extent)
         return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
     }
 
@@ -167,6 +166,7 @@ struct RegionResult: Sendable {
         _ job: RegionJob, holes: [Extent], readByteCount: UInt64
     ) async throws -> RegionResult {
         let count = Int(job.extent.length)
+        let holes = holes + matches.extents(in: job.extent)
         pieces.removeAll(keepingCapacity: true)
         // Safety: a region is never longer than the buffer.
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: region[..<count])

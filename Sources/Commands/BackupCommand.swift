@@ -70,8 +70,11 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         guard jobs.map({ (1...16).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 16") }
         guard (1...19).contains(compression) else { throw ValidationError("--compression is 1 to 19") }
         guard guest != nil || !live.addresses.isEmpty else { throw ValidationError("which guest? say --guest NAME") }
-        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty && memory == nil else {
+        guard live.addresses.isEmpty || images.isEmpty && disk.isEmpty else {
             throw ValidationError("a running guest is taken whole; leave disks out with --exclude NAME")
+        }
+        guard live.addresses.isEmpty || memory == nil else {
+            throw ValidationError("--memory stands beside image files; for a running guest say --with-memory")
         }
         guard guest == nil || live.addresses.count <= 1 else {
             throw ValidationError("several guests keep the names they have: leave --guest out")

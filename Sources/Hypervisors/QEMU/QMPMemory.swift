@@ -2,8 +2,8 @@ import Effects
 import GuestSource
 import Synchronization
 
-/// The memory and device state of a QEMU guest at the instant of its disks, written into a file without a name while the
-/// guest goes on: a background snapshot (QEMU 6.0 and newer, Linux with userfaultfd's write protection). It is a
+/// The memory and device state of a QEMU guest at the instant of its disks, written into a file without a name while
+/// the guest goes on: a background snapshot (QEMU 6.0 and newer, Linux with userfaultfd's write protection). It is a
 /// migration stream like any other and is resumed by `-incoming`.
 final class QMPMemory: Sendable {
     private static let capability = "background-snapshot"

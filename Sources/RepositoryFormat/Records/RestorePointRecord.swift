@@ -58,7 +58,7 @@ package struct RestorePointRecord: Hashable, Sendable {
         package init() {}
     }
 
-    /// Those of its images that are disks of the guest.
+    /// The images that are disks.
     package var disks: [Image] { images.filter { $0.kind == Image.diskKind } }
     /// The guest's memory, if the point has it.
     package var memory: Image? { images.first { $0.kind == Image.memoryKind } }
