@@ -105,9 +105,9 @@ ends_with 0 "one .*shut off" "a guest that is shut off is listed" "$dozo" guests
 capture 1
 holds "and not captured: its images are the way" said "is shut off.*back up its images"
 ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \
-    "$dozo" backup --connect "$uri" --domain one
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain one
 ends_with 1 "no guest nobody" "a guest that is not there is told" \
-    "$dozo" backup --connect "$uri" --domain nobody
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain nobody
 ends_with 1 "cannot be reached" "a libvirt that does not answer is told" "$dozo" guests --connect "$uri.none"
 ends_with 0 "6695eb01" "libvirt's own test driver lists its guest" "$dozo" guests --connect test:///default --json
 

@@ -33,6 +33,12 @@ final class ScratchPlace: Sendable {
                 "the scratch folder \(parent) has too long a name for a socket in it (\(socket.utf8.count) bytes "
                     + "instead of \(ScratchPlace.longestSocket)); give a shorter one with --scratch")
         }
+        if let owner, !HostPaths.isRoot, owner.user != PathOwner.own.user {
+            throw GuestError(
+                .scratch,
+                "QEMU runs as user \(owner.user), and only root can give it a place for what the guest overwrites; run "
+                    + "dozo as root")
+        }
         do {
             // While it is held, nobody's folder is half made.
             let door = try ScratchPlace.door(parent)
