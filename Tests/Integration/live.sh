@@ -148,7 +148,7 @@ for _ in $(seq 1 300); do [ "$(ours)" -ge 9 ] && break; sleep 0.1; done
 ends_with 7 "captured for another repository" "two at once on one guest: the second is refused" \
     "$dozo" backup -r "$folder/other" --qmp "$run/g/control.sock" --guest tiny
 ends_with 7 "another backup of this host" "two at once into one repository: the second is refused" backup
-kill -INT "$program"; wait "$program"
+kill -TERM "$program"; wait "$program"
 is "interrupted, the first ends with 130" "$?" 130
 is "and leaves nothing in QEMU" "$(ours)" 0
 
