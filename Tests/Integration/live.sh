@@ -181,6 +181,9 @@ says "put back into its image it is read whole once more" "vdb: read whole" "$fo
 
 # --- started anew: the list of a raw disk is gone, that of a qcow2 disk is in its file
 tiny stop "$run/g" >/dev/null
+holds "a snapshot inside of the image" qemu-img snapshot -c earlier "$vdb"
+ends_with 1 "active dirty bitmaps" "QEMU does not revert an image behind its lists" qemu-img snapshot -a earlier "$vdb"
+qemu-img snapshot -d earlier "$vdb"
 boot qcow2
 tiny run "$run/g" 'guest-work writer /dev/vdb /dev/vdc /run/written 500 >/dev/null 2>&1 &' >/dev/null
 night 14
