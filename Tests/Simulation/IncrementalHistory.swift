@@ -177,8 +177,8 @@ package struct IncrementalHistory {
         return Extent(start: UInt64(low), length: UInt64(min(disk.count, (end + grain - 1) / grain * grain) - low))
     }
 
-    /// Takes the end of the disk away and gives as much back: a list of changes is told nothing of it, but what is there
-    /// now is a hole.
+    /// Takes the end of the disk away and gives as much back: a list of changes is told nothing of it, but what is
+    /// there now is a hole.
     private mutating func shrinkAndGrow(_ disk: inout [UInt8]) {
         guard !disk.isEmpty else { return }
         let start = Int(dice.roll(below: UInt64(disk.count))) / 4096 * 4096
