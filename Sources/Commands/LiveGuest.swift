@@ -112,13 +112,13 @@ struct LiveGuest {
     /// is asked when the session has begun.
     private func bases(_ disks: [GuestDisk]) -> [String: PointID] {
         guard let keeper else { return [:] }
-        for disk in disks { keeper.identities[disk.name] = disk.identity ?? "" }
+        for disk in disks { keeper.identities[disk.name] = LiveGuest.identity(of: disk) }
         var bases: [String: PointID] = [:]
         for disk in disks where disk.omission == nil && !live.exclude.contains(disk.name) {
             guard let kept = keeper.kept(disk: disk.name) else { continue }
             if kept.isDoubted {
                 tellWhole(disk.name, "because the last run caught its list of changes lying")
-            } else if live.fullReadEvery > 0, kept.pointsSinceScan + 1 >= UInt64(live.fullReadEvery) {
+            } else if isScanDue(kept) {
                 tellWhole(disk.name, "as after every \(live.fullReadEvery) points")
             } else if kept.identity != keeper.identities[disk.name] {
                 tellWhole(disk.name, "because it is another image than at the last point")
@@ -128,6 +128,23 @@ struct LiveGuest {
         }
         if let failure = keeper.failure { options.note("note: \(failure); everything is read") }
         return bases
+    }
+
+    private func isScanDue(_ kept: KeptMap) -> Bool {
+        live.fullReadEvery > 0 && kept.pointsSinceScan + 1 >= UInt64(live.fullReadEvery)
+    }
+
+    /// The images of a disk as the hypervisor names them, and which files they are: one that is put in the place of
+    /// another, or a backing file that somebody writes, is noticed.
+    private static func identity(of disk: GuestDisk) -> String {
+        guard let identity = disk.identity else { return "" }
+        // A line an image, or libvirt's way: the first names the format, the rest the file.
+        let links = identity.split(separator: "\n").flatMap { $0.split(separator: " on ") }
+        let marks = links.enumerated().map { number, link in
+            guard let slash = link.firstIndex(of: "/") else { return "?" }
+            return HostPaths.mark(String(link[slash...]), isWritten: number == 0) ?? "?"
+        }
+        return ([identity] + marks).joined(separator: "\n")
     }
 
     private func tellWhole(_ disk: String, _ why: String) {
@@ -186,7 +203,7 @@ struct LiveGuest {
         switch captured.changes {
         case .unknown(let reason):
             // When a reason was found before, it was told before.
-            if !kept.isDoubted, kept.identity == keeper.identities[captured.disk.name] {
+            if !kept.isDoubted, kept.identity == keeper.identities[captured.disk.name], !isScanDue(kept) {
                 tellWhole(captured.disk.name, reason)
             }
             return nil

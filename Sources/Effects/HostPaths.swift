@@ -26,6 +26,17 @@ package enum HostPaths {
         guard unsafe chmod(path, mode_t(0o711)) == 0 else { throw HostFiles.failure(errno, "cannot open up", path) }
     }
 
+    /// What tells a file from another one that is put in its place: device and number, for one that nobody writes also
+    /// size and time of change. `nil` when it cannot be looked at.
+    package static func mark(_ path: String, isWritten: Bool) -> String? {
+        var status = stat()
+        // Safety: the path and the structure live through the call.
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        let file = "\(status.st_dev):\(status.st_ino)"
+        guard !isWritten else { return file }
+        return "\(file):\(status.st_size):\(status.st_mtim.tv_sec):\(status.st_mtim.tv_nsec)"
+    }
+
     /// Takes the name of a socket away, if it has one.
     package static func removeSocket(_ path: String) {
         // Safety: the path lives through the call.

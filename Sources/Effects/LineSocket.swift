@@ -27,6 +27,8 @@ import Glibc
 
     // Safety: private, set once and closed once.
     private let descriptor: Int32
+    /// Whether a cancelled task goes on with it: for what must be said when everything ends.
+    package var ignoresCancellation = false
     private var received: [UInt8] = []
     /// Bytes of `received` in which no line ends.
     private var searched = 0
@@ -142,7 +144,7 @@ import Glibc
 
     private func wait(for events: Int16, deadline: UInt64, clock: SystemClock) throws(Failure) {
         while true {
-            if Task.isCancelled { throw .cancelled }
+            if Task.isCancelled, !ignoresCancellation { throw .cancelled }
             let now = clock.monotonic()
             guard now < deadline else { throw .timeout }
             var entry = pollfd(fd: descriptor, events: events, revents: 0)

@@ -33,6 +33,16 @@ import Glibc
         number = file
     }
 
+    /// Takes room on the disk for so many bytes, without making the file longer.
+    ///
+    /// - Throws: ``FileError``, also where the file system cannot promise room.
+    package func reserve(_ byteCount: UInt64) throws(FileError) {
+        let keepSize: Int32 = 1
+        guard fallocate(number, keepSize, 0, Int(clamping: byteCount)) == 0 else {
+            throw HostFiles.failure(errno, "cannot take scratch space of \(byteCount >> 20) MiB", "a file without a name")
+        }
+    }
+
     /// Another descriptor of the same file, which the caller closes.
     ///
     /// - Throws: ``FileError``.

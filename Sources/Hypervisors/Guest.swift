@@ -180,6 +180,13 @@ package struct CaptureRequest: Sendable {
     package var listPrefix: String { "\(CaptureRequest.ownPrefix)\(repository.prefix(8))-" }
     /// Name of the change list that begins at a point's instant.
     package func listName(_ point: PointID) -> String { listPrefix + point.hexadecimal }
+    /// As ``listName(_:)``, for one disk: an image takes its lists along, and may come back as another disk.
+    ///
+    /// The disk stands in it as a hash of its name (FNV-1a of 64 bits, Fowler, Noll and Vo).
+    package func listName(_ point: PointID, disk: String) -> String {
+        let hash = disk.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return "\(listName(point))-\(String(hash, radix: 16))"
+    }
 }
 
 /// A guest that a hypervisor shows.

@@ -28,17 +28,17 @@ struct ChangeListPlanTests {
     @Test("the list that began at the base is believed, and others of this repository go")
     func baseList() {
         let plan = ChangeListPlan(
-            [bitmap(request.listName(base)), bitmap(request.listName(other))], request: request, base: base)
-        #expect(plan.base == request.listName(base))
+            [bitmap(request.listName(base, disk: "vda")), bitmap(request.listName(other, disk: "vda"))], request: request, disk: "vda", base: base)
+        #expect(plan.base == request.listName(base, disk: "vda"))
         #expect(plan.reason == nil)
-        #expect(plan.stale == [request.listName(other)])
+        #expect(plan.stale == [request.listName(other, disk: "vda")])
     }
 
     @Test("names that are not ours, or of another repository, are never touched")
     func foreign() {
         let foreign = ["backup", "dozo", "dozo-ffffffff-\(base.hexadecimal)", "libvirt-1", ""].map { bitmap($0) }
         for point in [nil, base] {
-            let plan = ChangeListPlan(foreign, request: request, base: point)
+            let plan = ChangeListPlan(foreign, request: request, disk: "vda", base: point)
             #expect(plan.base == nil)
             #expect(plan.reason != nil)
             #expect(plan.stale == [])
@@ -47,19 +47,26 @@ struct ChangeListPlanTests {
 
     @Test("a list that is not sound is not believed, and goes when nobody uses it")
     func unsound() {
-        let name = request.listName(base)
-        let broken = ChangeListPlan([bitmap(name) { $0.isInconsistent = true }], request: request, base: base)
+        let name = request.listName(base, disk: "vda")
+        let broken = ChangeListPlan([bitmap(name) { $0.isInconsistent = true }], request: request, disk: "vda", base: base)
         #expect(broken.base == nil && broken.stale == [name])
-        let stopped = ChangeListPlan([bitmap(name) { $0.isRecording = false }], request: request, base: base)
+        let stopped = ChangeListPlan([bitmap(name) { $0.isRecording = false }], request: request, disk: "vda", base: base)
         #expect(stopped.base == nil && stopped.stale == [name])
-        let busy = ChangeListPlan([bitmap(name) { $0.isBusy = true }], request: request, base: base)
+        let busy = ChangeListPlan([bitmap(name) { $0.isBusy = true }], request: request, disk: "vda", base: base)
         #expect(busy.base == nil && busy.stale == [])
+    }
+
+    @Test("an image that was another disk at the base says nothing of this one")
+    func exchanged() {
+        let name = request.listName(base, disk: "vdb")
+        let plan = ChangeListPlan([bitmap(name)], request: request, disk: "vda", base: base)
+        #expect(plan.base == nil && plan.reason != nil && plan.stale == [name])
     }
 
     @Test("the copy that a killed run left is stale")
     func copy() {
-        let name = request.listName(base)
-        let plan = ChangeListPlan([bitmap(name), bitmap(name + "-read")], request: request, base: base)
+        let name = request.listName(base, disk: "vda")
+        let plan = ChangeListPlan([bitmap(name), bitmap(name + "-read")], request: request, disk: "vda", base: base)
         #expect(plan.base == name)
         #expect(plan.stale == [name + "-read"])
     }

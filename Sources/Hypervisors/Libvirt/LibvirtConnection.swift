@@ -22,7 +22,13 @@ import Glibc
     deinit { _ = unsafe library.close(pointer) }
 
     /// Whether the daemon at the other end is still there.
-    var isAlive: Bool { unsafe library.isAlive(pointer) == 1 }
+    ///
+    /// It is asked: libvirt itself notices that a daemon went only at the next question, which then fails.
+    var isAlive: Bool {
+        var number: CUnsignedLong = 0
+        // Safety: the call writes one number.
+        return unsafe library.isAlive(pointer) == 1 && library.libraryVersion(pointer, &number) == 0
+    }
 
     /// Name of the driver: `QEMU`, `TEST`, `Xen`.
     var driver: String { unsafe library.type(pointer).map { unsafe String(cString: $0) } ?? "" }

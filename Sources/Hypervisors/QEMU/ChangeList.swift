@@ -42,15 +42,16 @@ package struct ChangeListPlan: Hashable, Sendable {
     /// - Parameters:
     ///   - bitmaps: all of the node.
     ///   - request: whose names count.
+    ///   - disk: name of the disk.
     ///   - base: the point that the disk's map is at hand for; `nil` for none.
-    package init(_ bitmaps: [Bitmap], request: CaptureRequest, base point: PointID?) {
+    package init(_ bitmaps: [Bitmap], request: CaptureRequest, disk: String, base point: PointID?) {
         let own = bitmaps.filter { $0.name.hasPrefix(request.listPrefix) }
         guard let point else {
             reason = "there is no earlier point of it to build on"
             stale = own.filter { !$0.isBusy }.map(\.name)
             return
         }
-        let name = request.listName(point)
+        let name = request.listName(point, disk: disk)
         stale = own.filter { $0.name != name && !$0.isBusy }.map(\.name)
         guard let found = own.first(where: { $0.name == name }) else {
             reason =

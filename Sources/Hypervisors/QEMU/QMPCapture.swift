@@ -38,7 +38,8 @@ final class QMPCapture: GuestCapture, Sendable {
 
     var disks: [CapturedDisk] { opened.withLock { $0 } }
 
-    private var readingList: String { request.listName(request.point) + QMPCapture.readingSuffix }
+    private func list(_ item: QMPDiskCapture) -> String { request.listName(request.point, disk: item.disk.name) }
+    private func readingList(_ item: QMPDiskCapture) -> String { list(item) + QMPCapture.readingSuffix }
 
     /// Serves the disks and connects to them.
     func open() async throws {
@@ -66,14 +67,14 @@ final class QMPCapture: GuestCapture, Sendable {
                     "name": .text(item.export),
                 ]
                 if item.plan.base != nil {
-                    arguments["bitmaps"] = [["node": .text(item.node), "name": .text(readingList)]]
+                    arguments["bitmaps"] = [["node": .text(item.node), "name": .text(readingList(item))]]
                 }
                 try client.execute("block-export-add", .object(arguments))
             }
         }
         defer { HostPaths.removeSocket(path) }
         for item in captured {
-            let context = item.plan.base.map { _ in "qemu:dirty-bitmap:\(readingList)" }
+            let context = item.plan.base.map { _ in "qemu:dirty-bitmap:\(readingList(item))" }
             let source = try NBDExportSource.open(
                 socket: path, export: item.export, dirtyContext: context, connections: QMPCapture.connections,
                 name: item.disk.name)
@@ -110,7 +111,7 @@ final class QMPCapture: GuestCapture, Sendable {
     private func close() async -> [String] {
         stream?.end()
         for disk in disks { await disk.source.close() }
-        return guest.withMonitor { client in
+        return guest.whateverHappens { client in
             do throws(GuestError) {
                 try QMPLeftovers.remove(client, prefix: request.listPrefix)
                 return []
@@ -122,10 +123,10 @@ final class QMPCapture: GuestCapture, Sendable {
 
     func committed() async -> [String] {
         var notes = await close()
-        notes += guest.withMonitor { client in
+        notes += guest.whateverHappens { client in
             captured.flatMap { item in
                 guard let base = item.plan.base else { return [String]() }
-                return QMPLeftovers.removeLists(client, node: item.node, [base, readingList])
+                return QMPLeftovers.removeLists(client, node: item.node, [base, readingList(item)])
             }
         }
         return notes
@@ -133,10 +134,10 @@ final class QMPCapture: GuestCapture, Sendable {
 
     func abandon() async {
         _ = await close()
-        guest.withMonitor { client in
+        guest.whateverHappens { client in
             for item in captured {
-                var names = [request.listName(request.point)]
-                if item.plan.base != nil { names.append(readingList) }
+                var names = [list(item)]
+                if item.plan.base != nil { names.append(readingList(item)) }
                 QMPLeftovers.removeLists(client, node: item.node, names)
             }
         }

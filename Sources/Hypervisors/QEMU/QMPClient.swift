@@ -92,6 +92,12 @@ package final class QMPClient {
         return line.encoded + [UInt8(ascii: "\n")]
     }
 
+    /// Whether commands are run though the task is cancelled: what puts the guest right again has to be said.
+    var isEnding: Bool {
+        get { socket.ignoresCancellation }
+        set { socket.ignoresCancellation = newValue }
+    }
+
     /// Process of the guest; `nil` when it is not on this host.
     var process: Int32? { socket.peer }
 

@@ -37,6 +37,15 @@ package final class QMPGuest: Guest, Sendable {
         try monitor.withLock { monitor in try body(unsafe monitor.client) }
     }
 
+    /// As ``withMonitor(_:)``, also in a task that was cancelled: for what the guest must not be left with.
+    func whateverHappens<Result>(_ body: (QMPClient) throws -> Result) rethrows -> Result {
+        try withMonitor { client in
+            client.isEnding = true
+            defer { client.isEnding = false }
+            return try body(client)
+        }
+    }
+
     package var capabilities: GuestCapabilities {
         var found: GuestCapabilities = [.live, .changedBlocks, .memory, .group]
         if agent != nil { found.insert(.quiesce) }

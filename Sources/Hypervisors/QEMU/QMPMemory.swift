@@ -14,6 +14,11 @@ final class QMPMemory: Sendable {
     /// Nanoseconds in which the guest goes on after its device state was taken.
     private static let startPatience: UInt64 = 30_000_000_000
 
+    /// Bytes besides memory that a stream may have: device state, video memory, a page table's worth of headers.
+    private static let deviceByteCount: UInt64 = 256 << 20
+    /// Nanoseconds that are waited for a stream whose point is given up.
+    private static let longestEnd: UInt64 = 3600 * 1_000_000_000
+
     private let guest: QMPGuest
     private let file: PassedDescriptor
     /// What QEMU was limited to before, in bytes a second.
@@ -32,6 +37,22 @@ final class QMPMemory: Sendable {
             ["capabilities": [["capability": .text(capability), "state": .bool(isOn)]]])
     }
 
+    /// Makes sure of the room before anything begins. A stream that cannot be written leaves the guest's memory protected
+    /// from its own writes, and the guest dead (QEMU 7.2, seen with a full file system).
+    ///
+    /// - Throws: ``GuestError``, `scratch`.
+    func reserve(_ client: QMPClient) throws(GuestError) {
+        let answer = try client.execute("query-memory-size-summary")
+        let memory = ["base-memory", "plugged-memory"].compactMap { answer[$0]?.integer }
+            .reduce(UInt64(0)) { $0 + (UInt64(exactly: $1) ?? 0) }
+        do throws(FileError) { try file.reserve(memory + memory / 64 + QMPMemory.deviceByteCount) } catch {
+            throw GuestError(
+                .scratch,
+                "\(error.sentence); the memory of the guest takes as much room as it is large and "
+                    + "\(QMPMemory.deviceByteCount >> 20) MiB more: give another folder with --scratch")
+        }
+    }
+
     /// Begins, with the guest stopped, and returns when it goes on.
     ///
     /// - Throws: ``GuestError``: `missing` when this QEMU or kernel cannot; `wrongState` for a guest that was stopped
@@ -46,9 +67,9 @@ final class QMPMemory: Sendable {
         do throws(GuestError) { try QMPMemory.enable(true, client) } catch {
             throw GuestError(
                 .missing,
-                "the memory of the guest behind \(guest.socket) cannot be taken while it runs: \(error.sentence); run "
-                    + "QEMU as root or allow it vm.unprivileged_userfaultfd, or store what `virsh save` or `migrate` "
-                    + "writes with --memory")
+                "the memory of the guest behind \(guest.socket) cannot be taken while it runs: \(error.sentence); turn "
+                    + "other migration capabilities off if it names one, run QEMU as root or allow it "
+                    + "vm.unprivileged_userfaultfd, or store what `virsh save` or `migrate` writes with --memory")
         }
         if let former = try client.execute("query-migrate-parameters")["max-bandwidth"]?.integer {
             formerBandwidth.withLock { $0 = former }
@@ -95,7 +116,7 @@ final class QMPMemory: Sendable {
 
     /// Ends what is under way, and gives QEMU the settings back that it had. Harmless when nothing is.
     func end() {
-        guest.withMonitor { client in QMPMemory.cancel(client, bandwidth: formerBandwidth.withLock { $0 }) }
+        guest.whateverHappens { client in QMPMemory.cancel(client, bandwidth: formerBandwidth.withLock { $0 }) }
     }
 
     /// As ``end()``, also for what a run left that was killed: then the limit is QEMU's own.
@@ -104,14 +125,14 @@ final class QMPMemory: Sendable {
         let own = try? client.execute("query-migrate-capabilities").elements
             .contains { $0["capability"]?.text == capability && $0["state"]?.bool == true }
         guard own == true else { return }
-        if status == "active" || status == "setup" {
-            _ = try? client.execute("migrate_cancel")
-            // A snapshot under way cannot change its settings.
-            for _ in 0..<200 {
-                let now = (try? client.execute("query-migrate"))?["status"]?.text
-                if now != "active", now != "cancelling", now != "setup" { break }
-                ThreadPause.take(milliseconds: interval)
-            }
+        // Never ended early: a guest whose memory is still protected from its writes may then stand still for ever.
+        let began = SystemClock.system.monotonic()
+        var now = status
+        while now == "active" || now == "setup" || now == "cancelling",
+            SystemClock.system.monotonic() - began < longestEnd
+        {
+            ThreadPause.take(milliseconds: interval)
+            now = (try? client.execute("query-migrate"))?["status"]?.text
         }
         _ = try? enable(false, client)
         _ = try? client.execute("migrate-set-parameters", ["max-bandwidth": .integer(bandwidth)])

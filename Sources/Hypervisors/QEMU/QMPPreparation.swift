@@ -55,7 +55,7 @@ final class QMPPreparation: CapturePreparation {
                 captured.append(
                     QMPDiskCapture(
                         disk: disk, drive: drive, node: node,
-                        plan: ChangeListPlan(bitmaps, request: request, base: base), base: base,
+                        plan: ChangeListPlan(bitmaps, request: request, disk: disk.name, base: base), base: base,
                         number: captured.count, prefix: request.listPrefix))
             }
             do {
@@ -105,7 +105,7 @@ final class QMPPreparation: CapturePreparation {
     }
 
     func abandon() async {
-        guest.withMonitor { client in
+        guest.whateverHappens { client in
             try? QMPLeftovers.remove(client, prefix: request.listPrefix)
         }
     }
@@ -115,7 +115,10 @@ final class QMPPreparation: CapturePreparation {
         let memory: QMPMemory?
         do {
             memory = request.memory ? try QMPMemory(guest, folder: request.scratchFolder) : nil
-            instant = try guest.withMonitor { client in try stopped(client, watch, memory) }
+            try guest.withMonitor { client in try memory?.reserve(client) }
+            // Not left in the middle: the guest stands still there.
+            try Task.checkCancellation()
+            instant = try guest.whateverHappens { client in try stopped(client, watch, memory) }
         } catch {
             await undo()
             throw error
@@ -170,7 +173,7 @@ final class QMPPreparation: CapturePreparation {
             actions.append(["type": .text(type), "data": .object(data)])
         }
         for item in captured {
-            let name = request.listName(request.point)
+            let name = request.listName(request.point, disk: item.disk.name)
             bitmap(
                 "block-dirty-bitmap-add", item,
                 ["name": .text(name), "persistent": .bool(item.drive.driver == "qcow2")])
@@ -184,15 +187,15 @@ final class QMPPreparation: CapturePreparation {
 
     /// Takes the lists of this point away again, and everything else of ours.
     private func undo() async {
-        guest.withMonitor { client in
+        guest.whateverHappens { client in
             QMPMemory.cancel(client)
             try? QMPLeftovers.remove(client, prefix: request.listPrefix)
             for item in captured {
                 QMPLeftovers.removeLists(
                     client, node: item.node,
                     [
-                        request.listName(request.point),
-                        request.listName(request.point) + QMPCapture.readingSuffix,
+                        request.listName(request.point, disk: item.disk.name),
+                        request.listName(request.point, disk: item.disk.name) + QMPCapture.readingSuffix,
                     ])
             }
         }

@@ -38,7 +38,8 @@ package final class StillnessKeeper {
     }
 
     @discardableResult
-    private func ask(_ question: JSONValue) throws(GuestError) -> JSONValue {
+    private func ask(_ question: JSONValue, canBeCancelled: Bool = false) throws(GuestError) -> JSONValue {
+        companion.link.ignoresCancellation = !canBeCancelled
         let deadline = clock.monotonic() + GuestAgent.freezePatience + StillnessKeeper.patience
         let answer: JSONValue?
         do throws(LineSocket.Failure) {
@@ -54,7 +55,7 @@ package final class StillnessKeeper {
 
     /// Brings the guest's file systems to rest. - Returns: how many.
     package func freeze() throws(GuestError) -> Int {
-        Int(try ask(["do": "freeze"])["count"]?.integer ?? 0)
+        Int(try ask(["do": "freeze"], canBeCancelled: true)["count"]?.integer ?? 0)
     }
 
     /// Lets them go on.
