@@ -82,6 +82,7 @@ struct GuestReturn {
             Console.note("note: drive \(Console.printable(name)) comes back empty: its medium is not there any more")
         }
         document.detached = plan.detached
+        tellWhatIsNew(plan)
         options.note(
             "bringing \(label) back as of \(TimeText.local(point.record.takenAt)), point \(point.record.identifier)")
         do {
@@ -113,13 +114,19 @@ struct GuestReturn {
     ) async throws -> (Plan, missing: [String]) {
         let files = try await StoredDefinition(record, reader: reader)
         let saved = try await savedDescription(record, reader: reader)
+        guard saved != nil || !returning.resume else {
+            throw CommandFailure(
+                .refused,
+                "the memory of point \(record.identifier) holds no description of a guest that could be read; "
+                    + "--memory-to FILE writes it as it came, for virsh restore")
+        }
         guard let xml = files?.domain ?? saved else {
             throw CommandFailure(
                 .failed,
                 "point \(record.identifier) has no definition of a guest of libvirt; --to-directory FOLDER writes its "
                     + "disks, and --definition-to FOLDER what else is known of it, such as a QEMU's command line")
         }
-        let guest = try moved(xml, record)
+        let guest = try moved(xml, record, files)
         var facts = try host.facts(for: guest)
         // A folder that was asked for is made, where there is one around it.
         if let folder, !HostPaths.exists(folder), let above = DomainReturn.folder(of: folder),
@@ -127,12 +134,9 @@ struct GuestReturn {
         {
             facts.paths[folder] = .folder
         }
-        let writes = (
-            variables: files?.files[StoredDefinition.variablesName] != nil,
-            tpm: files?.files.keys.contains { $0.hasPrefix(StoredDefinition.tpmPrefix) } ?? false
-        )
         var missing = facts.missing(
-            for: guest, taking: taking, writesVariables: writes.variables, writesTPM: writes.tpm,
+            for: guest, taking: taking, writesVariables: files?.hasVariables ?? false,
+            writesTPM: files?.hasTPM ?? false,
             formats: Set(GuestReturn.formats.keys))
         var disks: [(image: RestorePointRecord.Image, goal: RestoreCommand.DiskGoal)] = []
         for disk in guest.disks where disk.isRestored {
@@ -160,14 +164,17 @@ struct GuestReturn {
         }
         let plan = Plan(
             guest: guest, facts: facts, files: files, disks: disks, detached: facts.missingMedia(guest), memory: memory,
-            saved: try saved.map { try moved($0, record) })
+            saved: try saved.map { try moved($0, record, files) })
         return (plan, missing)
     }
 
-    private func moved(_ xml: String, _ record: RestorePointRecord) throws -> DomainReturn {
+    private func moved(
+        _ xml: String, _ record: RestorePointRecord, _ files: StoredDefinition?
+    ) throws -> DomainReturn {
         try DomainReturn(
             xml: xml, images: Set(record.disks.map(\.name)), folder: folder,
             fileName: { "\(RestoreCommand.fileName(for: $0)).\(RestoreCommand.fileName(for: $1))" },
+            variablesMove: files?.hasVariables ?? false, tpmMoves: files?.hasTPM ?? false,
             identity: returning.name.map { ($0, GuestReturn.newUUID()) })
     }
 
@@ -223,6 +230,19 @@ struct GuestReturn {
     private func memoryPath(_ guest: DomainReturn, disks: [String]) -> String? {
         let folder = folder ?? disks.first.flatMap { DomainReturn.folder(of: $0) }
         return folder.map { "\($0)/\(RestoreCommand.fileName(for: guest.name)).save" }
+    }
+
+    /// Says what the guest will find empty because the point does not have it.
+    private func tellWhatIsNew(_ plan: Plan) {
+        if let path = plan.guest.variables, plan.files?.hasVariables != true, !HostPaths.exists(path) {
+            Console.note(
+                "note: the point has no variables of the firmware; libvirt makes new ones when the guest starts")
+        }
+        if let folder = plan.guest.tpmState, plan.files?.hasTPM != true, !HostPaths.exists(folder) {
+            Console.note(
+                "note: the point has no state of the TPM; the guest gets a new one, which opens nothing that the old "
+                    + "one had sealed")
+        }
     }
 
     // MARK: Writing

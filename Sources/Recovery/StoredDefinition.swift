@@ -25,6 +25,11 @@ package struct StoredDefinition: Sendable {
     /// The domain's XML, when it is there and text.
     package var domain: String? { files[StoredDefinition.domainName].flatMap { String(validating: $0, as: UTF8.self) } }
 
+    /// Whether the firmware's variables are among them.
+    package var hasVariables: Bool { files[StoredDefinition.variablesName] != nil }
+    /// Whether a state of the TPM is.
+    package var hasTPM: Bool { files.keys.contains { $0.hasPrefix(StoredDefinition.tpmPrefix) } }
+
     /// Files from their contents by name.
     package init(files: [String: [UInt8]]) { self.files = files }
 

@@ -54,16 +54,30 @@ same_disks() {
     for disk in vda.qcow2 vdb.qcow2 vdc.raw; do
         qemu-img compare -q -f "${disk#*.}" -F "${disk#*.}" "$lab/kept/$disk" "$1/$disk" || return 1
     done
+    qemu-img compare -q -f qcow2 -F qcow2 "$lab/kept/volume.qcow2" "$2"
 }
-undefine() { virsh undefine "$1" --checkpoints-metadata >/dev/null; }
+undefine() { virsh undefine "$1" --checkpoints-metadata --keep-nvram >/dev/null; }
 count() { guest 'cat /run/counter' | sed 's/^0*//'; }
 
-"$lab_script" define "$lab" one "$folder/guest" "qcow2 qcow2 raw" && "$lab_script" boot "$lab" one ||
+"$lab_script" define "$lab" one "$folder/guest" "qcow2 qcow2 raw" || { echo done; exit 0; }
+# A fourth disk in a storage pool; and a firmware with variables: as there may be no UEFI here, it is the usual BIOS that
+# stands in flash memory, with any bytes beside it.
+mkdir "$lab/pool" && chown --reference="$lab/one" "$lab/pool" || exit 1
+virsh pool-define-as lab dir --target "$lab/pool" >/dev/null && virsh pool-start lab >/dev/null &&
+    virsh vol-create-as lab volume.qcow2 32M --format qcow2 >/dev/null || fail "a storage pool can be made" "see $lab"
+bios=/usr/share/seabios/bios-256k.bin
+python3 -c 'import sys; sys.stdout.buffer.write(bytes(range(256)) * 256)' >"$lab/one/vars.fd"
+chown --reference="$lab/one" "$lab/one/vars.fd"
+virsh dumpxml one --inactive --security-info | sed -e "s|</type>|</type><loader readonly='yes' type='pflash'>$bios\
+</loader><nvram>$lab/one/vars.fd</nvram>|" -e "s|<serial |<disk type='volume' device='disk'><driver name='qemu' \
+type='qcow2'/><source pool='lab' volume='volume.qcow2'/><target dev='vdd' bus='virtio'/></disk><serial |" \
+    >"$folder/more.xml"
+virsh define "$folder/more.xml" >/dev/null && "$lab_script" boot "$lab" one ||
     { fail "the guest boots" "see $lab"; echo done; exit 0; }
 holds "a repository is made" "$dozo" init
 # The root file system is brought to rest by hand: only the disks of the last point are compared, and nothing writes
 # behind it.
-guest 'guest-work scatter /dev/vdb 1 40; guest-work scatter /dev/vdc 2 40; sync; mount -o remount,ro /' >/dev/null
+guest 'guest-work scatter /dev/vdb 1 40; guest-work scatter /dev/vdc 2 40; guest-work scatter /dev/vdd 5 40; sync; mount -o remount,ro /' >/dev/null
 holds "a running guest is backed up" backup
 first=$("$dozo" points --json 2>/dev/null | sed -n 's/.*"id" *: *"\([0-9a-f]*\)".*/\1/p' | tail -n 1)
 
@@ -94,24 +108,31 @@ tells "and those that went" "^  - .*<cpu mode='maximum'"
 holds "as JSON too" is "changed True" "$(json "$folder/diff.json" \
     'd["definition"]["state"] + " " + str(any("nowhere" in x for x in d["definition"]["domain_xml"]))')"
 virsh destroy one >/dev/null
-mkdir "$lab/kept" && mv "$lab"/one/vd?.* "$lab/kept/" || exit 1
+mkdir "$lab/kept" && mv "$lab"/one/vd?.* "$lab/one/vars.fd" "$lab/pool/volume.qcow2" "$lab/kept/" || exit 1
+virsh pool-refresh lab >/dev/null
 undefine one
 refused_with "a network that is missing is named (S21)" "network nowhere is not there" back one@latest
 tells "and the CPU with it, in one go" "^missing: .*CPU.*sgx"
 holds "nothing was written" sh -c '! ls "$1"/vd?.*' - "$lab/one"
 refused_with "a folder that is missing is named" "the folder of $lab/none/one/vda.qcow2" \
     back "$first" --to-directory "$lab/none/one"
+virsh pool-destroy lab >/dev/null
+refused_with "and a storage pool that is not started" "storage pool lab of disk vdd is not started" back "$first"
+virsh pool-start lab >/dev/null
 
 # Back into a new folder, without the disc.
 rm "$lab/one/medium.iso"
 ends_with 0 "drive sda comes back empty" "the guest is defined, its disks in a new folder (S53)" \
     back "$first" --to-directory "$lab/back"
-holds "the disks are what they were" same_disks "$lab/back"
+holds "the disks are what they were" same_disks "$lab/back" "$lab/back/vdd.qcow2"
+holds "and the firmware's variables" cmp "$lab/kept/vars.fd" "$lab/back/nvram.fd"
 holds "the guest is there" is "shut off" "$(virsh domstate one)"
 holds "with its UUID" is "$(sed -n 's/.*<uuid>\(.*\)<.*/\1/p' "$folder/domain.xml")" "$(virsh domuuid one)"
-virsh dumpxml one --inactive --security-info | sed -e "s|$lab/back/|$lab/one/|" >"$folder/returned.xml"
+virsh dumpxml one --inactive --security-info |
+    sed -e "s|$lab/back/nvram.fd|$lab/one/vars.fd|; s|$lab/back/|$lab/one/|" >"$folder/returned.xml"
 holds "its definition is what it was, but for the disc and the places of its disks (S71)" is \
-    "<       <source file='$lab/one/medium.iso'/>" "$(diff "$folder/domain.xml" "$folder/returned.xml" | grep '^[<>]')"
+    "<       <source file='$lab/one/medium.iso'/>" "$(diff "$folder/domain.xml" "$folder/returned.xml" | grep '^[<>]' |
+        grep -v "<disk type='[a-z]*' device='disk'>\|pool='lab'\|vdd.qcow2")"
 refused_with "once more it is in its own way" "is defined here already, shut off" \
     back "$first" --to-directory "$lab/back"
 tells "and its disks too" "^missing: path in use: $lab/back/vdb.qcow2"
@@ -130,7 +151,8 @@ virsh destroy two >/dev/null
 undefine two
 undefine one
 ends_with 0 '"defined" : true' "and where its disks were" back "$first" --json
-holds "the disks are what they were there too" same_disks "$lab/one"
+holds "the disks are what they were there too, also in the storage pool" same_disks "$lab/one" "$lab/pool/volume.qcow2"
+holds "and its variables" cmp "$lab/kept/vars.fd" "$lab/one/vars.fd"
 refused_with "in place only raw disks are changed" "vda.qcow2 of disk vda is a qcow2 image, and only raw" \
     back "$first" --in-place
 

@@ -76,12 +76,14 @@ package struct DomainReturn: Sendable {
     ///   - images: names of the point's disks.
     ///   - folder: absolute path that disks, variables and the TPM's state move to; `nil` to leave them.
     ///   - fileName: of a disk in that folder, from its name and its format.
+    ///   - variablesMove: whether the firmware's variables go into that folder too: they will be written there.
+    ///   - tpmMoves: whether the TPM's state does.
     ///   - identity: another name and UUID; `nil` to keep both.
     /// - Throws: ``GuestError`` `refused` when it is no domain.
     package init(
         xml: String, images: Set<String>, folder: String? = nil,
         fileName: (_ disk: String, _ format: String) -> String = { "\($0).\($1)" },
-        identity: (name: String, uuid: String)? = nil
+        variablesMove: Bool = true, tpmMoves: Bool = true, identity: (name: String, uuid: String)? = nil
     ) throws(GuestError) {
         definition = try DomainDefinition(xml: xml)
         do throws(XMLElement.Problem) { edits = try XMLEdits(xml) } catch {
@@ -105,8 +107,8 @@ package struct DomainReturn: Sendable {
             readDisk(element, images: images, folder: folder, fileName: fileName)
         }
         homeless = images.subtracting(disks.filter { !$0.isRemovable }.map(\.name)).sorted()
-        readVariables(root, folder: folder)
-        readTPM(devices, folder: folder, isMoved: identity != nil)
+        readVariables(root, folder: variablesMove ? folder : nil)
+        readTPM(devices, folder: tpmMoves ? folder : nil, isMoved: identity != nil)
         readInterfaces(devices)
         readNeeds(root)
     }

@@ -58,6 +58,11 @@ struct DomainReturnTests {
         #expect(xml.contains("template='/usr/share/OVMF/OVMF_VARS_4M.ms.fd'>/back/nvram.fd</nvram>"))
         #expect(xml.contains("/srv/iso/debian.iso") && !xml.contains("/srv/vm/"))
         #expect(xml.contains("<qemu:arg value='-foo'/>") && xml.contains("mail &amp; web"))
+        // What will not be written there stays where it is.
+        let stays = try DomainReturn(
+            xml: DomainSample.modern, images: ["vda"], folder: "/back", variablesMove: false, tpmMoves: false)
+        #expect(stays.variables == "/var/lib/libvirt/qemu/nvram/mail_VARS.fd")
+        #expect(stays.xml().contains("/var/lib/libvirt/qemu/nvram/mail_VARS.fd</nvram>"))
         let again = try DomainDefinition(xml: xml)
         #expect(again.disks.first?.location == "/back/vda.qcow2" && again.variables == "/back/nvram.fd")
     }
