@@ -60,8 +60,8 @@ undefine() { virsh undefine "$1" --checkpoints-metadata --keep-nvram >/dev/null;
 count() { guest 'cat /run/counter' | sed 's/^0*//'; }
 
 "$lab_script" define "$lab" one "$folder/guest" "qcow2 qcow2 raw" || { echo done; exit 0; }
-# A fourth disk in a storage pool; and a firmware with variables: as there may be no UEFI here, it is the usual BIOS that
-# stands in flash memory, with any bytes beside it.
+# A fourth disk in a storage pool; and a firmware with variables: as there may be no UEFI here, it is the usual BIOS
+# that stands in flash memory, with any bytes beside it.
 mkdir "$lab/pool" && chown --reference="$lab/one" "$lab/pool" || exit 1
 virsh pool-define-as lab dir --target "$lab/pool" >/dev/null && virsh pool-start lab >/dev/null &&
     virsh vol-create-as lab volume.qcow2 32M --format qcow2 >/dev/null || fail "a storage pool can be made" "see $lab"
@@ -77,7 +77,7 @@ virsh define "$folder/more.xml" >/dev/null && "$lab_script" boot "$lab" one ||
 holds "a repository is made" "$dozo" init
 # The root file system is brought to rest by hand: only the disks of the last point are compared, and nothing writes
 # behind it.
-guest 'guest-work scatter /dev/vdb 1 40; guest-work scatter /dev/vdc 2 40; guest-work scatter /dev/vdd 5 40; sync; mount -o remount,ro /' >/dev/null
+guest 'for disk in vdb vdc vdd; do guest-work scatter /dev/$disk 1 40; done; sync; mount -o remount,ro /' >/dev/null
 holds "a running guest is backed up" backup
 first=$("$dozo" points --json 2>/dev/null | sed -n 's/.*"id" *: *"\([0-9a-f]*\)".*/\1/p' | tail -n 1)
 
@@ -149,6 +149,13 @@ holds "it boots" "$tiny" wait "$lab/one"
 holds "with a UUID of its own" sh -c '[ "$1" != "$2" ]' - "$(virsh domuuid one)" "$(virsh domuuid two)"
 virsh destroy two >/dev/null
 undefine two
+undefine one
+chmod 0 "$lab/one/vmlinuz"
+ended 1 "^what is there now and stays: $lab/failed/vda.qcow2" "a start that fails leaves what was written" \
+    back "$first" --to-directory "$lab/failed" --start
+tells "and says that the guest is defined" "; the guest is defined$"
+holds "the disks are all there" same_disks "$lab/failed" "$lab/failed/vdd.qcow2"
+chmod 644 "$lab/one/vmlinuz"
 undefine one
 ends_with 0 '"defined" : true' "and where its disks were" back "$first" --json
 holds "the disks are what they were there too, also in the storage pool" same_disks "$lab/one" "$lab/pool/volume.qcow2"
