@@ -95,8 +95,8 @@ package struct DomainReturn: Sendable {
         let processor = root.child("cpu")
         processorMode = processor.map { $0["mode"] ?? ($0.child("model") == nil ? "" : "custom") }
         processorModel = processorMode == "custom" ? processor?.child("model")?.text : nil
-        processorXML = processor?.place.map { place in
-            String(decoding: Array(xml.utf8)[place.whole], as: UTF8.self)
+        processorXML = processor?.place.whole.map { range in
+            String(decoding: Array(xml.utf8)[range], as: UTF8.self)
         }
         if let identity {
             if let element = root.child("name") { edits.setText(of: element, to: identity.name) }

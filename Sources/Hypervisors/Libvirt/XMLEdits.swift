@@ -18,7 +18,7 @@ package struct XMLEdits {
     /// - Returns: false when the element has no such attribute.
     @discardableResult
     package mutating func set(_ attribute: String, of element: XMLElement, to value: String) -> Bool {
-        guard let range = element.place?.values[attribute] else { return false }
+        guard let range = element.place.values[attribute] else { return false }
         changes.append((range, Array(XMLElement.escaped(value).utf8)))
         return true
     }
@@ -28,20 +28,20 @@ package struct XMLEdits {
     /// - Returns: false when it is one tag.
     @discardableResult
     package mutating func setText(of element: XMLElement, to text: String) -> Bool {
-        guard let range = element.place?.content else { return false }
+        guard let range = element.place.content else { return false }
         changes.append((range, Array(XMLElement.escaped(text).utf8)))
         return true
     }
 
     /// Puts markup in an element's place.
     package mutating func replace(_ element: XMLElement, by markup: String) {
-        guard let range = element.place?.whole else { return }
+        guard let range = element.place.whole else { return }
         changes.append((range, Array(markup.utf8)))
     }
 
     /// Takes an element away, with the white space before it.
     package mutating func remove(_ element: XMLElement) {
-        guard let whole = element.place?.whole else { return }
+        guard let whole = element.place.whole else { return }
         var start = whole.lowerBound
         while start > 0, [0x20, 9, 10, 13].contains(bytes[start - 1]) { start -= 1 }
         changes.append((start..<whole.upperBound, []))

@@ -12,8 +12,8 @@ package struct XMLElement: Hashable, Sendable {
     package var children: [XMLElement] = []
     /// All text directly in it, without white space around it.
     package var text = ""
-    /// Where it stood in the document that it was read from; `nil` when it was made here.
-    package internal(set) var place: XMLPlace?
+    /// Where it stood in the document that it was read from.
+    package internal(set) var place = XMLPlace()
 
     /// Largest document that is read, in bytes; libvirt's own protocol ends at 4 MiB for a text.
     package static let mostBytes = 8 << 20
@@ -83,12 +83,12 @@ package struct XMLElement: Hashable, Sendable {
 ///
 /// Says nothing about what the element means: all places are equal, so that two elements are when they say the same.
 package struct XMLPlace: Hashable, Sendable {
-    /// From its `<` to behind its last `>`.
-    package var whole: Range<Int>
+    /// From its `<` to behind its last `>`; `nil` for an element that was made here.
+    package var whole: Range<Int>?
     /// Between its tags; `nil` when it is one tag.
     package var content: Range<Int>?
     /// Values between their quotes, by attribute.
-    package var values: [String: Range<Int>]
+    package var values: [String: Range<Int>] = [:]
 
     package static func == (_: XMLPlace, _: XMLPlace) -> Bool { true }
     package func hash(into _: inout Hasher) {}
