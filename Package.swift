@@ -125,6 +125,9 @@ let package = Package(
         .executableTarget(
             name: "GuestProbe", dependencies: ["BackupModel", "GuestSource", "Hypervisors"],
             path: "Tests/GuestProbe", swiftSettings: strict),
+        .executableTarget(
+            name: "ExportRates", dependencies: ["BackupModel", "GuestSource"],
+            path: "Tests/Benchmarks/ExportRates", swiftSettings: strict),
         .target(name: "CCallCounts", path: "Tests/CallCounts/Interposer"),
         .executableTarget(
             name: "CallCounts",

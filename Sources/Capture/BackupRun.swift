@@ -395,7 +395,11 @@ package struct BackupRun: ~Copyable {
                 do {
                     guard let result = try await group.next() else { break }
                     idle.append(result.bench)
-                    waiting[result.number] = .captured(result)
+                    if let region = result.inherited, let map = earlier?.map {
+                        waiting[result.number] = .inherited(region, map)
+                    } else {
+                        waiting[result.number] = .captured(result)
+                    }
                     if unusable == nil {
                         try await drain(&expected, outcomes: &waiting, into: &assembler)
                     }

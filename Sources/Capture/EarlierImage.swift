@@ -21,15 +21,20 @@ package struct EarlierImage: Sendable {
     ) {
         self.map = map
         self.sampling = sampling
+        self.changed = EarlierImage.joined(changed)
+    }
+
+    /// Extents in ascending order and apart from each other, without empty ones.
+    static func joined(_ extents: [Extent]) -> [Extent] {
         var joined: [Extent] = []
-        for extent in changed.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
+        for extent in extents.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
             if let last = joined.last, extent.start <= last.end {
                 joined[joined.count - 1] = Extent(start: last.start, length: max(last.end, extent.end) - last.start)
             } else {
                 joined.append(extent)
             }
         }
-        self.changed = joined
+        return joined
     }
 
     /// How changes are found with it, as a record says it.
@@ -84,6 +89,25 @@ struct EarlierCut {
             position += UInt64(length)
         }
         return cut
+    }
+
+    /// The parts of extents that were data.
+    ///
+    /// - Parameters:
+    ///   - extents: ascending, in bytes of the image.
+    ///   - start: where the region begins in the image.
+    func data(in extents: [Extent], from start: UInt64) -> [Extent] {
+        var found: [Extent] = []
+        var rest = extents[...]
+        for piece in pieces where !piece.isHole {
+            let extent = Extent(start: start + UInt64(piece.offset), length: UInt64(piece.length))
+            while let first = rest.first, first.end <= extent.start { rest.removeFirst() }
+            for candidate in rest {
+                guard candidate.start < extent.end else { break }
+                if let part = candidate.intersection(extent) { found.append(part) }
+            }
+        }
+        return found
     }
 
     private mutating func appendHole(_ length: UInt32) {

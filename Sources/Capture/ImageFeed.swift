@@ -65,6 +65,6 @@ struct ImageFeed {
 extension RegionJob {
     /// Whether nothing of the region has to be read, because all of it is zero.
     var isHole: Bool { !extents.isEmpty && extents.allSatisfy { $0.kind == .hole } }
-    /// Whether the region is what it was in the earlier image.
-    var isInherited: Bool { !isSample && changed?.isEmpty ?? false }
+    /// Whether the region is what it was in the earlier image. One with holes is looked at first.
+    var isInherited: Bool { !isSample && changed?.isEmpty ?? false && extents.allSatisfy { $0.kind == .data } }
 }

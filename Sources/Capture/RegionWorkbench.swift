@@ -32,6 +32,21 @@ struct RegionResult: Sendable {
     /// Whether a leaf uses parts of chunks.
     var hasSlices = false
     let bench: RegionWorkbench
+    /// The region, when it is what it was, so that there is nothing to store.
+    var inherited: Extent?
+}
+
+extension RegionResult {
+    /// A region in which nothing changed.
+    init(inheriting job: RegionJob, bench: RegionWorkbench) {
+        self.init(
+            number: job.number, leaves: [], readByteCount: 0, newByteCount: 0, bench: bench, inherited: job.extent)
+    }
+}
+
+extension RegionJob {
+    /// What is known to read as zeros.
+    var holes: [Extent] { extents.filter { $0.kind == .hole }.map(\.extent) }
 }
 
 /// Everything one worker needs to turn a region into chunks in packs, reused from region to region.
@@ -143,6 +158,10 @@ struct RegionResult: Sendable {
         if let source, let earlier, let changed = job.changed,
             let cut = try await EarlierCut.of(job.extent, map: earlier.map)
         {
+            // A list of changes forgets what lay behind the end of a disk that shrank and grew again. What reads as
+            // zeros without being asked for, and was data, has changed, whatever the list says.
+            let changed = EarlierImage.joined(changed + cut.data(in: job.holes, from: job.extent.start))
+            if changed.isEmpty, !job.isSample { return RegionResult(inheriting: job, bench: self) }
             guard job.isSample else { return try await recapture(job, from: source, earlier: cut, changed: changed) }
             let read = try await fill(job.extent, of: job, from: source)
             try compare(cut, of: job, except: changed)

@@ -8,6 +8,8 @@ struct PointDocument: Encodable {
         let name: String
         let size_bytes: UInt64
         let format: String
+        /// How its changes were found; absent for image files.
+        let trust: String?
     }
 
     let id: String
@@ -32,7 +34,7 @@ struct PointDocument: Encodable {
         guest_id = record.guest.hexadecimal
         taken_at = TimeText.utc(record.takenAt)
         disks = record.disks.map {
-            Disk(name: $0.name, size_bytes: $0.byteCount, format: $0.format)
+            Disk(name: $0.name, size_bytes: $0.byteCount, format: $0.format, trust: $0.trust)
         }
         memory = record.memory != nil
         memory_format = record.memory?.format

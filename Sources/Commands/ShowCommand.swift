@@ -55,6 +55,8 @@ struct ShowCommand: AsyncParsableCommand {
         let slot: String
         /// Ids of the image roots by disk: equal when the images are equal.
         let roots: [String: String]
+        /// Absent for points of image files.
+        let machine: MachineDocument?
         let usage: Usage?
     }
 
@@ -74,7 +76,7 @@ struct ShowCommand: AsyncParsableCommand {
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
             stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description,
             roots: Dictionary(record.images.map { ($0.name, $0.root.hexadecimal) }) { first, _ in first },
-            usage: used.map(Usage.init))
+            machine: record.machine.map(MachineDocument.init), usage: used.map(Usage.init))
         if options.json { return try Console.json(document) }
         let seconds = Double(record.endedAt - min(record.startedAt, record.endedAt)) / 1e9
         var rows = [
@@ -111,8 +113,8 @@ struct ShowCommand: AsyncParsableCommand {
             ["hypervisor", shown(([machine.hypervisor] + versions).joined(separator: ", "))],
             ["machine", "\(shown(machine.type)), processor \(shown(machine.cpu))"],
             ["machine's id", shown(machine.uuid)],
-            ["stood still", milliseconds(machine.pause)],
         ]
+        if machine.pause > 0 { rows.append(["stood still", milliseconds(machine.pause)]) }
         if machine.frozen > 0 { rows.append(["at rest", "its file systems, for \(milliseconds(machine.frozen))"]) }
         if machine.group != nil { rows.append(["group", "all instants within \(milliseconds(machine.spread))"]) }
         for (drive, medium) in machine.media.sorted(by: { $0.key < $1.key }) {

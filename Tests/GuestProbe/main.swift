@@ -111,6 +111,8 @@ struct Probe {
     }
 }
 
+// A daemon that goes while it is asked is an error and no end.
+signal(SIGPIPE, SIG_IGN)
 do {
     try await Probe(words: CommandLine.arguments).run()
 } catch {

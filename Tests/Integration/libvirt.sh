@@ -105,9 +105,9 @@ ends_with 0 "one .*shut off" "a guest that is shut off is listed" "$dozo" guests
 capture 1
 holds "and not captured: its images are the way" said "is shut off.*back up its images"
 ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \
-    "$dozo" backup --connect "$uri" --domain one
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain one
 ends_with 1 "no guest nobody" "a guest that is not there is told" \
-    "$dozo" backup --connect "$uri" --domain nobody
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain nobody
 ends_with 1 "cannot be reached" "a libvirt that does not answer is told" "$dozo" guests --connect "$uri.none"
 ends_with 0 "6695eb01" "libvirt's own test driver lists its guest" "$dozo" guests --connect test:///default --json
 
@@ -231,6 +231,42 @@ holds "and the broken list is gone, theirs is not ours to remove" is \
 holds "from then on what changed is known again" exact 13 $(bases 12)
 holds "by a list" said "vdb since"
 holds "of one instant still" twins
+
+# Snapshots, block jobs and saved states of the guest: libvirt carries the lists along.
+virsh snapshot-create-as one side --disk-only --diskspec "vdb,snapshot=external,file=$lab/one/vdb.side" \
+    --diskspec vda,snapshot=no --diskspec vdc,snapshot=no --diskspec sda,snapshot=no >"$folder/output" 2>&1
+guest 'guest-work scatter /dev/vdb 41 20'
+# shellcheck disable=SC2046  # words
+holds "behind an external snapshot the list goes on" exact 41 $(bases 13)
+holds "as a list over both images" said "vdb since"
+guest 'guest-work scatter /dev/vdb 42 20'
+virsh blockcommit one vdb --active --pivot --wait >"$folder/output" 2>&1
+# shellcheck disable=SC2046  # words
+holds "behind its commit too" exact 42 $(bases 41)
+holds "as a list" said "vdb since"
+holds "with what was written into the image that is gone" has_scatter vdb 42 20
+virsh managedsave one >"$folder/output" 2>&1
+virsh start one >"$folder/output" 2>&1
+guest 'guest-work scatter /dev/vdb 43 20'
+# shellcheck disable=SC2046  # words
+holds "behind a saved state and its resumption too" exact 13 $(bases 42)
+holds "as a list still" said "vdb since"
+
+# The daemon is started anew while an instant is read.
+guest 'guest-work scatter /dev/vdb 44 20'
+# shellcheck disable=SC2046  # words
+if hold 43 $(bases 13); then
+    kill "$(cat "$lab/libvirtd.pid")"
+    while "$lab_script" alive "$lab"; do sleep 0.1; done
+    "$lab_script" start "$lab" >"$folder/output" 2>&1
+    holds "a daemon that was started anew finds the instant as it was" same_as_instant
+    holds "and the run ends as any other" release
+    holds "with one list" is "$own-$(point 43) dozo-ffeeddcc-$(point 20) theirs " "$(lists)"
+else
+    fail "an instant can be held for the daemon" "$(tail -n 1 "$folder/said")"
+fi
+# shellcheck disable=SC2046  # words
+holds "and the next run builds on it" exact 13 $(bases 43)
 
 # Disks that come and disks that are left out.
 qemu-img create -q -f qcow2 "$lab/one/vdd.qcow2" 32M

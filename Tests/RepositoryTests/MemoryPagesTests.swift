@@ -84,9 +84,13 @@ struct MemoryPagesTests {
     private final class Bytes: PositionedBytes {
         let path = "the stream"
         private let bytes: [UInt8]
+        private let changes: Bool
         var byteCount: UInt64 { UInt64(bytes.count) }
 
-        init(_ bytes: [UInt8]) { self.bytes = bytes }
+        init(_ bytes: [UInt8], changes: Bool = false) {
+            self.bytes = bytes
+            self.changes = changes
+        }
 
         func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(SourceError) {
             precondition(offset + UInt64(buffer.count) <= byteCount, "a read lies inside of the stream")
@@ -96,7 +100,9 @@ struct MemoryPagesTests {
             }
         }
 
-        func confirmUnchanged() throws(SourceError) {}
+        func confirmUnchanged() throws(SourceError) {
+            if changes { throw SourceError(.changed, "the stream changed", .retry) }
+        }
     }
 
     /// A core file with these pages from address 0 on.
@@ -112,8 +118,8 @@ struct MemoryPagesTests {
         return bytes + pages.flatMap { $0 }
     }
 
-    private static func parts(_ stream: [UInt8]) throws -> [BackupDisk] {
-        let parsed = try MemoryStream(parsing: Bytes(stream))
+    private static func parts(_ stream: [UInt8], changes: Bool = false) throws -> [BackupDisk] {
+        let parsed = try MemoryStream(parsing: Bytes(stream, changes: changes))
         let skeleton = try #require(parsed.skeleton)
         return [
             .memory(.memory(parsed.memory, format: parsed.format.name, isPaged: true)),
@@ -211,6 +217,19 @@ struct MemoryPagesTests {
         _ = try await world.backUp([.image(name: "d", source: SimulatedImage(disk.flatMap { $0 }))], at: 3)
         let again = try await world.backUp(try Self.parts(stream), at: 4)
         #expect(try await world.restored(again) == stream)
+    }
+
+    @Test("a stream that changed while it was read makes no point")
+    func changed() async throws {
+        var dice = Dice(seed: 3)
+        let stream = Self.core((0..<20).map { _ in dice.bytes(4096) })
+        let world = try await World(seed: 4)
+        let error = await #expect(throws: SourceError.self) {
+            _ = try await world.backUp(try Self.parts(stream, changes: true), at: 1)
+        }
+        #expect(error?.code == .changed)
+        let repository = try await OpenRepository.open(store: world.store, key: .credential(world.owner))
+        #expect(try await repository.view().points.isEmpty)
     }
 
     @Test("a chunk that the repository lost since is stored again, not leant on")

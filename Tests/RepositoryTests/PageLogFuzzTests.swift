@@ -28,6 +28,36 @@ struct PageLogFuzzTests {
         }
     }
 
+    @Test("a full log takes no more, and the next run begins it anew")
+    func full() throws {
+        let disk = try TemporaryDisk()
+        let repository = try #require(RepositoryID(bytes: [UInt8](repeating: 1, count: 16)))
+        let guest = try #require(GuestID(bytes: [UInt8](repeating: 2, count: 16)))
+        let state = try HostState(
+            files: HostFiles(root: disk.folder), root: disk.folder, repository: repository, randomness: .seeded(1))
+        let name = "repositories/\(repository)/pages/\(guest.hexadecimal)"
+        func identifier(_ number: Int) throws -> Hash256 {
+            let front = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+            return try #require(Hash256(bytes: front + [UInt8](repeating: 7, count: 24)))
+        }
+        let values = [UInt64](repeating: 1, count: PageLog.pageLimit)
+        do {
+            let log = try #require(state.pageLog(of: guest))
+            var count = 0
+            while log.needs(try identifier(count)), count < 10_000 {
+                log.append(PageLog.Record(chunk: try identifier(count), values: values))
+                count += 1
+            }
+            #expect(count < 10_000)
+            log.flush()
+        }
+        let size = UInt64(try #require(disk.bytes(name)).count)
+        #expect(size <= PageLog.byteLimit && size > PageLog.byteLimit - (1 << 20))
+        let again = try #require(state.pageLog(of: guest))
+        #expect(again.needs(try identifier(0)))
+        #expect(try #require(disk.bytes(name)).isEmpty)
+    }
+
     @Test("a log that was changed is cut where it makes no sense, and takes new records behind that")
     func mutations() throws {
         let disk = try TemporaryDisk()

@@ -26,6 +26,8 @@ package struct IncrementalHistory {
         package var nights = 0
         /// Runs whose list of changes left out something that had changed, while everything was looked at.
         package var lies = 0
+        /// Nights on which the disk had shrunk and grown again.
+        package var shrunk = 0
         /// Runs whose earlier map could not be read everywhere.
         package var lostMaps = 0
     }
@@ -64,6 +66,7 @@ package struct IncrementalHistory {
         for _ in 0..<dice.roll(below: 12) { _ = change(&disk) }
         var base = try await backUp(disk, since: nil)
         for _ in 0..<5 {
+            if dice.roll(below: 5) == 0 { shrinkAndGrow(&disk) }
             let before = disk
             if dice.roll(below: 6) == 0 { resize(&disk) }
             let changed = (0..<dice.roll(below: 4)).compactMap { _ in change(&disk) }
@@ -172,6 +175,15 @@ package struct IncrementalHistory {
         let grain = [512, 4_096, 65_536][Int(dice.roll(below: 3))]
         let low = start / grain * grain
         return Extent(start: UInt64(low), length: UInt64(min(disk.count, (end + grain - 1) / grain * grain) - low))
+    }
+
+    /// Takes the end of the disk away and gives as much back: a list of changes is told nothing of it, but what is
+    /// there now is a hole.
+    private mutating func shrinkAndGrow(_ disk: inout [UInt8]) {
+        guard !disk.isEmpty else { return }
+        let start = Int(dice.roll(below: UInt64(disk.count))) / 4096 * 4096
+        disk.replaceSubrange(start..., with: repeatElement(0, count: disk.count - start))
+        report.shrunk += 1
     }
 
     private mutating func resize(_ disk: inout [UInt8]) {

@@ -5,7 +5,7 @@ import Testing
 @Suite("changed-only backups (design §4.3)")
 struct IncrementalHistoryTests {
     private static let played = Mutex(
-        (seeds: 0, nights: 0, changed: UInt64(0), whole: UInt64(0), lies: 0, lostMaps: 0))
+        (seeds: 0, nights: 0, changed: UInt64(0), whole: UInt64(0), lies: 0, lostMaps: 0, shrunk: 0))
 
     @Test("an incremental map equals the full map, and restores the disk, for any history", arguments: 0..<12)
     func histories(ten: UInt64) async throws {
@@ -20,6 +20,7 @@ struct IncrementalHistoryTests {
                 played.whole += report.readWhole
                 played.lies += report.lies
                 played.lostMaps += report.lostMaps
+                played.shrunk += report.shrunk
                 return played
             }
             guard sum.seeds == 120 else { continue }
@@ -27,7 +28,7 @@ struct IncrementalHistoryTests {
                 "incremental: \(sum.nights) nights read \(sum.changed) bytes where whole runs read \(sum.whole); "
                     + "\(sum.lies) lists lied, \(sum.lostMaps) maps were lost in part")
             #expect(sum.changed < sum.whole)
-            #expect(sum.lies > 20 && sum.lostMaps > 20)
+            #expect(sum.lies > 20 && sum.lostMaps > 20 && sum.shrunk > 20)
         }
     }
 }

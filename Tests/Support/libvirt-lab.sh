@@ -4,6 +4,7 @@
 #   Tests/Support/libvirt-lab.sh start FOLDER                  makes FOLDER, starts libvirtd in it, prints its URI
 #   Tests/Support/libvirt-lab.sh stop FOLDER                   ends the guests and libvirtd; the folder stays
 #   Tests/Support/libvirt-lab.sh uri FOLDER
+#   Tests/Support/libvirt-lab.sh alive FOLDER                  whether libvirtd runs
 #   Tests/Support/libvirt-lab.sh define FOLDER NAME GUEST [FORMATS]
 #       a domain on copies of GUEST's disks in FOLDER/NAME, and a disc in a drive; FORMATS of vda, vdb, vdc, by default
 #       "qcow2 qcow2 qcow2"
@@ -200,6 +201,7 @@ case "$verb" in
     start) start ;;
     stop) stop ;;
     uri) uri ;;
+    alive) daemon_pid >/dev/null ;;
     define) define "$@" ;;
     boot) boot "$@" ;;
     virsh) client "$@" ;;

@@ -5,6 +5,10 @@ import Effects
 /// that says whether the run is still there. QEMU makes the files, as its own user; so the folder is given to that
 /// user.
 final class ScratchPlace: Sendable {
+    private static let doorName = ".dozo-lock"
+    /// Milliseconds between two tries at the door, which is held for some file operations.
+    private static let doorPause = 20
+    private static let doorTries = 250
     private static let lockName = "lock"
     private static let socketName = "nbd"
     private static let scratchSuffix = ".scratch"
@@ -29,7 +33,17 @@ final class ScratchPlace: Sendable {
                 "the scratch folder \(parent) has too long a name for a socket in it (\(socket.utf8.count) bytes "
                     + "instead of \(ScratchPlace.longestSocket)); give a shorter one with --scratch")
         }
+        if let owner, !HostPaths.isRoot, owner.user != PathOwner.own.user {
+            throw GuestError(
+                .scratch,
+                "QEMU runs as user \(owner.user), and only root can give it a place for what the guest overwrites; run "
+                    + "dozo as root")
+        }
         do {
+            // While it is held, nobody's folder is half made.
+            let door = try ScratchPlace.door(parent)
+            defer { withExtendedLifetime(door) {} }
+            ScratchPlace.sweep(parent)
             try HostPaths.makeFolders(folder)
             guard let lock = try FileLock(path: "\(folder)/\(ScratchPlace.lockName)") else {
                 throw GuestError(.scratch, "\(folder) is in use by another run")
@@ -42,6 +56,31 @@ final class ScratchPlace: Sendable {
             throw error
         } catch {
             throw GuestError(.scratch, "\(folder): \(error)")
+        }
+    }
+
+    /// The lock of all who make or sweep folders in the same place.
+    private static func door(_ parent: String) throws -> FileLock {
+        for _ in 0..<doorTries {
+            if let lock = try FileLock(path: "\(parent)/\(doorName)") { return lock }
+            ThreadPause.take(milliseconds: doorPause)
+        }
+        throw GuestError(.scratch, "\(parent)/\(doorName) is held by another run, which does not let go")
+    }
+
+    /// Removes folders of runs that are gone: killed before their job began, or their job ended without them. A job
+    /// that still goes on has its files open and is ended by the next run of its guest.
+    private static func sweep(_ parent: String) {
+        let place = HostFiles(root: parent)
+        for name in (try? place.names(in: "")) ?? [] where name.hasPrefix(CaptureRequest.ownPrefix) {
+            let folder = "\(parent)/\(name)"
+            guard HostPaths.exists("\(folder)/\(lockName)"), let lock = try? FileLock(path: "\(folder)/\(lockName)")
+            else {
+                continue
+            }
+            let names = (try? HostFiles(root: folder).names(in: "")) ?? []
+            remove(names.filter { $0.hasSuffix(scratchSuffix) || $0 == socketName }, in: folder)
+            withExtendedLifetime(lock) {}
         }
     }
 

@@ -90,6 +90,8 @@ final class QMPCapture: GuestCapture, Sendable {
     func memory() async throws -> (any PositionedBytes)? { try await stream?.complete() }
 
     func confirm() async throws {
+        // A QEMU that is gone says nothing of scratch space.
+        try guest.withMonitor { client in _ = try client.execute("query-status") }
         for disk in disks where disk.source.byteCount > 0 {
             let count = min(QMPCapture.probeByteCount, Int(clamping: disk.source.byteCount))
             let room = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)

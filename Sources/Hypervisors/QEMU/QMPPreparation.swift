@@ -125,6 +125,8 @@ final class QMPPreparation: CapturePreparation {
             memory: memory)
         do { try await capture.open() } catch {
             await capture.abandon()
+            // A QEMU that is gone says so better than the socket of its disks.
+            try guest.withMonitor { client in _ = try client.execute("query-status") }
             throw error
         }
         return capture
