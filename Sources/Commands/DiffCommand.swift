@@ -4,17 +4,18 @@ import Effects
 import Repository
 import RepositoryFormat
 
-/// `dozo diff`: where the disks of two restore points differ.
+/// `dozo diff`: where the disks of two restore points differ, and what changed of the guest's machine.
 struct DiffCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "diff", abstract: "Show where the disks of two restore points differ.",
+        commandName: "diff", abstract: "Show where two restore points differ.",
         discussion: """
             Examples:
               dozo diff web01@2026-11-23 web01@latest
               dozo diff web01@2026-11-23 web01@latest --disk vda --svg changes.svg
 
             Only the maps of disks are read, no guest data and no memory. Exact to whole chunks, 64 KiB
-            on average: a chunk of which a byte changed counts as changed.
+            on average: a chunk of which a byte changed counts as changed. Of points of running guests
+            it also shows what changed of the machine: its type, versions, and the lines of domain.xml.
             """)
 
     /// Stretches that are listed for people; --json has them all.
@@ -49,6 +50,8 @@ struct DiffCommand: AsyncParsableCommand {
         let before: String
         let after: String
         let disks: [Disk]
+        /// Absent when one disk was asked for.
+        let definition: DefinitionDifference?
     }
 
     func run() async throws {
@@ -83,11 +86,15 @@ struct DiffCommand: AsyncParsableCommand {
                 try HostPaths.writeNew(svg, Array(picture.svg(title: title).utf8))
             }
         }
+        let definition =
+            disk == nil ? try await DefinitionDifference(before.record, after.record, reader: reader) : nil
         if options.json {
             try Console.json(
                 Document(
                     before: before.record.identifier.hexadecimal, after: after.record.identifier.hexadecimal,
-                    disks: disks))
+                    disks: disks, definition: definition))
+        } else {
+            definition?.show()
         }
     }
 

@@ -7,14 +7,6 @@ import Recovery
 import Repository
 import RepositoryFormat
 
-extension Leftover {
-    /// Why it was not gone on with; `nil` when it was, or nothing was there.
-    fileprivate var why: String? {
-        guard case .discarded(let why) = self else { return nil }
-        return why
-    }
-}
-
 /// `dozo restore`: disks of a restore point to files, images of other formats, and devices.
 struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     static let configuration = CommandConfiguration(
@@ -26,6 +18,8 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
               dozo restore web01@latest --to web01.qcow2
               dozo restore web01@latest --to /dev/vg/web01 --in-place
               dozo restore web01@latest --memory-to web01.save
+              dozo restore web01@latest --definition-to web01-definition
+              dozo restore web01@latest --define --to-directory /images/web01 --start
 
             A new raw file is sparse. Nothing that is there is touched without
             --overwrite or --in-place. What could not be completed ends in
@@ -34,6 +28,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    @OptionGroup(title: "The guest itself") var returning: ReturnOptions
     var usualNice: Int { 0 }
     @Argument(help: ArgumentHelp("A point's id, the beginning of one, GUEST@latest or GUEST@TIME.", valueName: "point"))
     var point: String
@@ -69,11 +64,15 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     var jobs: Int?
 
     func validate() throws {
-        guard [to, toDirectory, memoryTo].count(where: { $0 != nil }) == 1 else {
+        let goals = [to, toDirectory, memoryTo, returning.definitionTo].count { $0 != nil }
+        guard goals == 1 || goals == 0 && returning.define else {
             throw ValidationError(
-                "say where to: --to FILE for one disk, --to-directory FOLDER for all, or --memory-to FILE for memory")
+                "say where to: --to FILE for one disk, --to-directory FOLDER for all, --memory-to FILE for memory, "
+                    + "--definition-to FOLDER for the guest's definition, or --define for the guest where it was")
         }
         try validateMemory()
+        try validateDefinition()
+        try validateReturn()
         guard jobs.map({ (1...64).contains($0) }) ?? true else { throw ValidationError("--jobs is 1 to 64") }
         if let format, ImageFormat(name: format) == nil {
             throw ValidationError("\(format) is none of raw, qcow2, vmdk, vhd, vhdx, vdi")
@@ -86,27 +85,18 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     }
 
     private struct Document: Encodable {
-        struct Lost: Encodable {
-            let start: UInt64
-            let length: UInt64
-            let why: String
-        }
-        struct Disk: Encodable {
-            let name: String
-            let path: String
-            let format: String
-            let size_bytes: UInt64
-            let written_bytes: UInt64
-            let kept_bytes: UInt64
-            let resumed: Bool
-            let begun_anew_because: String?
-            let lost: [Lost]
-        }
         let point: String
         let guest: String
         let taken_at: String
-        let disks: [Disk]
+        let disks: [RestoredDisk]
         let memory: RestoredMemory?
+    }
+
+    /// Where one disk goes, and how.
+    struct DiskGoal {
+        let path: String
+        let format: ImageFormat
+        let existing: RestorePlan.Existing
     }
 
     func run() async throws {
@@ -119,6 +109,10 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             throw CommandFailure(
                 .damaged, "\(failure.sentence); \(gap) cannot be read and may have named it: see `dozo verify`")
         }
+        if let folder = returning.definitionTo {
+            return try await restoreDefinition(of: chosen, to: folder, repository: repository, view: view)
+        }
+        if returning.define { return try await GuestReturn(self).run(chosen, looked: looked, rates: rates) }
         let memoryTarget = try memoryTarget(of: chosen)
         let targets = memoryTo == nil ? try targets(of: chosen) : []
         // All are looked at before the first is written.
@@ -140,6 +134,26 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), "
                 + "point \(chosen.record.identifier)"
         )
+        let reader = try await contentReader(repository, view: view)
+        var disks: [RestoredDisk] = []
+        for (image, path) in targets {
+            let goal = DiskGoal(
+                path: path, format: format(of: path),
+                existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused)
+            disks.append(try await restore(image, to: goal, reader: reader, writes: rates.writes))
+        }
+        var memory: RestoredMemory?
+        if let memoryTarget {
+            memory = try await restoreMemory(of: chosen, to: memoryTarget, reader: reader, writes: rates.writes)
+        }
+        try show(disks, memory, of: chosen, view: view)
+        try requireNothingLost(disks)
+        // A point that was named by its id is what was asked for; the newest one may be another.
+        if point.contains("@") { try looked.requireWhole("restored; a newer point of this guest may be missing") }
+    }
+
+    /// A reader that opens guest data.
+    func contentReader(_ repository: OpenRepository, view: RepositoryView) async throws -> RepositoryReader {
         let reader = try await RepositoryReader(
             repository, view: view, filters: HostContext.filters(of: repository))
         guard reader.keys.opensContent else {
@@ -149,35 +163,20 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
                     + "the passphrase or a reader's credential")
         }
         options.notes(reader.index.notes)
-        var disks: [Document.Disk] = []
-        for (image, path) in targets {
-            let outcome = try await restore(image, to: path, reader: reader, writes: rates.writes)
-            disks.append(
-                Document.Disk(
-                    name: image.name, path: path, format: format(of: path).name, size_bytes: outcome.byteCount,
-                    written_bytes: outcome.written, kept_bytes: outcome.kept,
-                    resumed: outcome.leftover == .takenUp, begun_anew_because: outcome.leftover.why,
-                    lost: outcome.lost.map {
-                        Document.Lost(start: $0.extent.start, length: $0.extent.length, why: $0.sentence)
-                    }))
-        }
-        var memory: RestoredMemory?
-        if let memoryTarget {
-            memory = try await restoreMemory(of: chosen, to: memoryTarget, reader: reader, writes: rates.writes)
-        }
-        try show(disks, memory, of: chosen, view: view)
-        let lost = disks.flatMap(\.lost)
-        guard lost.isEmpty else {
-            let size = Console.size(lost.reduce(0) { $0 + $1.length })
-            throw CommandFailure(
-                .partial,
-                "\(size) in \(Console.count(lost.count, "place")) could not be read and are zero now; see above")
-        }
-        // A point that was named by its id is what was asked for; the newest one may be another.
-        if point.contains("@") { try looked.requireWhole("restored; a newer point of this guest may be missing") }
+        return reader
     }
 
-    private func show(_ disks: [Document.Disk], _ memory: RestoredMemory?, of point: RestorePoint, view: RepositoryView)
+    /// Ends a salvage that lost something with status 3.
+    func requireNothingLost(_ disks: [RestoredDisk]) throws {
+        let lost = disks.flatMap(\.lost)
+        guard !lost.isEmpty else { return }
+        let size = Console.size(lost.reduce(0) { $0 + $1.length })
+        throw CommandFailure(
+            .partial,
+            "\(size) in \(Console.count(lost.count, "place")) could not be read and are zero now; see above")
+    }
+
+    private func show(_ disks: [RestoredDisk], _ memory: RestoredMemory?, of point: RestorePoint, view: RepositoryView)
         throws
     {
         if options.json {
@@ -190,15 +189,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             Console.result(
                 "\(Console.printable(memory.path)): memory, \(Console.size(memory.size_bytes)) as \(memory.format)")
         }
-        for disk in disks {
-            let kept = disk.kept_bytes > 0 ? ", \(Console.size(disk.kept_bytes)) were there already" : ""
-            Console.result(
-                "\(Console.printable(disk.path)): \(Console.size(disk.size_bytes)), "
-                    + "\(Console.size(disk.written_bytes)) written\(kept)")
-            for lost in disk.lost {
-                Console.result("  LOST bytes \(lost.start) to \(lost.start + lost.length - 1): \(lost.why)")
-            }
-        }
+        for disk in disks { disk.show() }
         options.note("newest entry of the repository that this host knows of: \(describeHead(view)); it was reached")
     }
 
@@ -206,21 +197,22 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         view.log.head.map { "\($0.slot)" } ?? "none"
     }
 
-    private func restore(
-        _ image: RestorePointRecord.Image, to path: String, reader: RepositoryReader, writes: RateLimit?
-    ) async throws -> RestoreOutcome {
+    /// Restores one disk, and says how far it is.
+    func restore(
+        _ image: RestorePointRecord.Image, to goal: DiskGoal, reader: RepositoryReader, writes: RateLimit?
+    ) async throws -> RestoredDisk {
+        let path = goal.path
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         var leftover = Leftover.none
         // Whether the target was taken: before that nothing is touched.
         var isBegun = false
         let plan = RestorePlan(
-            path: path, format: format(of: path),
-            existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused,
+            path: path, format: goal.format, existing: goal.existing,
             byteCount: size.flatMap(SizeText.parse), salvages: salvage, ignoresUse: force,
             workers: jobs, writes: writes)
         do {
-            return try await ImageRestore(reader, image: image, plan: plan).run { progress in
+            let outcome = try await ImageRestore(reader, image: image, plan: plan).run { progress in
                 isBegun = true
                 if leftover != progress.leftover {
                     leftover = progress.leftover
@@ -231,15 +223,23 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
                     "restoring \(Console.printable(image.name))", passed: progress.passed, total: progress.total,
                     more: "")
             }
+            return RestoredDisk(image.name, goal, outcome)
         } catch {
             let failure = CommandFailure(error)
             line.clear()
             if isBegun, failure.status != .refused {
                 if HostPaths.exists(path + OutputFile.suffix) {
                     let how =
-                        toDirectory == nil ? "the same command" : "--disk \(Console.printable(image.name)) --to \(path)"
+                        if returning.define {
+                            "the same command\(overwrite ? "" : " with --overwrite")"
+                        } else if toDirectory == nil {
+                            "the same command"
+                        } else {
+                            "--disk \(Console.printable(image.name)) --to \(path)"
+                        }
                     options.note("what was restored so far is in \(path)\(OutputFile.suffix); \(how) goes on with it")
-                } else if (inPlace || HostPaths.isBlockDevice(path)) && HostPaths.exists(path) {
+                } else if (goal.existing == .changedInPlace || HostPaths.isBlockDevice(path)) && HostPaths.exists(path)
+                {
                     options.note("\(path) is half changed now; the same command with --in-place goes on")
                 }
             }

@@ -32,6 +32,15 @@ package struct PathOwner: Hashable, Sendable {
         guard unsafe chown(path, user, group) == 0 else { throw HostFiles.failure(errno, "cannot give away", path) }
     }
 
+    /// Gives a file the owner and the rights of another one, as far as this user may: it is going to take its place.
+    package static func adoptRights(of other: String, for path: String) {
+        var facts = stat()
+        // Safety: the paths and the facts live through the calls.
+        guard unsafe stat(other, &facts) == 0 else { return }
+        _ = unsafe chown(path, facts.st_uid, facts.st_gid)
+        _ = unsafe chmod(path, facts.st_mode & 0o7777)
+    }
+
     /// The first folder on the way to `path`, itself included, that this owner may not look behind, as far as modes
     /// say: lists of access and further groups of the user are not looked at. `nil` when there is none.
     package func barrier(on path: String) -> String? {

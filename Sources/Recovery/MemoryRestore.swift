@@ -61,12 +61,7 @@ package struct MemoryRestore: Sendable {
     package func run(
         to destination: StreamDestination, report: (_ passed: UInt64, _ total: UInt64) -> Void = { _, _ in }
     ) async throws -> Outcome {
-        let pages = try await StoredImage(memory, reader: reader)
-        var source = Source.plain(pages, 0)
-        if let skeleton {
-            source = .skeleton(
-                try await StreamEmission(skeleton: try await StoredImage(skeleton, reader: reader), memory: pages))
-        }
+        var source = try await source()
         let total = source.byteCount
         let target = try Target(destination, byteCount: total)
         report(0, total)
@@ -88,6 +83,36 @@ package struct MemoryRestore: Sendable {
         try await source.finish()
         try target.finish()
         return Outcome(byteCount: total, format: memory.format)
+    }
+
+    /// The first bytes of the stream, without giving any of it out.
+    ///
+    /// - Parameter count: bytes wanted; held in memory.
+    /// - Returns: as many as there are.
+    /// - Throws: ``RepositoryError``, `damaged`; ``MemoryError``; `CancellationError`.
+    package func front(_ count: Int) async throws -> [UInt8] {
+        var source = try await source()
+        let wanted = Int(min(UInt64(count), source.byteCount))
+        var bytes: [UInt8] = []
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: MemoryRestore.bufferByteCount, alignment: 4096)
+        // Safety: allocated here; what is read is copied out.
+        defer { unsafe room.deallocate() }
+        while bytes.count < wanted {
+            try Task.checkCancellation()
+            let given = try await unsafe source.next(into: room)
+            precondition(given > 0, "a stream goes on to its end")
+            // Safety: that many bytes were just written into the room.
+            unsafe bytes.append(contentsOf: room[..<given])
+        }
+        bytes.removeLast(bytes.count - wanted)
+        return bytes
+    }
+
+    private func source() async throws -> Source {
+        let pages = try await StoredImage(memory, reader: reader)
+        guard let skeleton else { return .plain(pages, 0) }
+        return .skeleton(
+            try await StreamEmission(skeleton: try await StoredImage(skeleton, reader: reader), memory: pages))
     }
 
     /// Where the bytes come from.

@@ -105,6 +105,7 @@ struct NewContainer: DiskTarget {
 
     func finish() async throws {
         try image.finish()
+        if replaced != nil { PathOwner.adoptRights(of: path, for: partialPath) }
         try FileNaming.sync(partialPath)
         try FileNaming.publish(partialPath, as: path, replaces: replaced != nil)
         try HostPaths.removeEmptyFolder(folderPath)

@@ -3,8 +3,8 @@ import Glibc
 /// An open connection to a libvirt.
 // Safety: the pointer is valid from the initialiser's end to the deinitialiser; libvirt locks its objects itself.
 @safe final class LibvirtConnection: @unchecked Sendable {
-    fileprivate let library: LibvirtLibrary
-    fileprivate let pointer: OpaquePointer
+    let library: LibvirtLibrary
+    @unsafe let pointer: OpaquePointer
 
     /// Connects. - Parameter uri: such as `qemu:///system`. - Throws: `missing`; `unreachable`.
     init(uri: String) throws(GuestError) {
@@ -98,7 +98,7 @@ import Glibc
     let name: String
     private var library: LibvirtLibrary { connection.library }
 
-    @unsafe fileprivate init(_ connection: LibvirtConnection, _ pointer: OpaquePointer) {
+    @unsafe init(_ connection: LibvirtConnection, _ pointer: OpaquePointer) {
         self.connection = connection
         // Safety: the caller gives the pointer away. The name belongs to the domain and is copied.
         unsafe self.pointer = pointer
@@ -134,6 +134,16 @@ import Glibc
         try check(unsafe library.domainState(pointer, &state, &reason, 0))
         // 5: an error of input or output.
         return State(rawValue: state) == .paused && reason == 5
+    }
+
+    /// Starts it.
+    func start() throws(LibvirtFailure) { try check(unsafe library.start(pointer)) }
+
+    /// Whether libvirt keeps memory of it, from which its next start would go on.
+    func hasSavedMemory() throws(LibvirtFailure) -> Bool {
+        let answer = unsafe library.hasSavedMemory(pointer, 0)
+        try check(answer)
+        return answer == 1
     }
 
     /// Lets its processors run.
@@ -259,7 +269,7 @@ extension LibvirtLibrary {
     }
 
     /// Copies a text that libvirt gives away, and frees it.
-    fileprivate func text(_ call: () -> UnsafeMutablePointer<CChar>?) throws(LibvirtFailure) -> String {
+    func text(_ call: () -> UnsafeMutablePointer<CChar>?) throws(LibvirtFailure) -> String {
         // Safety: terminated and from malloc, as libvirt says of every text that it gives away.
         guard let text = unsafe call() else { throw failure() }
         defer { unsafe free(text) }

@@ -8,9 +8,12 @@ struct LibvirtFailure: Error, Hashable, Sendable {
         static let systemError: CInt = 38
         static let remoteCall: CInt = 39
         static let noDomain: CInt = 42
+        static let noNetwork: CInt = 43
+        static let noPool: CInt = 49
         static let notNow: CInt = 55
         static let timeout: CInt = 68
         static let agentSilent: CInt = 86
+        static let unfitProcessor: CInt = 91
         static let agentConfused: CInt = 97
         static let noCheckpoint: CInt = 103
         static let noBackup: CInt = 104

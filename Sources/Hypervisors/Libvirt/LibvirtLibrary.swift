@@ -31,6 +31,21 @@ import Glibc
     let listDomains: @convention(c) (Object, UnsafeMutablePointer<List?>, CUnsignedInt) -> CInt
     let domainByName: @convention(c) (Object, Text) -> Object?
     let domainByUUID: @convention(c) (Object, Text) -> Object?
+    let compareProcessor: @convention(c) (Object, Text?, Text?, Text?, Text?, Text, CUnsignedInt) -> CInt
+    let define: @convention(c) (Object, Text) -> Object?
+    let restore: @convention(c) (Object, Text, Text?, CUnsignedInt) -> CInt
+
+    let networkByName: @convention(c) (Object, Text) -> Object?
+    let isNetworkActive: @convention(c) (Object) -> CInt
+    let freeNetwork: @convention(c) (Object) -> CInt
+    let poolByName: @convention(c) (Object, Text) -> Object?
+    let isPoolActive: @convention(c) (Object) -> CInt
+    let poolXML: @convention(c) (Object, CUnsignedInt) -> OwnText?
+    let refreshPool: @convention(c) (Object, CUnsignedInt) -> CInt
+    let freePool: @convention(c) (Object) -> CInt
+    let volumeByName: @convention(c) (Object, Text) -> Object?
+    let volumePath: @convention(c) (Object) -> OwnText?
+    let freeVolume: @convention(c) (Object) -> CInt
 
     let freeDomain: @convention(c) (Object) -> CInt
     let domainName: @convention(c) (Object) -> Text?
@@ -44,6 +59,8 @@ import Glibc
     let backupXML: @convention(c) (Object, CUnsignedInt) -> OwnText?
     let abortJob: @convention(c) (Object) -> CInt
     let resume: @convention(c) (Object) -> CInt
+    let start: @convention(c) (Object) -> CInt
+    let hasSavedMemory: @convention(c) (Object, CUnsignedInt) -> CInt
     let jobInfo: @convention(c) (Object, UnsafeMutableRawPointer) -> CInt
 
     let listCheckpoints: @convention(c) (Object, UnsafeMutablePointer<List?>, CUnsignedInt) -> CInt
@@ -88,6 +105,20 @@ import Glibc
         unsafe listDomains = try find("virConnectListAllDomains")
         unsafe domainByName = try find("virDomainLookupByName")
         unsafe domainByUUID = try find("virDomainLookupByUUIDString")
+        unsafe compareProcessor = try find("virConnectCompareHypervisorCPU")
+        unsafe define = try find("virDomainDefineXML")
+        unsafe restore = try find("virDomainRestoreFlags")
+        unsafe networkByName = try find("virNetworkLookupByName")
+        unsafe isNetworkActive = try find("virNetworkIsActive")
+        unsafe freeNetwork = try find("virNetworkFree")
+        unsafe poolByName = try find("virStoragePoolLookupByName")
+        unsafe isPoolActive = try find("virStoragePoolIsActive")
+        unsafe poolXML = try find("virStoragePoolGetXMLDesc")
+        unsafe refreshPool = try find("virStoragePoolRefresh")
+        unsafe freePool = try find("virStoragePoolFree")
+        unsafe volumeByName = try find("virStorageVolLookupByName")
+        unsafe volumePath = try find("virStorageVolGetPath")
+        unsafe freeVolume = try find("virStorageVolFree")
         unsafe freeDomain = try find("virDomainFree")
         unsafe domainName = try find("virDomainGetName")
         unsafe domainUUID = try find("virDomainGetUUIDString")
@@ -100,6 +131,8 @@ import Glibc
         unsafe backupXML = try find("virDomainBackupGetXMLDesc")
         unsafe abortJob = try find("virDomainAbortJob")
         unsafe resume = try find("virDomainResume")
+        unsafe start = try find("virDomainCreate")
+        unsafe hasSavedMemory = try find("virDomainHasManagedSaveImage")
         unsafe jobInfo = try find("virDomainGetJobInfo")
         unsafe listCheckpoints = try find("virDomainListAllCheckpoints")
         unsafe checkpointByName = try find("virDomainCheckpointLookupByName")

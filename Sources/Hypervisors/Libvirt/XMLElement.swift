@@ -12,6 +12,8 @@ package struct XMLElement: Hashable, Sendable {
     package var children: [XMLElement] = []
     /// All text directly in it, without white space around it.
     package var text = ""
+    /// Where it stood in the document that it was read from.
+    package internal(set) var place = XMLPlace()
 
     /// Largest document that is read, in bytes; libvirt's own protocol ends at 4 MiB for a text.
     package static let mostBytes = 8 << 20
@@ -75,6 +77,21 @@ package struct XMLElement: Hashable, Sendable {
         }
         return out
     }
+}
+
+/// Where an element stands in its document: ranges of bytes.
+///
+/// Says nothing about what the element means: all places are equal, so that two elements are when they say the same.
+package struct XMLPlace: Hashable, Sendable {
+    /// From its `<` to behind its last `>`; `nil` for an element that was made here.
+    package var whole: Range<Int>?
+    /// Between its tags; `nil` when it is one tag.
+    package var content: Range<Int>?
+    /// Values between their quotes, by attribute.
+    package var values: [String: Range<Int>] = [:]
+
+    package static func == (_: XMLPlace, _: XMLPlace) -> Bool { true }
+    package func hash(into _: inout Hasher) {}
 }
 
 /// Goes through a document once.
@@ -145,27 +162,35 @@ private struct XMLReader {
         guard elementCount <= XMLElement.mostElements else {
             throw problem("it has more than \(XMLElement.mostElements) elements")
         }
+        let start = position
         try expect(UInt8(ascii: "<"))
         let name = try name()
-        let attributes = try self.attributes()
+        let (attributes, values) = try self.attributes()
         var element = XMLElement(name: name, attributes: attributes)
         if looking(at: "/>") {
             position += 2
+            element.place = XMLPlace(whole: start..<position, content: nil, values: values)
             return element
         }
         try expect(UInt8(ascii: ">"))
+        let inside = position
         try content(of: &element, depth: depth)
+        let outside = position - 2
         guard try self.name() == name else { throw problem("\(name) is closed by another name") }
         skipSpace()
         try expect(UInt8(ascii: ">"))
+        element.place = XMLPlace(whole: start..<position, content: inside..<outside, values: values)
         return element
     }
 
-    private mutating func attributes() throws(XMLElement.Problem) -> [String: String] {
+    private mutating func attributes() throws(XMLElement.Problem) -> ([String: String], [String: Range<Int>]) {
         var found: [String: String] = [:]
+        var places: [String: Range<Int>] = [:]
         while true {
             skipSpace()
-            guard let byte = current, byte != UInt8(ascii: ">"), byte != UInt8(ascii: "/") else { return found }
+            guard let byte = current, byte != UInt8(ascii: ">"), byte != UInt8(ascii: "/") else {
+                return (found, places)
+            }
             let name = try name()
             skipSpace()
             try expect(UInt8(ascii: "="))
@@ -174,7 +199,9 @@ private struct XMLReader {
                 throw problem("the attribute \(name) has no quote")
             }
             position += 1
+            let start = position
             let value = try string(upTo: quote)
+            places[name] = start..<position
             try expect(quote)
             guard found.updateValue(value, forKey: name) == nil else { throw problem("\(name) is there twice") }
             guard found.count <= XMLElement.mostAttributes else {

@@ -18,6 +18,28 @@ struct LibvirtFuzzTests {
         }
     }
 
+    @Test("domains on their way back into a folder: what is written stays in it, and the XML says the same")
+    func returns() {
+        let samples = DomainSample.all.map { Array($0.utf8) }
+        Mutator.run("libvirt domains that come back", samples, refusedBy: GuestError.self) { bytes in
+            let xml = String(decoding: bytes, as: UTF8.self)
+            let images = Set(try DomainDefinition(xml: xml).disks.map(\.name))
+            let guest = try DomainReturn(xml: xml, images: images, folder: "/back", fileName: { _, _ in "disk" })
+            _ = ReturnFacts().missing(for: guest, taking: .nothing, writesVariables: true, writesTPM: true)
+            let media = Set(ReturnFacts().missingMedia(guest))
+            let again = try DomainReturn(xml: guest.xml(withoutMedia: media), images: images, fileName: { _, _ in "" })
+            for (disk, moved) in zip(guest.disks, again.disks) where disk.isRestored && disk.obstacle == nil {
+                guard disk.place == .file("/back/disk"), moved.place == disk.place, moved.name == disk.name
+                else { return "\(disk) became \(moved)" }
+            }
+            if let path = guest.variables, path != "/back/nvram.fd" || again.variables != path { return path }
+            guard guest.disks.count == again.disks.count, again.name == guest.name, again.uuid == guest.uuid else {
+                return "another guest came out"
+            }
+            return nil
+        }
+    }
+
     @Test("checkpoints and jobs")
     func checkpoints() {
         let samples = [
