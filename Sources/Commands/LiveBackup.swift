@@ -175,6 +175,21 @@ extension GuestDefinition {
     /// The files as one image (format page §11).
     var encodedFiles: [UInt8] { RecordValue.map(files.mapValues { .bytes($0) }).encoded }
 
+    /// Bytes of a record besides those of its files, at most.
+    private static let recordOverhead = 64 << 10
+
+    /// Leaves the largest files out until the rest fits into a record. - Returns: their names.
+    mutating func fitFiles() -> [String] {
+        var left: [String] = []
+        while files.values.reduce(0, { $0 + $1.count }) > FormatLimits.recordByteCount - GuestDefinition.recordOverhead,
+            let largest = files.max(by: { $0.value.count < $1.value.count })?.key
+        {
+            files[largest] = nil
+            left.append(largest)
+        }
+        return left
+    }
+
     /// What the record says of the machine.
     func machine(of capture: any GuestCapture, frozen: UInt64) -> RestorePointRecord.Machine {
         var machine = RestorePointRecord.Machine(hypervisor: hypervisor, name: name, uuid: usableUUID ?? "")

@@ -28,7 +28,12 @@ struct LiveGuest {
         self.address = address
         self.command = command
         guest = try await address.open()
-        definition = try await guest.definition()
+        var definition = try await guest.definition()
+        for name in definition.fitFiles() {
+            command.options.note(
+                "note: \(Console.printable(name)) of the guest's definition is too large to be kept; save it yourself")
+        }
+        self.definition = definition
         for line in definition.notes { command.options.note("note: \(Console.printable(line))") }
         let (name, uuid) = (try LiveGuest.name(definition, command), definition.usableUUID)
         guard !others.contains(where: { $0.label == name && $0.uuid == uuid }) else {

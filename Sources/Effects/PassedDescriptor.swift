@@ -39,7 +39,9 @@ import Glibc
     package func reserve(_ byteCount: UInt64) throws(FileError) {
         let keepSize: Int32 = 1
         guard fallocate(number, keepSize, 0, Int(clamping: byteCount)) == 0 else {
-            throw HostFiles.failure(errno, "cannot take scratch space of \(byteCount >> 20) MiB", "a file without a name")
+            let number = errno
+            let what = "cannot take scratch space of \(byteCount >> 20) MiB"
+            throw HostFiles.failure(number, what, "a file without a name")
         }
     }
 

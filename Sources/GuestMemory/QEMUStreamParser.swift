@@ -128,6 +128,9 @@ struct QEMUStreamParser {
         case Section.command:
             try cursor.skip(2, in: "a command")
             try cursor.skip(UInt64(try cursor.big(UInt16.self, of: "a command")), in: "a command")
+        case Section.full where memorySection != nil:
+            // A background snapshot goes on to the devices without a word about the end of the memory.
+            return false
         default: throw unknown("a section of kind \(kind)")
         }
         let next = try cursor.next()

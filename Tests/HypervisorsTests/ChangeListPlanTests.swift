@@ -28,7 +28,8 @@ struct ChangeListPlanTests {
     @Test("the list that began at the base is believed, and others of this repository go")
     func baseList() {
         let plan = ChangeListPlan(
-            [bitmap(request.listName(base, disk: "vda")), bitmap(request.listName(other, disk: "vda"))], request: request, disk: "vda", base: base)
+            [bitmap(request.listName(base, disk: "vda")), bitmap(request.listName(other, disk: "vda"))],
+            request: request, disk: "vda", base: base)
         #expect(plan.base == request.listName(base, disk: "vda"))
         #expect(plan.reason == nil)
         #expect(plan.stale == [request.listName(other, disk: "vda")])
@@ -48,9 +49,11 @@ struct ChangeListPlanTests {
     @Test("a list that is not sound is not believed, and goes when nobody uses it")
     func unsound() {
         let name = request.listName(base, disk: "vda")
-        let broken = ChangeListPlan([bitmap(name) { $0.isInconsistent = true }], request: request, disk: "vda", base: base)
+        let broken = ChangeListPlan(
+            [bitmap(name) { $0.isInconsistent = true }], request: request, disk: "vda", base: base)
         #expect(broken.base == nil && broken.stale == [name])
-        let stopped = ChangeListPlan([bitmap(name) { $0.isRecording = false }], request: request, disk: "vda", base: base)
+        let stopped = ChangeListPlan(
+            [bitmap(name) { $0.isRecording = false }], request: request, disk: "vda", base: base)
         #expect(stopped.base == nil && stopped.stale == [name])
         let busy = ChangeListPlan([bitmap(name) { $0.isBusy = true }], request: request, disk: "vda", base: base)
         #expect(busy.base == nil && busy.stale == [])

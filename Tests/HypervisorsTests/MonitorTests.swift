@@ -11,6 +11,8 @@ struct MonitorTests {
 
     private func failure(_ greeting: [UInt8], _ answers: [[UInt8]?]) throws -> GuestError? {
         let monitor = try FakeMonitor(greeting: greeting, answers: answers)
+        // It listens as long as it is held.
+        defer { withExtendedLifetime(monitor) {} }
         do throws(GuestError) {
             _ = try QMPGuest(socket: monitor.path, agent: nil)
             return nil

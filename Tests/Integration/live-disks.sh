@@ -1,7 +1,7 @@
 #!/bin/sh
-# Images that become other images behind a guest's back while it is off: exchanged under their names by mv and by cp, put
-# back from an old copy, written in the file they stand on. The lists of changes in them say nothing of it, and the next
-# point is right all the same.
+# Images that become other images behind a guest's back while it is off: exchanged under their names by mv and by cp,
+# put back from an old copy, written in the file they stand on. The lists of changes in them say nothing of it, and the
+# next point is right all the same.
 . "$(dirname -- "$0")/cases.sh"
 python=${DOZO_PYTHON:-python3}
 tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }

@@ -28,6 +28,8 @@ if ! live --with-memory --json >"$folder/first" 2>"$folder/told"; then
     fi
     fail "a guest is taken with its memory" "$(tail -n 2 "$folder/told")"
 else pass "a guest is taken with its memory"; fi
+if grep -q "stored as it is" "$folder/told"
+then fail "it is stored by pages to its end" "$(cat "$folder/told")"; else pass "it is stored by pages to its end"; fi
 is "the point has it" "$(json "$folder/first" 'd["point"]["memory"]')" True
 is "the guest goes on" "$(tiny qmp "$run/a" query-status | grep -c '"running": true')" 1
 is "QEMU has its settings back" "$(tiny qmp "$run/a" query-migrate-capabilities | "$python" -c '

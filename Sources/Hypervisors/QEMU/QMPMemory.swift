@@ -37,8 +37,8 @@ final class QMPMemory: Sendable {
             ["capabilities": [["capability": .text(capability), "state": .bool(isOn)]]])
     }
 
-    /// Makes sure of the room before anything begins. A stream that cannot be written leaves the guest's memory protected
-    /// from its own writes, and the guest dead (QEMU 7.2, seen with a full file system).
+    /// Makes sure of the room before anything begins. A stream that cannot be written leaves the guest's memory
+    /// protected from its own writes, and the guest dead (QEMU 7.2, seen with a full file system).
     ///
     /// - Throws: ``GuestError``, `scratch`.
     func reserve(_ client: QMPClient) throws(GuestError) {
