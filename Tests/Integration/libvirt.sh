@@ -55,13 +55,14 @@ capture() {
 hold() {
     held=$1
     shift
-    rm -f "$folder/fifo"
+    # What the last run said must not be taken for this one's.
+    rm -f "$folder/fifo" "$folder/said"
     mkfifo "$folder/fifo" || return 1
     "$probe" "$uri" one "$folder/out" "${place:-$scratch}" "$repository" "$(point "$held")" hold "$@" \
         <"$folder/fifo" >"$folder/said" 2>&1 &
     holder=$!
     exec 9>"$folder/fifo"
-    until grep -q '^holding' "$folder/said"; do
+    until grep -qs '^holding' "$folder/said"; do
         kill -0 "$holder" 2>/dev/null || { release; return 1; }
         sleep 0.1
     done
