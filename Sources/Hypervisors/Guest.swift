@@ -68,6 +68,8 @@ package struct GuestDisk: Hashable, Sendable {
     /// Names the images that it consists of, each with what it stands on: another text means another image, of which a
     /// list of changes says nothing. `nil` when the hypervisor does not tell.
     package let identity: String?
+    /// Whether an I/O thread of its own serves it.
+    package var isOnThread = false
     /// Why it is not taken; `nil` when it is.
     package var omission: Omission?
 
@@ -82,6 +84,23 @@ package struct GuestDisk: Hashable, Sendable {
         self.format = format
         self.byteCount = byteCount
         self.omission = omission
+    }
+}
+
+extension GuestDisk {
+    /// Refuses disks that would cost the guest its life: QEMU 7.2 ends with a failed assertion
+    /// (`nbd_blockdev_client_closed`) when a reader of a disk with an I/O thread goes, however it goes; seen on
+    /// 2026-11-27 with QEMU alone and under libvirt. Which version mends that was not tried.
+    ///
+    /// - Throws: ``GuestError``, `wrongState`, naming them.
+    static func requireSafe(_ disks: [GuestDisk], guest: String) throws(GuestError) {
+        let names = disks.filter(\.isOnThread).map(\.name)
+        guard !names.isEmpty else { return }
+        throw GuestError(
+            .wrongState,
+            "\(names.joined(separator: ", ")) of the guest \(guest) has an I/O thread of its own, and QEMU ends with a "
+                + "failed assertion when such a disk was read while it runs: attach it without one (iothread), leave "
+                + "it out with --exclude, or back its image up while the guest is off")
     }
 }
 

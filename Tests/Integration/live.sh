@@ -2,17 +2,7 @@
 # A real guest under QEMU, backed up through its monitor while it writes: every point is what the disks were at its
 # instant, only what changed is read, the guest goes on whatever happens to the store, the scratch space, or the
 # program, and no list of changes lies. (S59)
-. "$(dirname -- "$0")/cases.sh"
-python=${DOZO_PYTHON:-python3}
-tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
-for command in qemu-system-x86_64 qemu-img; do
-    command -v "$command" >/dev/null 2>&1 || { skip "a running guest" "$command is missing"; echo done; exit 0; }
-done
-# Sockets have short paths, so the guest lives in a folder of its own.
-run=$(mktemp -d "${TMPDIR:-/tmp}/live.XXXXXX") || exit 1
-trap 'tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
-guest=$top/.build/tiny-guest
-[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+. "$(dirname -- "$0")/cases-guests.sh"
 start() { # FORMAT: new disks, of which vdb has the format
     mkdir -p "$run/g"
     cp --sparse=always "$guest/vda.raw" "$run/vda.raw"
@@ -40,9 +30,6 @@ ours() { control query-named-block-nodes 2>/dev/null | "$python" -c '
 import json, sys
 print(sum(n["node-name"].startswith("dozo-") for n in json.load(sys.stdin)))'; }
 is_running() { control query-status | grep -q '"running": true'; }
-# says NAME PATTERN FILE
-says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }
-is() { [ "$2" = "$3" ] && pass "$1" || fail "$1" "$2 is not $3"; }
 
 holds "init" "$dozo" init
 start qcow2
@@ -118,8 +105,7 @@ night 12
 is "what killed runs left is taken out" "$(ours) $(bitmaps)" "0 3"
 
 # --- scratch space that is full
-if mkdir "$run/small" && mount -t tmpfs -o size=2m tmpfs "$run/small" 2>/dev/null; then
-    trap 'umount "$run/small" 2>/dev/null; tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
+if small 2; then
     # What is overwritten must be data: zeros take no room.
     tiny run "$run/g" 'guest-work scatter /dev/vdc 5 400' >/dev/null
     become --sample 100 --limit-read 3M --scratch "$run/small" >"$folder/output" 2>&1 & program=$!
@@ -225,6 +211,24 @@ control block-dirty-bitmap-add '{"node": "node-vdb", "name": "somebody-elses"}' 
 night 20
 control query-named-block-nodes | grep -q somebody-elses && pass "somebody else's list is not touched" ||
     fail "somebody else's list is not touched" "it is gone"
+
+# --- a disk with an I/O thread: reading it would end QEMU
+tiny stop "$run/g" >/dev/null
+mkdir "$run/t"
+truncate -s 64M "$run/own.raw" "$run/scsi.raw"
+holds "a guest with I/O threads starts" tiny start "$guest" "$run/t" --disk "$run/vda.raw:raw" \
+    --extra=-object --extra=iothread,id=thread \
+    --extra=-blockdev --extra="driver=raw,node-name=own,file.driver=file,file.filename=$run/own.raw" \
+    --extra=-device --extra=virtio-blk-pci,drive=own,id=own,iothread=thread \
+    --extra=-device --extra=virtio-scsi-pci,iothread=thread \
+    --extra=-blockdev --extra="driver=raw,node-name=scsi,file.driver=file,file.filename=$run/scsi.raw" \
+    --extra=-device --extra=scsi-hd,drive=scsi,id=scsi
+threads() { "$dozo" backup --qmp "$run/t/qmp.sock" --guest threads "$@"; }
+ends_with 7 "own, scsi of the guest" "disks with I/O threads are refused by name" threads
+ends_with 0 "scsi is left out" "the others are taken without them" threads --exclude own --exclude scsi
+is "and QEMU lives" "$(tiny qmp "$run/t" query-status | grep -c '"running": true')" 1
+tiny stop "$run/t" >/dev/null
+boot qcow2
 
 # --- a host that holds no key to read with, and one that lost its maps
 holds "a writer's key" "$dozo" key enroll --role writer --to "$folder/writer.key"

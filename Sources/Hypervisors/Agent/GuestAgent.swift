@@ -96,7 +96,4 @@ package final class GuestAgent {
     /// Lets them go on. - Returns: how many were at rest.
     @discardableResult
     package func thaw() throws(GuestError) -> Int { Int(try execute("guest-fsfreeze-thaw").integer ?? 0) }
-
-    /// Whether they are at rest.
-    package func isFrozen() throws(GuestError) -> Bool { try execute("guest-fsfreeze-status").text == "frozen" }
 }

@@ -72,7 +72,16 @@ package struct DomainDefinition: Hashable, Sendable {
         }
         let label = root.children("seclabel").first { $0["model"] == "dac" }?.child("label")?.text
         owner = label.flatMap(DomainDefinition.owner)
-        disks = (devices?.children("disk") ?? []).compactMap { DomainDisk($0) }
+        // Which controller a disk hangs on is left aside: one with a thread makes all disks of SCSI doubtful.
+        let hasThread = (devices?.children("controller") ?? []).contains { controller in
+            let driver = controller.child("driver")
+            return controller["type"] == "scsi" && (driver?["iothread"] != nil || driver?.child("iothreads") != nil)
+        }
+        disks = (devices?.children("disk") ?? []).compactMap { element in
+            var disk = DomainDisk(element)
+            if hasThread, element.child("target")?["bus"] == "scsi" { disk?.isOnThread = true }
+            return disk
+        }
         disks += (devices?.children("hostdev") ?? []).compactMap { DomainDisk(passedThrough: $0) }
     }
 
@@ -127,6 +136,8 @@ package struct DomainDisk: Hashable, Sendable {
     package var format: String
     /// The image and what it stands on.
     package var identity: String?
+    /// Whether an I/O thread of its own serves it, or its controller.
+    package var isOnThread = false
     /// Why it cannot or need not be taken.
     package var omission: GuestDisk.Omission?
 
@@ -135,9 +146,11 @@ package struct DomainDisk: Hashable, Sendable {
 
     /// As the contract has it. - Parameter byteCount: size in bytes as the guest sees it.
     package func guestDisk(byteCount: UInt64?) -> GuestDisk {
-        GuestDisk(
+        var disk = GuestDisk(
             name: name, location: location, format: location == nil ? nil : format, byteCount: byteCount,
             identity: identity, omission: omission)
+        disk.isOnThread = isOnThread
+        return disk
     }
 
     /// Reads a `disk`; `nil` when it has no target.
@@ -148,6 +161,8 @@ package struct DomainDisk: Hashable, Sendable {
         format = element.child("driver")?["type"] ?? "raw"
         let type = element["type"] ?? "file"
         location = DomainDisk.location(type: type, element)
+        let driver = element.child("driver")
+        isOnThread = driver?["iothread"] != nil || driver?.child("iothreads") != nil
         identity = location.map { _ in DomainDisk.chain(element).joined(separator: " on ") }
         omission = omission(element, type: type)
     }

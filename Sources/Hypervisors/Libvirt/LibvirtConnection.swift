@@ -3,23 +3,23 @@ import Glibc
 /// An open connection to a libvirt.
 // Safety: the pointer is valid from the initialiser's end to the deinitialiser; libvirt locks its objects itself.
 @safe final class LibvirtConnection: @unchecked Sendable {
-    let library: LibvirtLibrary
+    let calls: LibvirtLibrary
     @unsafe let pointer: OpaquePointer
 
     /// Connects. - Parameter uri: such as `qemu:///system`. - Throws: `missing`; `unreachable`.
     init(uri: String) throws(GuestError) {
-        library = try LibvirtLibrary.shared.get()
+        calls = try LibvirtLibrary.shared.get()
         // Safety: the text lives through the call, and a null answer is handled, here and below.
-        guard let pointer = unsafe library.open(uri) else {
+        guard let pointer = unsafe calls.open(uri) else {
             throw GuestError(
                 .unreachable,
-                "libvirt at \(uri) cannot be reached: \(library.failure().message); is its daemon running, and may "
+                "libvirt at \(uri) cannot be reached: \(calls.failure().message); is its daemon running, and may "
                     + "this user talk to it?")
         }
         unsafe self.pointer = pointer
     }
 
-    deinit { _ = unsafe library.close(pointer) }
+    deinit { _ = unsafe calls.close(pointer) }
 
     /// Whether the daemon at the other end is still there.
     ///
@@ -27,18 +27,18 @@ import Glibc
     var isAlive: Bool {
         var number: CUnsignedLong = 0
         // Safety: the call writes one number.
-        return unsafe library.isAlive(pointer) == 1 && library.libraryVersion(pointer, &number) == 0
+        return unsafe calls.isAlive(pointer) == 1 && calls.libraryVersion(pointer, &number) == 0
     }
 
     /// Name of the driver: `QEMU`, `TEST`, `Xen`.
-    var driver: String { unsafe library.type(pointer).map { unsafe String(cString: $0) } ?? "" }
+    var driver: String { unsafe calls.type(pointer).map { unsafe String(cString: $0) } ?? "" }
 
     /// libvirt's version at the other end, and that of the hypervisor, as libvirt says it; `nil` when it does not.
     var versions: (libvirt: String?, hypervisor: String?) {
         var number: CUnsignedLong = 0
         // Safety: both write one number.
-        let libvirt = unsafe library.libraryVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
-        let other = unsafe library.hypervisorVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
+        let libvirt = unsafe calls.libraryVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
+        let other = unsafe calls.hypervisorVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
         return (libvirt, other)
     }
 
@@ -50,27 +50,27 @@ import Glibc
     func capabilities(emulator: String?, architecture: String?, machine: String?, kind: String?)
         throws(LibvirtFailure) -> String
     {
-        try unsafe library.text { unsafe library.capabilities(pointer, emulator, architecture, machine, kind, 0) }
+        try unsafe calls.text { unsafe calls.capabilities(pointer, emulator, architecture, machine, kind, 0) }
     }
 
     /// All domains, running or not, by name.
     func domains() throws(LibvirtFailure) -> [LibvirtDomain] {
-        let found = try unsafe library.list { list in unsafe library.listDomains(pointer, list, 0) }
+        let found = try unsafe calls.list { list in unsafe calls.listDomains(pointer, list, 0) }
         // Safety: each was given out by the call above and is owned by its object from here on.
         return unsafe found.map { unsafe LibvirtDomain(self, $0) }.sorted { $0.name < $1.name }
     }
 
     /// The domain of that name or UUID.
     func domain(named name: String) throws(LibvirtFailure) -> LibvirtDomain {
-        if let found = unsafe library.domainByName(pointer, name) { return unsafe LibvirtDomain(self, found) }
-        let failure = library.failure()
-        if let found = unsafe library.domainByUUID(pointer, name) { return unsafe LibvirtDomain(self, found) }
+        if let found = unsafe calls.domainByName(pointer, name) { return unsafe LibvirtDomain(self, found) }
+        let failure = calls.failure()
+        if let found = unsafe calls.domainByUUID(pointer, name) { return unsafe LibvirtDomain(self, found) }
         throw failure
     }
 
     /// The domain of that UUID.
     func domain(uuid: String) throws(LibvirtFailure) -> LibvirtDomain {
-        guard let found = unsafe library.domainByUUID(pointer, uuid) else { throw library.failure() }
+        guard let found = unsafe calls.domainByUUID(pointer, uuid) else { throw calls.failure() }
         return unsafe LibvirtDomain(self, found)
     }
 }
@@ -96,26 +96,26 @@ import Glibc
     private let pointer: OpaquePointer
     /// Name on the host.
     let name: String
-    private var library: LibvirtLibrary { connection.library }
+    private var calls: LibvirtLibrary { connection.calls }
 
     @unsafe init(_ connection: LibvirtConnection, _ pointer: OpaquePointer) {
         self.connection = connection
         // Safety: the caller gives the pointer away. The name belongs to the domain and is copied.
         unsafe self.pointer = pointer
-        name = unsafe connection.library.domainName(pointer).map { unsafe String(cString: $0) } ?? ""
+        name = unsafe connection.calls.domainName(pointer).map { unsafe String(cString: $0) } ?? ""
     }
 
-    deinit { _ = unsafe library.freeDomain(pointer) }
+    deinit { _ = unsafe calls.freeDomain(pointer) }
 
     private func check(_ status: CInt) throws(LibvirtFailure) {
-        if status < 0 { throw library.failure() }
+        if status < 0 { throw calls.failure() }
     }
 
     /// Lower case, `8-4-4-4-12`.
     func uuid() throws(LibvirtFailure) -> String {
         var text = [CChar](repeating: 0, count: LibvirtLibrary.uuidByteCount)
         // Safety: the call writes 37 bytes with the end.
-        try check(unsafe library.domainUUID(pointer, &text))
+        try check(unsafe calls.domainUUID(pointer, &text))
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
@@ -123,7 +123,7 @@ import Glibc
     func state() throws(LibvirtFailure) -> State {
         var state: CInt = 0
         // Safety: one number is written.
-        try check(unsafe library.domainState(pointer, &state, nil, 0))
+        try check(unsafe calls.domainState(pointer, &state, nil, 0))
         return State(rawValue: state) ?? .none
     }
 
@@ -131,67 +131,67 @@ import Glibc
     func isStoppedByDisk() throws(LibvirtFailure) -> Bool {
         var (state, reason): (CInt, CInt) = (0, 0)
         // Safety: two numbers are written.
-        try check(unsafe library.domainState(pointer, &state, &reason, 0))
+        try check(unsafe calls.domainState(pointer, &state, &reason, 0))
         // 5: an error of input or output.
         return State(rawValue: state) == .paused && reason == 5
     }
 
     /// Starts it.
-    func start() throws(LibvirtFailure) { try check(unsafe library.start(pointer)) }
+    func start() throws(LibvirtFailure) { try check(unsafe calls.start(pointer)) }
 
     /// Whether libvirt keeps memory of it, from which its next start would go on.
     func hasSavedMemory() throws(LibvirtFailure) -> Bool {
-        let answer = unsafe library.hasSavedMemory(pointer, 0)
+        let answer = unsafe calls.hasSavedMemory(pointer, 0)
         try check(answer)
         return answer == 1
     }
 
     /// Lets its processors run.
-    func resume() throws(LibvirtFailure) { try check(unsafe library.resume(pointer)) }
+    func resume() throws(LibvirtFailure) { try check(unsafe calls.resume(pointer)) }
 
     /// Its description.
     func xml(_ description: Description) throws(LibvirtFailure) -> String {
-        try unsafe library.text { unsafe library.domainXML(pointer, description.rawValue) }
+        try unsafe calls.text { unsafe calls.domainXML(pointer, description.rawValue) }
     }
 
     /// Size of a disk as the guest sees it, in bytes.
     func byteCount(disk: String) throws(LibvirtFailure) -> UInt64 {
         var info = [UInt64](repeating: 0, count: LibvirtLibrary.blockInfoCount)
         // Safety: three numbers are written.
-        try check(unsafe library.blockInfo(pointer, disk, &info, 0))
+        try check(unsafe calls.blockInfo(pointer, disk, &info, 0))
         return info[0]
     }
 
     /// Brings all file systems to rest. - Returns: how many.
     func freeze() throws(LibvirtFailure) -> Int {
-        let count = unsafe library.freeze(pointer, nil, 0, 0)
+        let count = unsafe calls.freeze(pointer, nil, 0, 0)
         try check(count)
         return Int(count)
     }
 
     /// Lets them go on. - Returns: how many were at rest.
     func thaw() throws(LibvirtFailure) -> Int {
-        let count = unsafe library.thaw(pointer, nil, 0, 0)
+        let count = unsafe calls.thaw(pointer, nil, 0, 0)
         try check(count)
         return Int(count)
     }
 
     /// Begins a backup job, and a checkpoint at its instant.
     func beginBackup(_ backup: String, checkpoint: String?) throws(LibvirtFailure) {
-        try check(unsafe library.beginBackup(pointer, backup, checkpoint, 0))
+        try check(unsafe calls.beginBackup(pointer, backup, checkpoint, 0))
     }
 
     /// The backup job that runs, as XML; `nil` when none does.
     func backup() throws(LibvirtFailure) -> String? {
         // Safety: the pointer is valid as long as this object.
-        do throws(LibvirtFailure) { return try unsafe library.text { unsafe library.backupXML(pointer, 0) } } catch {
+        do throws(LibvirtFailure) { return try unsafe calls.text { unsafe calls.backupXML(pointer, 0) } } catch {
             if error.code == LibvirtFailure.Code.noBackup { return nil }
             throw error
         }
     }
 
     /// Ends the job that runs; returns before it has ended.
-    func abortJob() throws(LibvirtFailure) { try check(unsafe library.abortJob(pointer)) }
+    func abortJob() throws(LibvirtFailure) { try check(unsafe calls.abortJob(pointer)) }
 
     /// Whether any job runs: a migration, a save, a backup.
     func hasJob() throws(LibvirtFailure) -> Bool {
@@ -199,7 +199,7 @@ import Glibc
         // Safety: the room is as large as the structure that is written, initialised first, and freed here.
         defer { unsafe room.deallocate() }
         unsafe room.initializeMemory(as: UInt8.self, repeating: 0, count: LibvirtLibrary.jobInfoByteCount)
-        try check(unsafe library.jobInfo(pointer, room))
+        try check(unsafe calls.jobInfo(pointer, room))
         let kind = unsafe room.load(as: CInt.self)
         // 1 and 2 are jobs that run, with and without a known end.
         return kind == 1 || kind == 2
@@ -207,56 +207,56 @@ import Glibc
 
     /// All checkpoints, by name.
     func checkpoints() throws(LibvirtFailure) -> [LibvirtCheckpoint] {
-        let found = try unsafe library.list { list in unsafe library.listCheckpoints(pointer, list, 0) }
+        let found = try unsafe calls.list { list in unsafe calls.listCheckpoints(pointer, list, 0) }
         // Safety: each was given out by the call above and is owned by its object from here on.
-        return unsafe found.map { unsafe LibvirtCheckpoint(library, self, $0) }.sorted { $0.name < $1.name }
+        return unsafe found.map { unsafe LibvirtCheckpoint(calls, self, $0) }.sorted { $0.name < $1.name }
     }
 
     /// The checkpoint of that name; `nil` when there is none.
     func checkpoint(_ name: String) throws(LibvirtFailure) -> LibvirtCheckpoint? {
-        guard let found = unsafe library.checkpointByName(pointer, name, 0) else {
-            let failure = library.failure()
+        guard let found = unsafe calls.checkpointByName(pointer, name, 0) else {
+            let failure = calls.failure()
             if failure.code == LibvirtFailure.Code.noCheckpoint { return nil }
             throw failure
         }
-        return unsafe LibvirtCheckpoint(library, self, found)
+        return unsafe LibvirtCheckpoint(calls, self, found)
     }
 
     /// Describes a checkpoint anew that is there, without touching any image.
     func redefineCheckpoint(_ xml: String) throws(LibvirtFailure) {
         // 1: redefine. Safety: the text lives through the call, and a null answer is handled.
-        guard let found = unsafe library.createCheckpoint(pointer, xml, 1) else { throw library.failure() }
-        _ = unsafe library.freeCheckpoint(found)
+        guard let found = unsafe calls.createCheckpoint(pointer, xml, 1) else { throw calls.failure() }
+        _ = unsafe calls.freeCheckpoint(found)
     }
 }
 
 /// A checkpoint of a guest: the beginning of a list of changes.
 // Safety: the pointer is owned, and valid until the deinitialiser; libvirt locks its objects itself.
 @safe final class LibvirtCheckpoint: @unchecked Sendable {
-    private let library: LibvirtLibrary
+    private let calls: LibvirtLibrary
     private let domain: LibvirtDomain
     private let pointer: OpaquePointer
     let name: String
 
-    @unsafe fileprivate init(_ library: LibvirtLibrary, _ domain: LibvirtDomain, _ pointer: OpaquePointer) {
-        self.library = library
+    @unsafe fileprivate init(_ calls: LibvirtLibrary, _ domain: LibvirtDomain, _ pointer: OpaquePointer) {
+        self.calls = calls
         self.domain = domain
         // Safety: the caller gives the pointer away. The name belongs to the checkpoint and is copied.
         unsafe self.pointer = pointer
-        name = unsafe library.checkpointName(pointer).map { unsafe String(cString: $0) } ?? ""
+        name = unsafe calls.checkpointName(pointer).map { unsafe String(cString: $0) } ?? ""
     }
 
-    deinit { _ = unsafe library.freeCheckpoint(pointer) }
+    deinit { _ = unsafe calls.freeCheckpoint(pointer) }
 
     /// Its description; with sizes it says how much changed of each disk whose list can be relied on.
     func xml(withSizes: Bool) throws(LibvirtFailure) -> String {
         // 4: sizes. 2: without the guest's own description. 1: with its passwords.
-        try unsafe library.text { unsafe library.checkpointXML(pointer, withSizes ? 6 : 1) }
+        try unsafe calls.text { unsafe calls.checkpointXML(pointer, withSizes ? 6 : 1) }
     }
 
     /// Removes it with its lists of changes; or only libvirt's knowledge of it.
     func remove(onlyDescription: Bool = false) throws(LibvirtFailure) {
-        if unsafe library.removeCheckpoint(pointer, onlyDescription ? 2 : 0) < 0 { throw library.failure() }
+        if unsafe calls.removeCheckpoint(pointer, onlyDescription ? 2 : 0) < 0 { throw calls.failure() }
     }
 }
 

@@ -51,6 +51,7 @@ final class LibvirtPreparation: CapturePreparation {
         guard !taken.isEmpty else {
             throw GuestError(.wrongState, "the guest \(guest.name) has no disk that can be taken")
         }
+        try GuestDisk.requireSafe(taken, guest: guest.name)
         self.taken = taken
         self.omitted = omitted
         let checkpoints = try LibvirtPreparation.checkpoints(guest, request)

@@ -113,9 +113,31 @@ package final class QMPGuest: Guest, Sendable {
                 "qom-get", ["path": .text(drive.properties), "property": "share-rw"])
             if answer?.bool == true { omission = .shareable }
         }
-        return GuestDisk(
+        var disk = GuestDisk(
             name: drive.name, location: drive.location, format: drive.driver, byteCount: drive.byteCount,
             identity: drive.identity, omission: omission)
+        disk.isOnThread = isOnThread(drive, client)
+        return disk
+    }
+
+    /// Buses and controllers above a device that are looked at: a disk, its controller, and what virtio puts between.
+    private static let highestController = 6
+
+    /// Whether a device, or a controller above it, has an I/O thread.
+    private static func isOnThread(_ drive: QMPDrive, _ client: QMPClient) -> Bool {
+        func property(_ path: String, _ name: String) -> String? {
+            (try? client.execute("qom-get", ["path": .text(path), "property": .text(name)]))?.text
+        }
+        var path: String? = drive.device
+        for _ in 0..<highestController {
+            guard let device = path else { return false }
+            if property(device, "iothread")?.isEmpty == false { return true }
+            // The bus is a child of the controller.
+            guard let bus = property(device, "parent_bus"), let slash = bus.lastIndex(of: "/") else { return false }
+            let above = String(bus[..<slash])
+            path = above.isEmpty ? nil : above
+        }
+        return false
     }
 
     package func prepare(_ request: CaptureRequest) async throws -> any CapturePreparation {

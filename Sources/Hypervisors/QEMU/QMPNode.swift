@@ -36,6 +36,8 @@ struct QMPDrive: Hashable, Sendable {
     /// `/machine/peripheral/ID/…` names the device; what has no id is called by its drive, else by its node.
     private static func name(device: String, drive: String, node: String?) -> String {
         let parts = device.split(separator: "/")
+        // Devices with an id that virtio puts nothing below are given by it alone.
+        if !device.hasPrefix("/"), !device.isEmpty { return device }
         if parts.count >= 3, parts[0] == "machine", parts[1] == "peripheral" { return String(parts[2]) }
         if !drive.isEmpty { return drive }
         // Names that QEMU makes up begin with # and change from start to start.

@@ -58,6 +58,7 @@ final class QMPPreparation: CapturePreparation {
                         plan: ChangeListPlan(bitmaps, request: request, disk: disk.name, base: base), base: base,
                         number: captured.count, prefix: request.listPrefix))
             }
+            try GuestDisk.requireSafe(captured.map(\.disk), guest: "behind \(guest.socket)")
             do {
                 for item in captured {
                     for name in item.plan.stale {

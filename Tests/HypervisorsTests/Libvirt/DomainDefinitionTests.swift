@@ -41,6 +41,22 @@ struct DomainDefinitionTests {
         #expect(taken == ["vda", "vdb", "vdc", "vdd", "vdf"])
     }
 
+    @Test("disks with I/O threads of their own or of their controller are told from others")
+    func threads() throws {
+        let domain = try DomainDefinition(
+            xml: """
+                <domain type='kvm'><name>t</name><uuid>8c6a2f0e-47b5-4d0b-9c55-1d2c0f6e7a11</uuid><devices>
+                <disk type='file'><driver type='raw' iothread='1'/>
+                <source file='/a'/><target dev='vda' bus='virtio'/></disk>
+                <disk type='file'><driver type='raw'><iothreads><iothread id='2'/></iothreads></driver>
+                <source file='/b'/><target dev='vdb' bus='virtio'/></disk>
+                <disk type='file'><driver type='raw'/><source file='/c'/><target dev='vdc' bus='virtio'/></disk>
+                <disk type='file'><driver type='raw'/><source file='/d'/><target dev='sda' bus='scsi'/></disk>
+                <controller type='scsi'><driver iothread='1'/></controller></devices></domain>
+                """)
+        #expect(domain.disks.filter(\.isOnThread).map(\.name) == ["vda", "vdb", "sda"])
+    }
+
     @Test("each reason to leave a disk out is told from the others")
     func omissions() throws {
         let domain = try DomainDefinition(xml: DomainSample.old)
