@@ -26,6 +26,7 @@ final class MapKeeper: MapRecorder {
 
     /// What is kept of a disk.
     func kept(disk: String) -> KeptMap? {
+        if let map = earlier[disk] { return map }
         do throws(MapCacheError) {
             let map = try cache.map(guest, disk: disk)
             earlier[disk] = map

@@ -37,23 +37,13 @@ import Glibc
     ///
     /// - Parameter path: absolute path of the socket, at most 107 bytes.
     package init(path: String) throws(Failure) {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw .unreachable("the path of a socket has at most 107 bytes")
+        guard let address = SocketAddress(path: path) else {
+            throw .unreachable("the path of a socket has at most \(SocketAddress.longestPath) bytes")
         }
-        let kind = Int32(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(AF_UNIX, kind, 0)
+        let descriptor = SocketAddress.socket()
         guard descriptor >= 0 else { throw .unreachable(LineSocket.reason(errno)) }
-        // Safety: the path fits, as was checked; the rest of the structure is zero.
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in unsafe room.copyBytes(from: bytes) }
-        let connected = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
-                unsafe connect(descriptor, general, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard connected == 0 else {
+        // Safety: the call reads the address only.
+        guard unsafe address.with({ unsafe connect(descriptor, $0, $1) }) == 0 else {
             let reason = LineSocket.reason(errno)
             close(descriptor)
             throw .unreachable(reason)

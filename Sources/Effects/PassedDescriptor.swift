@@ -62,23 +62,13 @@ import Glibc
     /// - Parameter path: absolute, at most 107 bytes, in a private folder; must not exist.
     /// - Throws: ``FileError``.
     package init(listeningAt path: String) throws(FileError) {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+        guard let address = SocketAddress(path: path) else {
             throw HostFiles.failure(ENAMETOOLONG, "cannot make a socket", path)
         }
-        let kind = Int32(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(AF_UNIX, kind, 0)
+        let descriptor = SocketAddress.socket()
         guard descriptor >= 0 else { throw HostFiles.failure(errno, "cannot make a socket", path) }
-        // Safety: the path fits, as was checked; the rest of the structure is zero.
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in unsafe room.copyBytes(from: bytes) }
-        let bound = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
-                unsafe bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard bound == 0, listen(descriptor, 16) == 0 else {
+        // Safety: the call reads the address only.
+        guard unsafe address.with({ unsafe bind(descriptor, $0, $1) }) == 0, listen(descriptor, 16) == 0 else {
             let number = errno
             close(descriptor)
             throw HostFiles.failure(number, "cannot make a socket", path)

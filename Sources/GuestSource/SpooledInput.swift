@@ -76,18 +76,9 @@ package final class SpooledInput: PositionedBytes {
     }
 
     private static func nameless(in folder: String) throws(SourceError) -> CInt {
-        let digits = Randomness.system.bytes(16).reduce(into: "") { $0 += String($1, radix: 16) }
-        let path = "\(folder)/dozo-\(digits)"
-        // Safety: the path is a terminated copy for the call.
-        let descriptor = unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode_t(0o600))
-        guard descriptor >= 0 else { throw failed(folder, errno) }
-        // Safety: as above.
-        guard unsafe unlink(path) == 0 else {
-            let number = errno
-            Glibc.close(descriptor)
-            throw failed(folder, number)
-        }
-        return descriptor
+        do throws(FileError) {
+            return try PassedDescriptor(scratchIn: folder, byteCount: 0).duplicate()
+        } catch { throw failed(folder, error.number) }
     }
 
     private static func failed(_ folder: String, _ number: CInt) -> SourceError {

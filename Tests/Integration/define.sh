@@ -1,35 +1,7 @@
 #!/bin/sh
 # A guest of libvirt comes back from its point: disks, definition, and it runs; from memory it goes on where it was.
 # Each thing that is missing is named before anything is written. And what changed of a definition between two points.
-. "$(dirname "$0")/cases.sh"
-lab_script=$top/Tests/Support/libvirt-lab.sh
-tiny=$top/Tests/Support/tiny_guest.py
-LC_ALL=C
-export LC_ALL
-
-for command in libvirtd virsh qemu-system-x86_64 qemu-img cpio; do
-    if ! command -v "$command" >/dev/null 2>&1; then
-        skip "guests of libvirt that come back" "the command $command is missing"
-        echo done
-        exit 0
-    fi
-done
-# QEMU belongs to another user when root runs this, and must be able to look behind every folder above its files.
-lab=$(mktemp -d /tmp/dozo-df.XXXXXX) || exit 1
-# shellcheck disable=SC2317  # called by the trap
-clean_up() {
-    "$lab_script" stop "$lab"
-    rm -rf "$folder" "$lab"
-}
-trap clean_up EXIT
-mkdir -p "$lab/scratch" && chmod 711 "$lab" "$lab/scratch" || exit 1
-
-"$top/Tests/Support/tiny-guest.sh" "$folder/guest" >"$folder/output" 2>&1 ||
-    { fail "the guest can be made" "$(tail -n 1 "$folder/output")"; echo done; exit 0; }
-uri=$("$lab_script" start "$lab") || { fail "libvirt can be started" "$uri"; echo done; exit 0; }
-virsh() { "$lab_script" virsh "$lab" "$@"; }
-guest() { "$tiny" run "$lab/one" "$1"; }
-is() { [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }; }
+. "$(dirname -- "$0")/cases-libvirt.sh"
 backup() { "$dozo" backup --connect "$uri" --scratch "$lab/scratch" --domain one --quiesce never "$@"; }
 # back POINT WORD…: brings a point's guest back.
 back() {

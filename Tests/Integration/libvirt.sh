@@ -4,38 +4,10 @@
 #
 # Every capture that is compared is held open: what was written to files is compared with the instant itself, which
 # qemu-img reads from the hypervisor while the guest goes on writing.
-. "$(dirname "$0")/cases.sh"
-lab_script=$top/Tests/Support/libvirt-lab.sh
-tiny=$top/Tests/Support/tiny_guest.py
+. "$(dirname -- "$0")/cases-libvirt.sh"
 probe=$(dirname "$dozo")/GuestProbe
-LC_ALL=C
-export LC_ALL
-
-for command in libvirtd virsh qemu-system-x86_64 qemu-img cpio; do
-    if ! command -v "$command" >/dev/null 2>&1; then
-        skip "guests of libvirt" "the command $command is missing"
-        echo done
-        exit 0
-    fi
-done
-# QEMU belongs to another user when root runs this, and must be able to look behind every folder above its files.
-lab=$(mktemp -d /tmp/dozo-lv.XXXXXX) || exit 1
-scratch=$lab/scratch
 holder=
-# shellcheck disable=SC2317  # called by the trap
-clean_up() {
-    [ -z "$holder" ] || kill "$holder" 2>/dev/null
-    "$lab_script" stop "$lab"
-    rm -rf "$folder" "$lab" "${shm:-}"
-}
-trap clean_up EXIT
-mkdir -p "$scratch" "$folder/out" && chmod 711 "$lab" "$scratch" || exit 1
-
-"$top/Tests/Support/tiny-guest.sh" "$folder/guest" >"$folder/output" 2>&1 ||
-    { fail "the guest can be made" "$(tail -n 1 "$folder/output")"; echo done; exit 0; }
-uri=$("$lab_script" start "$lab") || { fail "libvirt can be started" "$uri"; echo done; exit 0; }
-virsh() { "$lab_script" virsh "$lab" "$@"; }
-guest() { "$tiny" run "$lab/one" "$1"; }
+mkdir -p "$folder/out" || exit 1
 "$lab_script" define "$lab" one "$folder/guest" "qcow2 qcow2 raw" || exit 1
 
 repository=00112233445566778899aabbccddeeff
@@ -93,7 +65,6 @@ exact() {
 }
 said() { grep -q -- "$1" "$folder/said"; }
 lists() { virsh checkpoint-list one --name | sed '/^$/d' | sort | tr '\n' ' '; }
-is() { [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }; }
 writes() { guest 'guest-work writer /dev/vdb /dev/vdc /run/writer 1000 >/run/writer.log 2>&1 &' >/dev/null; }
 twins() { "$tiny" twins "$folder/out/vdb.raw" "$folder/out/vdc.raw"; }
 has_scatter() { "$tiny" scattered "$folder/out/$1.raw" "$2" "$3"; }

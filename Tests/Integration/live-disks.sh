@@ -2,16 +2,7 @@
 # Images that become other images behind a guest's back while it is off: exchanged under their names by mv and by cp,
 # put back from an old copy, written in the file they stand on. The lists of changes in them say nothing of it, and the
 # next point is right all the same.
-. "$(dirname -- "$0")/cases.sh"
-python=${DOZO_PYTHON:-python3}
-tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
-for command in qemu-system-x86_64 qemu-img; do
-    command -v "$command" >/dev/null 2>&1 || { skip "images of guests" "$command is missing"; echo done; exit 0; }
-done
-run=$(mktemp -d "${TMPDIR:-/tmp}/disk.XXXXXX") || exit 1
-trap 'tiny stop "$run/g" --kill >/dev/null 2>&1; rm -rf "$folder" "$run"' EXIT
-guest=$top/.build/tiny-guest
-[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+. "$(dirname -- "$0")/cases-guests.sh"
 qemu-img convert -O qcow2 "$guest/vda.raw" "$run/vda.qcow2"
 qemu-img create -q -f qcow2 "$run/vdb.qcow2" 64M
 qemu-img create -q -f qcow2 "$run/base.qcow2" 64M

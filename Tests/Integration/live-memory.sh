@@ -1,18 +1,7 @@
 #!/bin/sh
 # A running guest with its memory: taken at the instant of its disks while it goes on, given back, and going on from
 # there in another QEMU: its counter in memory continues, its agent answers, its file system is clean.
-. "$(dirname -- "$0")/cases.sh"
-python=${DOZO_PYTHON:-python3}
-tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
-for command in qemu-system-x86_64 qemu-img; do
-    command -v "$command" >/dev/null 2>&1 || { skip "guests with memory" "$command is missing"; echo done; exit 0; }
-done
-run=$(mktemp -d "${TMPDIR:-/tmp}/mem.XXXXXX") || exit 1
-cleaned() { for name in a b; do tiny stop "$run/$name" --kill >/dev/null 2>&1; done; rm -rf "$folder" "$run"; }
-trap cleaned EXIT
-guest=$top/.build/tiny-guest
-[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
-is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
+. "$(dirname -- "$0")/cases-guests.sh"
 for disk in vda vdb vdc; do qemu-img convert -O qcow2 "$guest/$disk.raw" "$run/$disk.qcow2"; done
 holds "the guest starts" tiny start "$guest" "$run/a" \
     --disk "$run/vda.qcow2" --disk "$run/vdb.qcow2" --disk "$run/vdc.qcow2"
@@ -43,7 +32,7 @@ after=$(count a)
 ends_with 0 "" "a point without memory between them" live
 
 # --- scratch space that is too small: nothing begins, for a stream that ends early would cost the guest its life
-if mkdir "$run/small" && mount -t tmpfs -o size=64m tmpfs "$run/small" 2>/dev/null; then
+if small 64; then
     ends_with 1 "takes as much room as it is large" "too little room for memory is refused before it begins" \
         live --with-memory --scratch "$run/small"
     umount "$run/small"

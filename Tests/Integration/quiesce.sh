@@ -1,19 +1,7 @@
 #!/bin/sh
 # Guests brought to rest for the instant: file systems are clean in the point, and go on whatever becomes of the backup,
 # of the agent in the guest, or of the time. Several guests are taken at one barrier.
-. "$(dirname -- "$0")/cases.sh"
-python=${DOZO_PYTHON:-python3}
-tiny() { "$python" "$top/Tests/Support/tiny_guest.py" "$@"; }
-for command in qemu-system-x86_64 qemu-img; do
-    command -v "$command" >/dev/null 2>&1 || { skip "guests at rest" "$command is missing"; echo done; exit 0; }
-done
-run=$(mktemp -d "${TMPDIR:-/tmp}/rest.XXXXXX") || exit 1
-cleaned() { for name in a b; do tiny stop "$run/$name" --kill >/dev/null 2>&1; done; rm -rf "$folder" "$run"; }
-trap cleaned EXIT
-guest=$top/.build/tiny-guest
-[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
-is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
-says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }
+. "$(dirname -- "$0")/cases-guests.sh"
 for name in a b; do
     cp --sparse=always "$guest/vda.raw" "$run/$name.raw"
     holds "guest $name starts" tiny start "$guest" "$run/$name" --memory 128 --disk "$run/$name.raw:raw"

@@ -52,7 +52,7 @@ busybox=$scratch/files/bin/busybox
 modules=$(echo "$scratch/kernel"/lib/modules/*)
 depmod -b "$scratch/kernel" "${modules##*/}" || fail "depmod failed"
 early=$scratch/early
-mkdir -p "$early/bin" "$early/dev" "$early/proc" "$early/sys" "$early/root" "$early/modules" || exit 1
+mkdir -p "$early/bin" "$early/dev" "$early/proc" "$early/sys" "$early/new" "$early/modules" || exit 1
 cp "$busybox" "$early/bin/busybox" || exit 1
 number=10
 for module in virtio_pci virtio_blk virtio_net virtio_console virtio_scsi sd_mod virtio-rng; do
@@ -76,9 +76,9 @@ $bb mount -t sysfs sys /sys
 for module in /modules/*; do $bb insmod "$module"; done
 tries=0
 while [ ! -b /dev/vda ] && [ $tries -lt 300 ]; do $bb sleep 0.1; tries=$((tries + 1)); done
-$bb mount -t ext4 -o rw /dev/vda /root || { echo "GUEST-FAILED no root" >/dev/console; $bb poweroff -f; }
-for part in dev proc sys; do $bb mount --move /$part /root/$part; done
-exec $bb switch_root /root /sbin/init
+$bb mount -t ext4 -o rw /dev/vda /new || { echo "GUEST-FAILED no root" >/dev/console; $bb poweroff -f; }
+for part in dev proc sys; do $bb mount --move /$part /new/$part; done
+exec $bb switch_root /new /sbin/init
 INIT
 chmod 755 "$early/init"
 (cd "$early" && find . | sort | cpio -o -H newc --quiet | gzip -1) >"$folder/initrd.gz" || fail "cpio failed"

@@ -63,13 +63,13 @@ make_lab() {
     cat >"$work/first/init" <<'INIT'
 #!/bin/busybox sh
 b=/bin/busybox
-$b mkdir -p /dev /proc /sys /root
+$b mkdir -p /dev /proc /sys /new
 $b mount -t devtmpfs none /dev; $b mount -t proc none /proc; $b mount -t sysfs none /sys
 for module in /modules/*; do $b insmod "$module"; done
 until [ -b /dev/vda ]; do $b sleep 0.1; done
-$b mount -t ext4 /dev/vda /root
-for name in dev proc sys; do $b mount --move /$name /root/$name; done
-exec $b switch_root /root /start
+$b mount -t ext4 /dev/vda /new
+for name in dev proc sys; do $b mount --move /$name /new/$name; done
+exec $b switch_root /new /start
 INIT
     chmod +x "$work/first/init"
     (cd "$work/first" && find . | cpio -o -H newc --quiet | gzip -1) >"$folder/initrd" || exit 1

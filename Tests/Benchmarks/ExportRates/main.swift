@@ -4,6 +4,7 @@
 //
 // Its wall time stands beside that of `nbdcopy` to `null:` on the same socket (Tests/Benchmarks/live.py).
 import BackupModel
+import Glibc
 import GuestSource
 import Synchronization
 
@@ -39,7 +40,10 @@ private func readAll(_ source: NBDExportSource) async throws {
 }
 
 let words = CommandLine.arguments
-guard words.count > 1 else { fatalError("usage: ExportRates SOCKET [EXPORT]") }
+guard words.count > 1 else {
+    print("usage: ExportRates SOCKET [EXPORT]")
+    exit(2)
+}
 let source = try NBDExportSource.open(
     socket: words[1], export: words.count > 2 ? words[2] : "", dirtyContext: nil, connections: Sizes.workers,
     name: "disk")
