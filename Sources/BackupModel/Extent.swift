@@ -21,4 +21,17 @@ package struct Extent: Hashable, Sendable {
         let to = Swift.min(end, other.end)
         return from < to ? Extent(start: from, length: to - from) : nil
     }
+
+    /// Extents in ascending order and apart from each other, without empty ones.
+    package static func joined(_ extents: [Extent]) -> [Extent] {
+        var joined: [Extent] = []
+        for extent in extents.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
+            if let last = joined.last, extent.start <= last.end {
+                joined[joined.count - 1] = Extent(start: last.start, length: max(last.end, extent.end) - last.start)
+            } else {
+                joined.append(extent)
+            }
+        }
+        return joined
+    }
 }

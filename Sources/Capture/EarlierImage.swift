@@ -21,20 +21,7 @@ package struct EarlierImage: Sendable {
     ) {
         self.map = map
         self.sampling = sampling
-        self.changed = EarlierImage.joined(changed)
-    }
-
-    /// Extents in ascending order and apart from each other, without empty ones.
-    static func joined(_ extents: [Extent]) -> [Extent] {
-        var joined: [Extent] = []
-        for extent in extents.filter({ $0.length > 0 }).sorted(by: { $0.start < $1.start }) {
-            if let last = joined.last, extent.start <= last.end {
-                joined[joined.count - 1] = Extent(start: last.start, length: max(last.end, extent.end) - last.start)
-            } else {
-                joined.append(extent)
-            }
-        }
-        return joined
+        self.changed = Extent.joined(changed)
     }
 
     /// How changes are found with it, as a record says it.

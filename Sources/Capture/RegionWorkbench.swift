@@ -160,7 +160,7 @@ extension RegionJob {
         {
             // A list of changes forgets what lay behind the end of a disk that shrank and grew again. What reads as
             // zeros without being asked for, and was data, has changed, whatever the list says.
-            let changed = EarlierImage.joined(changed + cut.data(in: job.holes, from: job.extent.start))
+            let changed = Extent.joined(changed + cut.data(in: job.holes, from: job.extent.start))
             if changed.isEmpty, !job.isSample { return RegionResult(inheriting: job, bench: self) }
             guard job.isSample else { return try await recapture(job, from: source, earlier: cut, changed: changed) }
             let read = try await fill(job.extent, of: job, from: source)

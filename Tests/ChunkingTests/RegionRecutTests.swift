@@ -155,6 +155,36 @@ struct RegionRecutTests {
         #expect(pieces.map(\.piece) == whole)
     }
 
+    @Test("what is read is at most 1.1 x what changed, widened to the chunks that it lay in")
+    func costIsTheChunks() async throws {
+        let sizes = ChunkerParameters(regionSize: 4 << 20)
+        var read = 0
+        var widened = 0
+        for seed in 0..<24 as Range<UInt64> {
+            var dice = Dice(seed: seed)
+            var region = dice.bytes(sizes.regionSize)
+            let cut = try RegionChunkerTests.cut(region, sizes)
+            // Blocks of 64 KiB, as QEMU's lists of changes have them, each alone or a few together.
+            var changed: [Extent] = []
+            for _ in 0..<(1 + dice.roll(below: 6)) {
+                let first = Int(dice.roll(below: 60)) << 16
+                let count = (1 + Int(dice.roll(below: 4))) << 16
+                region.replaceSubrange(first..<first + count, with: dice.bytes(count))
+                changed.append(Extent(start: UInt64(first), length: UInt64(count)))
+            }
+            let (_, reads) = try await Self.recut(region, earlier: cut, changed: changed, sizes)
+            read += reads.reduce(0) { $0 + $1.count }
+            let touched = cut.filter { piece in
+                let chunk = Extent(start: UInt64(piece.offset), length: UInt64(piece.length))
+                return changed.contains { $0.intersection(chunk) != nil }
+            }
+            widened += touched.reduce(0) { $0 + Int($1.length) }
+        }
+        #expect(10 * read <= 11 * widened, "\(read) bytes read, where \(widened) are touched")
+        // Without that the first bound says nothing.
+        #expect(read >= widened)
+    }
+
     @Test("an error while reading is passed on")
     func readingFails() async throws {
         struct Broken: Error {}
