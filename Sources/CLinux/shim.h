@@ -57,3 +57,17 @@ static inline void log_alert(const char *line) {
     openlog("dozo", LOG_PID, LOG_DAEMON);
     syslog(LOG_ALERT, "%s", line);
 }
+/* Whether this process may have writes to memory reported to it (userfaultfd(2), pages protected from writes), which is
+   what a hypervisor takes the memory of a running guest with. 0, or an errno. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+static inline int write_reports_refusal(void) {
+    int watch = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (watch < 0) return errno;
+    struct uffdio_api question = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+    int refusal = ioctl(watch, UFFDIO_API, &question) == 0 ? 0 : errno;
+    close(watch);
+    return refusal;
+}

@@ -58,6 +58,7 @@ struct DoctorCommand: AsyncParsableCommand {
             }
             return path
         }
+        checks += GuestChecks.all().map { Document.Check(name: $0.name, verdict: $0.verdict, detail: $0.detail) }
         if options.repository ?? Environment["DOZO_REPOSITORY"] != nil {
             await checkRepository(attempt)
         } else {

@@ -38,9 +38,20 @@ done
 
 # --- doctor: three verdicts
 holds "doctor finds a sound host and repository" "$dozo" doctor
-if [ "$(grep -c ' proven ' "$folder/output")" -eq 6 ] && ! grep -q 'not proven' "$folder/output"; then
-    pass "doctor proves six things"
-else fail "doctor proves six things" "$(cat "$folder/output")"; fi
+proven() { grep -cE "^(cryptography|state folder|image formats|repository|control log.*|what this.*|scratch.*)  +$1 " \
+    "$folder/output"; }
+if [ "$(proven proven)" -eq 7 ]; then pass "doctor proves seven things"
+else fail "doctor proves seven things" "$(cat "$folder/output")"; fi
+# What a host has or has not; a device that opens is not believed.
+if [ "$(grep -c -E '^(KVM|libvirt|memory of running guests)  +(not )?proven  +[^ ]' "$folder/output")" -eq 3 ]; then
+    pass "doctor says what this host can do with running guests (S70)"
+else fail "doctor says what this host can do with running guests (S70)" "$(cat "$folder/output")"; fi
+if grep -q -E '^flags.* (vmx|svm)( |$)' /proc/cpuinfo || ! [ -e /dev/kvm ]; then
+    skip "doctor does not believe a KVM that only opens (S70)" "this host has another"
+else
+    ends_with 0 "KVM .*not proven .*not usable: .*emulated" "doctor does not believe a KVM that only opens (S70)" \
+        "$dozo" doctor
+fi
 ends_with 0 "repository .*not proven" "doctor does not call proven what it could not look at" \
     env -u DOZO_REPOSITORY "$dozo" doctor
 ends_with 1 "repository .*failed .*opens none" "doctor says that a passphrase is wrong" "$dozo" doctor \
