@@ -20,7 +20,10 @@ clean_up() {
 }
 trap clean_up EXIT
 guest=$top/.build/tiny-guest
-[ -s "$guest/vdc.raw" ] || holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+# Made again when what it is made of was changed.
+if [ ! -s "$guest/vdc.raw" ] || [ -n "$(find "$top"/Tests/Support/*guest* -newer "$guest/vdc.raw")" ]; then
+    holds "a guest is made" "$top/Tests/Support/tiny-guest.sh" "$guest"
+fi
 # is NAME FOUND WANTED, says NAME PATTERN FILE: one counted case each.
 is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
 says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }

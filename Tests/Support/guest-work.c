@@ -6,6 +6,9 @@
 //       writes 1, 2, 3, … each durably to FIRST, then to SECOND, so that at any instant the two differ by one at most;
 //       goes on where the disks stand; shows the last number that is on both in FILE
 //   guest-work scatter DEVICE SEED COUNT         COUNT pages of 4 KiB at places that the seed chooses, durably
+//   guest-work latency DEVICE SECONDS
+//       4 KiB at places of chance, each durably, for so long; prints how many and the microseconds that half, 99 in a
+//       hundred and all of them took at most
 //   guest-work discard DEVICE OFFSET LENGTH      tells the disk that these bytes are not needed
 //   guest-work read DEVICE                       the disk's bytes on standard output, past the page cache
 #define _GNU_SOURCE
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { page = 4096, slots = 64, words = page / 8 };
@@ -107,6 +111,33 @@ static void scatter(const char *device, uint64_t seed, uint64_t count) {
     if (fsync(fd)) stop("sync");
 }
 
+static uint64_t microseconds(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now)) stop("clock");
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static int by_size(const void *left, const void *right) {
+    uint32_t one = *(const uint32_t *)left, other = *(const uint32_t *)right;
+    return (one > other) - (one < other);
+}
+
+static void latency(const char *device, uint64_t seconds) {
+    enum { most = 1 << 20 };
+    int fd = opened(device, O_RDWR | O_DIRECT | O_DSYNC);
+    uint64_t size, state = 1, *block = a_page(), began = microseconds(), now = began;
+    uint32_t *took = malloc(most * sizeof *took), count = 0;
+    if (!took || ioctl(fd, BLKGETSIZE64, &size)) stop("size");
+    for (; now - began < seconds * 1000000 && count < most; now = microseconds(), count++) {
+        fill(block, state, count);
+        uint64_t at = reserved + next(&state) % ((size - reserved) / page) * page, then = microseconds();
+        put(fd, block, at);
+        took[count] = (uint32_t)(microseconds() - then);
+    }
+    qsort(took, count, sizeof *took, by_size);
+    printf("%u %u %u %u\n", count, took[count / 2], took[(uint64_t)count * 99 / 100], took[count - 1]);
+}
+
 static void discard(const char *device, uint64_t offset, uint64_t length) {
     uint64_t range[2] = {offset, length};
     int fd = opened(device, O_RDWR);
@@ -130,11 +161,12 @@ int main(int count, char **word) {
     else if (!strcmp(verb, "writer") && count >= 5) writer(word[2], word[3], word[4], count > 5 ? atoi(word[5]) : 0);
     else if (!strcmp(verb, "scatter") && count == 5)
         scatter(word[2], strtoull(word[3], 0, 0), strtoull(word[4], 0, 0));
+    else if (!strcmp(verb, "latency") && count == 4) latency(word[2], strtoull(word[3], 0, 0));
     else if (!strcmp(verb, "discard") && count == 5)
         discard(word[2], strtoull(word[3], 0, 0), strtoull(word[4], 0, 0));
     else if (!strcmp(verb, "read") && count == 3) give(word[2]);
     else {
-        fprintf(stderr, "usage: guest-work counter|writer|scatter|discard|read …\n");
+        fprintf(stderr, "usage: guest-work counter|writer|scatter|latency|discard|read …\n");
         return 2;
     }
     return 0;
