@@ -61,6 +61,11 @@ night() { # NUMBER ARGUMENT…
     rm -rf "$run/frozen" "$run/out"
 }
 night 1
+"$dozo" show tiny@latest --json >"$folder/shown" 2>&1
+is "the point says how long the guest stood still (S75)" \
+    "$(json "$folder/shown" '0 < d["machine"]["pause_ms"] < 60000')" True
+"$dozo" show tiny@latest >"$folder/shown" 2>&1
+says "and it is shown" "stood still.* ms" "$folder/shown"
 is "the first point read everything that is no hole" "$(json "$folder/night" 'd["point"]["trust"]')" scanned
 for number in 2 3 4 5 6 7 8 9 10 11; do
     night "$number" --sample 0
