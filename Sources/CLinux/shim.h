@@ -60,11 +60,13 @@ static inline void log_alert(const char *line) {
 /* Whether this process may have writes to memory reported to it (userfaultfd(2), pages protected from writes), which is
    what a hypervisor takes the memory of a running guest with. 0, or an errno. */
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/ioctl.h>
 #include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
+int ioctl(int descriptor, unsigned long request, ...);
 static inline int write_reports_refusal(void) {
-    int watch = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    /* O_CLOEXEC of open(2), whose header would bring along types that the importer then takes for ours. */
+    enum { close_on_exec = 02000000 };
+    int watch = (int)syscall(SYS_userfaultfd, close_on_exec);
     if (watch < 0) return errno;
     struct uffdio_api question = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
     int refusal = ioctl(watch, UFFDIO_API, &question) == 0 ? 0 : errno;
