@@ -70,6 +70,9 @@ if [ -n "$plain" ]; then
         d["point"]["consistency"], d["machine"]["pause_ms"] > 0]')
     if [ "$found" = "['xen', '4.17.7', 'crash', True]" ]; then pass "the point says how it was taken"
     else fail "the point says how it was taken" "$found"; fi
+    found=$(json "$folder/show.json" 'd["machine"]["media"]')
+    if [ "$found" = "{'xvdc': '/iso/install.iso'}" ]; then pass "what lies in the CD-ROM is noted (S71)"
+    else fail "what lies in the CD-ROM is noted (S71)" "$found"; fi
 
     "$dozo" backup --xl 'web 01' --while-paused --limit-read 1M >"$folder/killed" 2>&1 &
     run=$!

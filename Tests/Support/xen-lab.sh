@@ -142,7 +142,7 @@ xenconsoled --log=all --log-dir=/var/log/xen/console --pid-file=/run/xenconsoled
 if [ -b /dev/vdc ]; then
     mount /dev/vdc /tools
     echo /tools/lib >/etc/ld.so.conf.d/tools.conf; ldconfig
-    bash /tools/run >/captured/log 2>&1
+    bash /tools/run 2>&1 | tee /captured/log
     umount /captured
     echo LAB-ENDS
     echo o >/proc/sysrq-trigger
@@ -205,7 +205,7 @@ boot() {
     waited=0
     while kill -0 "$machine" 2>/dev/null && ! grep -aq LAB-ENDS "$folder/serial"; do
         waited=$((waited + 1))
-        [ "$waited" -lt "${XEN_LAB_SECONDS:-600}" ] || fail "dom0 did not come to its end; see $folder/serial"
+        [ "$waited" -lt "${XEN_LAB_SECONDS:-1200}" ] || fail "dom0 did not come to its end; see $folder/serial"
         sleep 1
     done
     sleep 1

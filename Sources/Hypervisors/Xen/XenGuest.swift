@@ -8,12 +8,14 @@ import GuestSource
 /// snapshots of logical volumes. Then it goes on. Xen keeps no list of what changes; every disk is read whole.
 package struct XenGuest: Guest {
     let host: XenHost
+    /// As it was described when it was looked up. Before an instant it is asked for anew.
+    let described: XenDomain
     /// Name on the host.
-    package let name: String
+    package var name: String { described.name }
     /// Lower case, `8-4-4-4-12`; empty when it has none.
-    package let uuid: String
+    package var uuid: String { described.uuid }
     /// Xen's number of it, until it is started anew.
-    let number: Int
+    var number: Int { described.number }
 
     /// The argument of xl that means this guest.
     var argument: String { "\(number)" }
@@ -45,15 +47,14 @@ package struct XenGuest: Guest {
 
     package var capabilities: GuestCapabilities {
         get async throws {
-            let domain = try domain()
-            let found = XenGuest.capabilities(of: domain)
+            let found = XenGuest.capabilities(of: described)
             // Of a paused one the preparation says why not, and what to do.
-            return domain.state == .paused ? found.union(.memory) : found
+            return described.state == .paused ? found.union(.memory) : found
         }
     }
 
     package func definition() async throws -> GuestDefinition {
-        let domain = try domain()
+        let domain = described
         var definition = GuestDefinition(hypervisor: "xen", name: name, uuid: uuid)
         if let version = host.version { definition.versions["xen"] = version }
         if !domain.kind.isEmpty { definition.machine = domain.kind }
@@ -66,7 +67,7 @@ package struct XenGuest: Guest {
         return definition
     }
 
-    package func disks() async throws -> [GuestDisk] { XenGuest.sized(try domain().disks) }
+    package func disks() async throws -> [GuestDisk] { XenGuest.sized(described.disks) }
 
     /// The disks, with the sizes that their files and devices have.
     package static func sized(_ disks: [GuestDisk]) -> [GuestDisk] {

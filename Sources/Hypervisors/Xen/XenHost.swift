@@ -94,7 +94,7 @@ package struct XenHost: Sendable {
             throw GuestError(
                 .wrongState, "xl has \(all.count) guests called \(name); name the one that is meant by its UUID")
         }
-        return XenGuest(host: self, name: domain.name, uuid: domain.uuid, number: domain.number)
+        return XenGuest(host: self, described: domain)
     }
 
     /// Xen's version; `nil` when it does not tell.
