@@ -15,8 +15,9 @@ export XDG_CACHE_HOME XDG_DATA_HOME
 packages_to_build="libssl-dev libzstd-dev libsqlite3-dev libnbd-dev pkg-config gcc libc6-dev libstdc++-12-dev libxml2"
 packages_to_build="$packages_to_build libcurl4 libncurses6 libuuid1 binutils ca-certificates git tzdata"
 packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zstandard spin"
-# Guests that run: emulation, libvirt without the daemon of the system, and what their early user space is packed with.
-packages_to_test="$packages_to_test qemu-system-x86 libvirt-daemon libvirt-clients cpio kmod"
+# Guests that run: emulation, libvirt without the daemon of the system, what their early user space is packed with, and
+# a file system that shares blocks.
+packages_to_test="$packages_to_test qemu-system-x86 libvirt-daemon libvirt-clients cpio kmod xfsprogs"
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -71,6 +71,8 @@ package struct BackupPlan: Sendable {
     package var machine: RestorePointRecord.Machine?
     /// Called after the last read and before the commit: throws when what was read may not be trusted.
     package var confirm: @Sendable () async throws -> Void = {}
+    /// Nanoseconds that the guest stood still in all, asked behind ``confirm``; `nil` for what the machine says.
+    package var pause: @Sendable () -> UInt64? = { nil }
     /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup comes to
     /// about 250 MiB, by adding up what each was measured to take (docs/design/0005).
     package static let mostWorkers = 3
@@ -179,10 +181,12 @@ package struct BackupRun: ~Copyable {
             guard let identifier = plan.point ?? PointID(bytes: session.randomBytes(16)) else {
                 preconditionFailure("16 bytes make an id")
             }
+            var machine = plan.machine
+            if let pause = plan.pause() { machine?.pause = pause }
             var point = RestorePointRecord(
                 identifier: identifier, guest: plan.guest, label: plan.label, takenAt: plan.takenAt,
                 consistency: plan.consistency, trust: BackupRun.trust(images), host: plan.host, tool: plan.tool,
-                images: images, machine: plan.machine, base: plan.base, startedAt: started, endedAt: plan.now(),
+                images: images, machine: machine, base: plan.base, startedAt: started, endedAt: plan.now(),
                 volume: RestorePointRecord.Volume())
             point.volume.read = progress.read
             point.volume.changed = changed

@@ -21,13 +21,15 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               ssh host cat vda.raw | dozo backup -r /backup/dozo --guest old01 --disk vda=-
               dozo backup -r /backup/dozo --domain web01
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
+              dozo backup -r /backup/dozo --xl web01 --with-memory
               dozo backup -r /backup/dozo --guest web01 --memory web01.save
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
 
-            A running guest (--domain, --qmp) is taken at one instant while it goes on, and only what changed since \
-            its last point is read. Image files must not change while they are read: shut the guest down first.
+            A running guest (--domain, --qmp, --xl) is taken at one instant while it goes on, and only what changed \
+            since its last point is read, where the hypervisor knows it. Image files must not change while they are \
+            read: shut the guest down first.
 
             --memory takes what virsh save, virsh dump, QEMU's migrate and dump-guest-memory, xl save and xl dump-core \
             write; it is stored by pages and given back byte for byte.

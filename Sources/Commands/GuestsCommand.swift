@@ -1,22 +1,26 @@
 import ArgumentParser
 import Hypervisors
 
-/// `dozo guests`: the guests of a libvirt, and what can be captured of each.
+/// `dozo guests`: the guests of libvirt and of Xen's toolstack, and what can be captured of each.
 struct GuestsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "guests", abstract: "List guests of this host's libvirt and what can be captured of them.",
+        commandName: "guests", abstract: "List guests of this host's libvirt and Xen and what can be captured of them.",
         discussion: """
             Examples:
               dozo guests
               dozo guests --connect qemu:///session --json
+              dozo guests --connect xl:
 
             CAN says what works now: live (an instant of all disks while it runs), bitmap (what changed since the \
-            last point is known), quiesce (its agent brings file systems to rest).
+            last point is known), memory (its memory at the same instant), quiesce (its agent brings file systems to \
+            rest), group (it can be taken at one barrier with others). Guests of Xen's toolstack are listed where xl is.
             """)
 
     @Option(
-        help: ArgumentHelp("The libvirt that is asked; by default \(LibvirtHost.systemURI).", valueName: "uri"))
-    var connect = LibvirtHost.systemURI
+        help: ArgumentHelp(
+            "The libvirt that is asked, or \(XenHost.uri) for Xen's toolstack; by default \(LibvirtHost.systemURI) and "
+                + "Xen, where they are.", valueName: "uri"))
+    var connect: String?
     @Flag(help: "Print one JSON document.")
     var json = false
 
@@ -33,6 +37,7 @@ struct GuestsCommand: AsyncParsableCommand {
             let why: String
         }
 
+        let connect: String
         let name: String
         let uuid: String
         let state: String
@@ -41,37 +46,84 @@ struct GuestsCommand: AsyncParsableCommand {
         let left_out: [LeftOut]
     }
 
-    func run() async throws {
-        let host = try LibvirtHost(uri: connect)
+    /// What was found, and how many guests were not.
+    private struct Listing {
         var documents: [Document] = []
         var failures = 0
-        for guest in try host.guests() {
-            do throws(GuestError) { documents.append(try GuestsCommand.document(guest)) } catch {
-                // One that was undefined meanwhile is none.
-                guard error.code != .noGuest else { continue }
-                failures += 1
-                Console.note("error: \(Console.printable(error.sentence))")
-            }
+    }
+
+    func run() async throws {
+        var listing = Listing()
+        switch connect {
+        case nil: try listAll(into: &listing)
+        case XenHost.uri: try GuestsCommand.listXen(try XenHost(), into: &listing)
+        case let uri?: try GuestsCommand.listLibvirt(uri, into: &listing)
         }
         if json {
-            try Console.json(documents)
-        } else if documents.isEmpty, failures == 0 {
-            Console.note("\(Console.printable(connect)) has no guests")
+            try Console.json(listing.documents)
+        } else if listing.documents.isEmpty, listing.failures == 0 {
+            Console.note("\(Console.printable(connect ?? LibvirtHost.systemURI)) has no guests")
         } else {
-            show(documents)
+            show(listing.documents)
         }
-        guard failures == 0 else {
-            throw CommandFailure(.partial, "the list lacks \(Console.count(failures, "guest")); see above")
+        guard listing.failures == 0 else {
+            throw CommandFailure(.partial, "the list lacks \(Console.count(listing.failures, "guest")); see above")
         }
     }
 
-    private static func document(_ guest: LibvirtGuest) throws(GuestError) -> Document {
+    /// Whoever is there is asked; that somebody is missing matters only when nobody else is there.
+    private func listAll(into listing: inout Listing) throws {
+        var isXenThere = false
+        if let host = try? XenHost() {
+            do throws(GuestError) {
+                try GuestsCommand.listXen(host, into: &listing)
+                isXenThere = true
+            } catch {
+                // The program alone is on many hosts that do not run under Xen.
+                if XenHost.isControlDomain { throw error }
+            }
+        }
+        do throws(GuestError) {
+            try GuestsCommand.listLibvirt(LibvirtHost.systemURI, into: &listing)
+        } catch {
+            guard isXenThere, error.code == .missing || error.code == .unreachable else { throw error }
+        }
+    }
+
+    private static func listLibvirt(_ uri: String, into listing: inout Listing) throws(GuestError) {
+        for guest in try LibvirtHost(uri: uri).guests() {
+            do throws(GuestError) { listing.documents.append(try document(guest, uri)) } catch {
+                // One that was undefined meanwhile is none.
+                guard error.code != .noGuest else { continue }
+                listing.failures += 1
+                Console.note("error: \(Console.printable(error.sentence))")
+            }
+        }
+    }
+
+    private static func listXen(_ host: XenHost, into listing: inout Listing) throws(GuestError) {
+        for domain in try host.domains() {
+            listing.documents.append(
+                document(
+                    connect: XenHost.uri, name: domain.name, uuid: domain.uuid, state: domain.state.rawValue,
+                    can: XenGuest.capabilities(of: domain), disks: XenGuest.sized(domain.disks)))
+        }
+    }
+
+    private static func document(_ guest: LibvirtGuest, _ uri: String) throws(GuestError) -> Document {
         let domain = try guest.domainDefinition()
         let state = try guest.state
         let disks = try guest.disks(of: domain)
-        return Document(
-            name: guest.name, uuid: guest.uuid, state: state.rawValue,
-            can: try guest.capabilities(of: domain, state: state).names,
+        return document(
+            connect: uri, name: guest.name, uuid: guest.uuid, state: state.rawValue,
+            can: try guest.capabilities(of: domain, state: state), disks: disks)
+    }
+
+    private static func document(
+        connect: String, name: String, uuid: String, state: String, can: GuestCapabilities, disks: [GuestDisk]
+    ) -> Document {
+        Document(
+            connect: connect, name: name, uuid: uuid, state: state, can: can.names,
             disks: disks.filter { $0.omission == nil }
                 .map {
                     Document.Disk(
@@ -104,6 +156,9 @@ struct GuestsCommand: AsyncParsableCommand {
                     "note: \(Console.printable(document.name)): disk \(Console.printable(disk.name)) is left out: "
                         + Console.printable(disk.why))
             }
+        }
+        if documents.contains(where: { $0.connect == XenHost.uri && !$0.can.isEmpty }) {
+            Console.note("note: guests of Xen's toolstack are backed up with --xl NAME")
         }
     }
 }

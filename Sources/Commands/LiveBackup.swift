@@ -20,6 +20,13 @@ struct LiveBackup {
         var capture: (any GuestCapture)?
         /// Nanoseconds its file systems were at rest; 0 when they were not, or nothing can be said of it.
         var frozen: UInt64 = 0
+
+        /// Nobody has to watch over the guest any more; one that stands still all the same is let go on.
+        func released() {
+            guard !keeper.hasEnded else { return }
+            if capture?.isStandingStill == false { try? keeper.runs() }
+            keeper.end()
+        }
     }
 
     init(_ command: BackupCommand) { self.command = command }
@@ -42,12 +49,16 @@ struct LiveBackup {
                 let document = try await taking.guest.store(
                     capture, machine: machine, target: target, rates: rates)
                 rest = rest.dropFirst()
+                taking.released()
                 for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
                 documents.append(document)
                 if !options.json { try document.show(options) }
             }
         } catch {
-            for taking in rest { await taking.capture?.abandon() }
+            for taking in rest {
+                await taking.capture?.abandon()
+                taking.released()
+            }
             guard !documents.isEmpty else { throw error }
             Console.note("dozo: \(Console.printable(CommandFailure(error).sentence))")
             throw CommandFailure(
@@ -109,7 +120,8 @@ struct LiveBackup {
         }
         for index in all.indices {
             if all[index].isFrozen { all[index].frozen = thawed(all[index]) }
-            all[index].keeper.end()
+            // One that stands still until it was read is still watched over.
+            if all[index].capture?.isStandingStill != true { all[index].keeper.end() }
         }
         return all
     }

@@ -110,6 +110,8 @@ struct LiveGuest {
             bases: bases(try await guest.disks()), excluded: Set(live.exclude), scratchFolder: try scratchFolder(target)
         )
         request.memory = live.withMemory
+        request.mayStayPaused = live.whilePaused
+        request.snapshotByteCount = live.snapshotSize.flatMap(SizeText.parse)
         return try await guest.prepare(request)
     }
 
@@ -190,11 +192,12 @@ struct LiveGuest {
         plan.consistency = machine.frozen > 0 ? "file-system" : "crash"
         plan.machine = machine
         plan.confirm = { try await capture.confirm() }
+        plan.pause = { capture.pause }
         let job = BackupJob(target: target, session: session, known: known, options: options)
         do {
             return try await job.run(disks, plan: plan, recorder: keeper)
-        } catch let error as SourceError where error.code == .serverFailed {
-            // The hypervisor knows better what became of the instant than the socket that it was read from.
+        } catch let error as SourceError where [.serverFailed, .readFailed, .shrank].contains(error.code) {
+            // The hypervisor knows better what became of the instant than what it was read from.
             try await capture.confirm()
             throw error
         }

@@ -21,11 +21,22 @@ struct LiveOptions: ParsableArguments {
     var connect: String?
     @Option(
         help: ArgumentHelp(
+            "Back up a guest of Xen's toolstack while it runs: its name or UUID for xl.", valueName: "name"))
+    var xl: [String] = []
+    @Flag(help: "Keep a guest paused while disks are read of which no frozen view can be made (--xl).")
+    var whilePaused = false
+    @Option(
+        help: ArgumentHelp(
+            "Room for what is overwritten of a logical volume, such as 2G; by default a tenth of it (--xl).",
+            valueName: "size"))
+    var snapshotSize: String?
+    @Option(
+        help: ArgumentHelp(
             "Socket of the guest agent of that QEMU; of several in their order.", valueName: "socket"))
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
-    @Flag(help: "Take memory and device state at the same instant, to go on from there (--qmp).")
+    @Flag(help: "Take memory and device state at the same instant, to go on from there (--qmp, --xl).")
     var withMemory = false
     @Option(
         help: ArgumentHelp(
@@ -65,10 +76,16 @@ struct LiveOptions: ParsableArguments {
             throw ValidationError("--agent goes with --qmp, one for each")
         }
         guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
-            throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
+            throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp, --xl)")
         }
         guard !withMemory || !addresses.isEmpty else {
             throw ValidationError("--with-memory goes with a running guest; for a file say --memory FILE")
+        }
+        guard !xl.isEmpty || !whilePaused && snapshotSize == nil else {
+            throw ValidationError("--while-paused and --snapshot-size go with --xl")
+        }
+        if let snapshotSize, (SizeText.parse(snapshotSize) ?? 0) == 0 {
+            throw ValidationError("--snapshot-size is a size such as 512M or 2G")
         }
         guard connect == nil || !domain.isEmpty else { throw ValidationError("--connect goes with --domain") }
         guard Set(addresses).count == addresses.count else { throw ValidationError("a guest is named twice") }
@@ -81,6 +98,6 @@ struct LiveOptions: ParsableArguments {
                 .monitor(
                     socket: HostPaths.absolute(socket),
                     agent: agent.isEmpty ? nil : HostPaths.absolute(agent[number]))
-            }
+            } + xl.map { .xen(domain: $0) }
     }
 }

@@ -19,5 +19,14 @@ import Glibc
         descriptor = file
     }
 
+    /// Another descriptor, which the caller closes: a process that has it holds the lock too.
+    ///
+    /// - Throws: ``FileError``.
+    package func duplicate() throws(FileError) -> Int32 {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw HostFiles.failure(errno, "cannot share", "a lock") }
+        return copy
+    }
+
     deinit { close(descriptor) }
 }

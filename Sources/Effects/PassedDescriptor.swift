@@ -76,3 +76,8 @@ import Glibc
         number = descriptor
     }
 }
+
+extension PassedDescriptor {
+    /// Closes a copy that ``duplicate()`` gave.
+    package static func giveBack(_ copy: Int32) { close(copy) }
+}

@@ -96,6 +96,32 @@ final class HostFile: Sendable {
         self.descriptor = descriptor
     }
 
+    /// A file without a name, of ours alone.
+    ///
+    /// - Parameter name: what it is, for messages.
+    /// - Throws: ``SourceError``, `readFailed`.
+    init(of file: borrowing PassedDescriptor, name: String) throws(SourceError) {
+        let descriptor: CInt
+        do throws(FileError) { descriptor = try file.duplicate() } catch {
+            throw SourceError(.readFailed, "\(name) cannot be read: \(error.sentence)", .retry)
+        }
+        do throws(SourceError) {
+            let found = try HostFile.status(of: descriptor, name)
+            identity = HostFile.identity(found)
+            size = try HostFile.size(of: descriptor, found, name)
+            allocated = UInt64(clamping: found.st_blocks) * 512
+        } catch {
+            Glibc.close(descriptor)
+            throw error
+        }
+        isBlockDevice = false
+        claim = -1
+        use = .ignored
+        path = name
+        self.name = name
+        self.descriptor = descriptor
+    }
+
     deinit {
         Glibc.close(descriptor)
         if claim >= 0 { Glibc.close(claim) }

@@ -1,15 +1,15 @@
 import Glibc
 
 /// Programs of the host, run without a shell.
-enum HostProgram {
+package enum HostProgram {
     // More than any message; less than what would matter.
     private static let longestMessage = 4096
 
-    /// The absolute name of the program `name` on PATH, or in /usr/bin; `nil` when it is in neither.
-    static func find(_ name: String) -> String? {
+    /// The absolute name of the program `name` on PATH, or where the system keeps its own; `nil` when it is in neither.
+    package static func find(_ name: String) -> String? {
         // Safety: the environment's text is copied at once; nothing here changes the environment.
         let list = unsafe getenv("PATH").map { unsafe String(cString: $0) } ?? ""
-        let folders = list.split(separator: ":").map(String.init) + ["/usr/bin"]
+        let folders = list.split(separator: ":").map(String.init) + ["/usr/bin", "/usr/sbin", "/sbin"]
         for folder in folders where folder.hasPrefix("/") {
             let path = "\(folder)/\(name)"
             // Safety: the path is a terminated copy for the call.

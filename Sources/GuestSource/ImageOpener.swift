@@ -1,3 +1,5 @@
+package import Effects
+
 /// How an image is read.
 package struct OpenOptions: Sendable {
     /// Reads that may be under way at once on an image served by QEMU, 1 to 16; further ones wait. Use the number of
@@ -20,6 +22,20 @@ package struct OpenOptions: Sendable {
 
 /// Opens disk images of any format this program reads.
 package enum ImageOpener {
+    /// Opens a raw disk that was put into a file without a name; it reads as nothing once that is emptied.
+    ///
+    /// - Parameter name: what it is a view of, for messages.
+    /// - Throws: `readFailed`.
+    package static func open(
+        view file: borrowing PassedDescriptor, name: String
+    ) throws(SourceError) -> any ImageSource {
+        let opened = try HostFile(of: file, name: name)
+        let summary = ImageSummary(
+            format: .raw, formatOrigin: .stated, path: name, resolvedPath: name, isBlockDevice: false,
+            allocatedBytes: opened.allocated, chain: [], hasAllocationMap: opened.tellsHoles, notes: [])
+        return RawImageSource(ImagePart(opened), summary: summary, cacheUse: .leaveAsFound)
+    }
+
     /// Opens the image `path`: a file, a block device, or a member of an appliance (see ``Appliance``).
     ///
     /// - Parameter format: what the operator states; wins over everything else and is believed.

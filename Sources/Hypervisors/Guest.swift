@@ -106,7 +106,7 @@ extension GuestDisk {
 
 /// A guest and everything a restore needs to know besides its disks and memory.
 package struct GuestDefinition: Hashable, Sendable {
-    /// `qemu`, `libvirt-qemu`, `libvirt-xen`, `xen`.
+    /// `qemu`, `libvirt-qemu`, `libvirt-xen`, `xen` (by xl).
     package var hypervisor: String
     /// Name on the host.
     package var name: String
@@ -121,7 +121,7 @@ package struct GuestDefinition: Hashable, Sendable {
     /// Media of removable drives, noted and not copied: location by drive.
     package var media: [String: String]
     /// Files that belong to the definition and are kept whole: contents by name. The domain XML is `domain.xml`; NVRAM
-    /// is `nvram`; the TPM's state is `tpm/…`.
+    /// is `nvram`; the TPM's state is `tpm/…`; what xl says of a guest is `xl.json`, and as settings `xl.cfg`.
     package var files: [String: [UInt8]]
     /// What belongs to it and could not be read, in sentences for the operator.
     package var notes: [String] = []
@@ -179,6 +179,10 @@ package struct CaptureRequest: Sendable {
     package var excluded: Set<String>
     /// Whether memory and device state are taken at the same instant.
     package var memory = false
+    /// Whether the guest may stand still while a disk is read that cannot be taken otherwise.
+    package var mayStayPaused = false
+    /// Bytes of room for what is overwritten of a disk, where that is set aside before; `nil` for what is usual.
+    package var snapshotByteCount: UInt64?
     /// Absolute path of an existing private folder on local storage for what the guest overwrites meanwhile.
     package var scratchFolder: String
 
@@ -258,8 +262,10 @@ package protocol GuestCapture: Sendable {
     var takenAt: UInt64 { get }
     /// See ``takenAt``.
     var uncertainty: UInt64 { get }
-    /// Nanoseconds that the guest stood still for it.
+    /// Nanoseconds that the guest stood still for it; of one that does, until it was taken.
     var pause: UInt64 { get }
+    /// Whether the guest stands still until its disks were read; ``confirm()`` lets it go on, and so does giving up.
+    var isStandingStill: Bool { get }
     /// The disks that are taken.
     var disks: [CapturedDisk] { get }
     /// The disks that are not.
@@ -287,6 +293,8 @@ package protocol GuestCapture: Sendable {
 }
 
 extension GuestCapture {
+    /// It goes on as soon as the instant was taken.
+    package var isStandingStill: Bool { false }
     /// No memory was taken.
     package func memory() async throws -> (any PositionedBytes)? { nil }
 }

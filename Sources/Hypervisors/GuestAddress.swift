@@ -6,12 +6,15 @@ package enum GuestAddress: Hashable, Sendable {
     case monitor(socket: String, agent: String?)
     /// A guest of a libvirt, by the libvirt's URI and the guest's name or UUID.
     case libvirt(uri: String, domain: String)
+    /// A guest of Xen's own toolstack, by its name or UUID.
+    case xen(domain: String)
 
     /// Connects. - Throws: ``GuestError``.
     package func open(clock: SystemClock = .system) async throws -> any Guest {
         switch self {
         case .monitor(let socket, let agent): try QMPGuest(socket: socket, agent: agent, clock: clock)
         case .libvirt(let uri, let domain): try LibvirtHost(uri: uri, clock: clock).guest(named: domain)
+        case .xen(let domain): try XenHost(clock: clock).guest(named: domain)
         }
     }
 

@@ -8,7 +8,7 @@ verifier=/usr/lib/xen-4.17/bin/verify-stream-v2
 for command in qemu-system-x86_64 debugfs mke2fs; do
     command -v "$command" >/dev/null 2>&1 || { skip "streams of Xen" "needs $command"; echo done; exit 0; }
 done
-if [ ! -f "$lab/dom0.raw" ]; then
+if [ ! -f "$lab/made-2" ]; then
     if [ "$(id -u)" != 0 ]; then skip "streams of Xen" "only root can make the lab"; echo done; exit 0; fi
     for command in debootstrap cpio depmod; do
         command -v "$command" >/dev/null 2>&1 || { skip "streams of Xen" "needs $command"; echo done; exit 0; }

@@ -30,6 +30,12 @@ final class LibvirtPreparation: CapturePreparation {
         }
         let domain = try guest.domainDefinition()
         guard try guest.canBackUp(domain) else {
+            if domain.kind == "xen" {
+                throw GuestError(
+                    .refused,
+                    "libvirt takes no instants of guests of Xen while they run; take the guest \(guest.name) through "
+                        + "Xen's own toolstack instead: dozo backup --xl \(guest.name)")
+            }
             throw GuestError(
                 .refused,
                 "libvirt at \(guest.host.uri) (driver \(try guest.host.driver)) takes no instants of the guest "

@@ -6,7 +6,8 @@ package import Effects
 // So both belong to a small process of their own: it freezes when it is told to, and thaws when it is told to, when the
 // backup is gone (killed, crashed), or when the time is up. It tries until the guest answers or is gone, and says so in
 // the system's log. Stopping and continuing is done by the backup itself, for the monitor serves one at a time; the
-// process is told before, and lets the guest go on should the backup never say that it did.
+// process is told before, and lets the guest go on should the backup never say that it did. A guest of Xen that is
+// being saved goes on when the save is done: cut off, it would stay suspended.
 //
 // The two talk in lines of JSON: one question, one answer.
 
@@ -19,7 +20,8 @@ package final class StillnessKeeper {
 
     private let companion: CompanionProcess
     private let clock: SystemClock
-    private var hasEnded = false
+    /// Whether ``end()`` was called.
+    package private(set) var hasEnded = false
 
     /// Starts the process.
     ///
@@ -99,6 +101,7 @@ extension GuestAddress {
         case .monitor(let socket, let agent):
             .object(["monitor": .text(socket)].merging(agent.map { ["agent": .text($0)] } ?? [:]) { first, _ in first })
         case .libvirt(let uri, let domain): ["libvirt": .text(uri), "domain": .text(domain)]
+        case .xen(let domain): ["xen": .text(domain)]
         }
     }
 
@@ -108,6 +111,8 @@ extension GuestAddress {
             self = .monitor(socket: socket, agent: value["agent"]?.text)
         } else if let uri = value["libvirt"]?.text, let domain = value["domain"]?.text {
             self = .libvirt(uri: uri, domain: domain)
+        } else if let domain = value["xen"]?.text {
+            self = .xen(domain: domain)
         } else {
             return nil
         }

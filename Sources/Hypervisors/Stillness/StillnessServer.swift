@@ -85,7 +85,7 @@ package struct StillnessServer {
         switch address {
         case .monitor(_, let agent?): return try GuestAgent(path: agent, clock: clock).freeze()
         case .monitor(let socket, nil): throw QMPGuest.noAgent(socket)
-        case .libvirt: return try await address?.open(clock: clock).freeze() ?? 0
+        case .libvirt, .xen: return try await address?.open(clock: clock).freeze() ?? 0
         case nil: throw GuestError(.noGuest, "no guest was named")
         }
     }
@@ -133,7 +133,7 @@ package struct StillnessServer {
         case .monitor(let socket, _):
             do throws(LineSocket.Failure) { _ = try LineSocket(path: socket) } catch { return true }
             return false
-        case .libvirt:
+        case .libvirt, .xen:
             let code = (error as? GuestError)?.code
             return code == .noGuest || code == .wrongState
         case nil: return true
@@ -141,12 +141,13 @@ package struct StillnessServer {
     }
 
     private mutating func proceed() throws(GuestError) {
-        guard case .monitor(let socket, _) = address else {
-            isStopped = false
-            return
+        switch address {
+        case .monitor(let socket, _):
+            let client = try QMPClient(path: socket, clock: clock)
+            if try client.execute("query-status")["status"]?.text == "paused" { try client.execute("cont") }
+        case .xen(let domain): try XenHost(clock: clock).guest(named: domain).proceed()
+        case .libvirt, nil: break
         }
-        let client = try QMPClient(path: socket, clock: clock)
-        if try client.execute("query-status")["status"]?.text == "paused" { try client.execute("cont") }
         isStopped = false
     }
 }

@@ -1,0 +1,169 @@
+package import Effects
+import Glibc
+
+/// What a program of the host said.
+package struct ProgramAnswer: Hashable, Sendable {
+    /// Exit status; 128 and the signal's number when one ended it; -1 when it could not be started.
+    package var status: CInt
+    /// What it wrote on standard output, as much as was asked for.
+    package var output: [UInt8]
+    /// What it wrote on standard error, its beginning.
+    package var errorText: String
+    /// Whether its time was up: then it was ended, or left to itself.
+    package var isLate = false
+    /// Whether it wrote more than was asked for.
+    package var isCut = false
+}
+
+/// How a program is run, and for how long.
+package struct ProgramPatience: Hashable, Sendable {
+    /// Nanoseconds; `nil` for as long as it takes.
+    package let limit: UInt64?
+    /// Whether it is ended when the time is up; else it is left to itself, for what must not be left half done.
+    package let ends: Bool
+
+    /// - Parameters: see the properties.
+    package init(limit: UInt64?, ends: Bool) {
+        self.limit = limit
+        self.ends = ends
+    }
+}
+
+extension HostProgram {
+    /// Bytes of messages that are kept.
+    private static let longestErrorText = 4096
+    /// Descriptors that are passed on get these numbers in the program, the first one this.
+    package static let firstPassed: CInt = 3
+    /// Numbers of our own copies: above all that are passed on.
+    private static let lowestCopy: CInt = 64
+    /// Milliseconds between two looks at a program that says nothing.
+    private static let glance: CInt = 20
+    // Flags of posix_spawn(3): POSIX_SPAWN_SETSID, which the C library hides behind a feature macro, SETSIGMASK and
+    // SETSIGDEF. A program that waits for children of its own, as xl does, must get the signals that we block.
+    private static let startFlags: Int16 = 0x80 | 0x08 | 0x04
+
+    /// Runs `command` with nothing on standard input, in a session of its own: what interrupts us on a terminal does
+    /// not reach it.
+    ///
+    /// - Parameters:
+    ///   - command: the program's absolute path, and its arguments.
+    ///   - passing: open descriptors that it gets as 3, 4, …; they stay the caller's.
+    ///   - outputLimit: bytes of output that are kept; the rest is read and thrown away.
+    package static func ask(
+        _ command: [String], passing: [CInt] = [], outputLimit: Int, patience: ProgramPatience,
+        clock: SystemClock = .system
+    ) -> ProgramAnswer {
+        var answer = ProgramAnswer(status: -1, output: [], errorText: "")
+        guard let out = pair() else { return answer }
+        defer { Glibc.close(out.ours) }
+        guard let messages = pair() else {
+            Glibc.close(out.theirs)
+            return answer
+        }
+        defer { Glibc.close(messages.ours) }
+        let child = start(command, output: out.theirs, messages: messages.theirs, passing: passing)
+        Glibc.close(out.theirs)
+        Glibc.close(messages.theirs)
+        guard let child else { return answer }
+        var text: [UInt8] = []
+        let deadline = patience.limit.map { clock.monotonic() &+ $0 }
+        while true {
+            wait(for: [out.ours, messages.ours])
+            let status = ended(child)
+            answer.isCut = drain(out.ours, into: &answer.output, limit: outputLimit) || answer.isCut
+            _ = drain(messages.ours, into: &text, limit: longestErrorText)
+            if let status {
+                answer.status = status
+                break
+            }
+            guard let deadline, clock.monotonic() > deadline else { continue }
+            answer.isLate = true
+            if patience.ends {
+                Glibc.kill(child, SIGKILL)
+                var status: CInt = 0
+                // Safety: waitpid writes one number.
+                while unsafe waitpid(child, &status, 0) < 0, errno == EINTR {}
+            }
+            break
+        }
+        answer.errorText = String(decoding: text, as: UTF8.self)
+        return answer
+    }
+
+    private static func pair() -> (ours: CInt, theirs: CInt)? {
+        var ends: [CInt] = [-1, -1]
+        // A socket pair, because it can be born closed-on-exec.
+        // Safety: socketpair fills two numbers.
+        let kind = CInt(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard unsafe socketpair(AF_UNIX, kind, 0, &ends) == 0 else { return nil }
+        return (ends[0], ends[1])
+    }
+
+    private static func start(_ command: [String], output: CInt, messages: CInt, passing: [CInt]) -> pid_t? {
+        // Copied out of the way first, for one that is passed on may have the number that another one gets.
+        let copies = passing.map { fcntl($0, F_DUPFD_CLOEXEC, lowestCopy) }
+        defer { for copy in copies where copy >= 0 { Glibc.close(copy) } }
+        guard copies.allSatisfy({ $0 >= 0 }) else { return nil }
+        var actions = unsafe posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
+        // Safety: both are initialised, used and destroyed here.
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe sigfillset(&signals)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(&attributes, startFlags)
+        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
+        unsafe posix_spawn_file_actions_adddup2(&actions, messages, 2)
+        for (index, copy) in copies.enumerated() {
+            unsafe posix_spawn_file_actions_adddup2(&actions, copy, firstPassed + CInt(index))
+        }
+        // Safety: the words are copied for the call and freed after it.
+        var words: [UnsafeMutablePointer<CChar>?] = unsafe command.map { word in unsafe strdup(word) }
+        unsafe words.append(nil)
+        defer { unsafe words.forEach { word in unsafe free(word) } }
+        var child: pid_t = 0
+        let failure = unsafe posix_spawn(&child, command[0], &actions, &attributes, words, environ)
+        return failure == 0 ? child : nil
+    }
+
+    private static func wait(for descriptors: [CInt]) {
+        var waits = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        // Safety: the array lives through the call.
+        let ready = unsafe poll(&waits, nfds_t(waits.count), glance)
+        // Both closed and the program still there: poll returns at once, again and again.
+        if ready > 0, waits.allSatisfy({ $0.revents & Int16(POLLIN) == 0 || $0.revents & Int16(POLLHUP) != 0 }) {
+            ThreadPause.take(milliseconds: 1)
+        }
+    }
+
+    /// Exit status as shells count it, once it has ended.
+    private static func ended(_ child: pid_t) -> CInt? {
+        var status: CInt = 0
+        // Safety: waitpid writes one number.
+        let found = unsafe waitpid(child, &status, WNOHANG)
+        if found == 0 || found < 0 && errno == EINTR { return nil }
+        guard found > 0 else { return -1 }
+        let signal = status & 0x7F
+        return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+    }
+
+    /// Takes what is there. - Returns: whether something was thrown away.
+    private static func drain(_ descriptor: CInt, into bytes: inout [UInt8], limit: Int) -> Bool {
+        var piece = [UInt8](repeating: 0, count: 65536)
+        var isCut = false
+        while true {
+            // Safety: recv writes at most the array's count.
+            let count = unsafe recv(descriptor, &piece, piece.count, CInt(MSG_DONTWAIT))
+            guard count > 0 else { return isCut }
+            let room = max(0, limit - bytes.count)
+            bytes += piece[..<min(count, room)]
+            if count > room { isCut = true }
+        }
+    }
+}
