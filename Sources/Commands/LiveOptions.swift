@@ -25,8 +25,13 @@ struct LiveOptions: ParsableArguments {
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
-    @Flag(help: "Take memory and device state at the same instant, to go on from there (--qmp).")
-    var withMemory = false
+    @Option(
+        defaultAsFlag: MemoryChoice.auto, parsing: .next,
+        help: ArgumentHelp(
+            "Take memory and device state at the same instant, to go on from there: live (while the guest runs), "
+                + "stopped (it stands still until its memory is written), or auto: live where that works.",
+            valueName: "how"))
+    var withMemory: MemoryChoice?
     @Option(
         help: ArgumentHelp(
             "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
@@ -34,7 +39,7 @@ struct LiveOptions: ParsableArguments {
     var scratch: String?
     @Option(
         help: ArgumentHelp(
-            "File systems at rest for the instant: auto (when the agent answers), require, never.",
+            "File systems at rest for the instant: auto (when the agent answers, and not with memory), require, never.",
             valueName: "when"))
     var quiesce = Quiesce.auto
     @Option(
@@ -67,7 +72,7 @@ struct LiveOptions: ParsableArguments {
         guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
             throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
         }
-        guard !withMemory || !addresses.isEmpty else {
+        guard withMemory == nil || !addresses.isEmpty else {
             throw ValidationError("--with-memory goes with a running guest; for a file say --memory FILE")
         }
         guard connect == nil || !domain.isEmpty else { throw ValidationError("--connect goes with --domain") }
@@ -84,3 +89,5 @@ struct LiveOptions: ParsableArguments {
             }
     }
 }
+
+extension MemoryChoice: ExpressibleByArgument {}

@@ -177,8 +177,8 @@ package struct CaptureRequest: Sendable {
     package var bases: [String: PointID]
     /// Names of disks that are left out.
     package var excluded: Set<String>
-    /// Whether memory and device state are taken at the same instant.
-    package var memory = false
+    /// How memory and device state are taken at the same instant; `nil` when they are not.
+    package var memory: MemoryChoice?
     /// Absolute path of an existing private folder on local storage for what the guest overwrites meanwhile.
     package var scratchFolder: String
 
@@ -260,6 +260,8 @@ package protocol GuestCapture: Sendable {
     var uncertainty: UInt64 { get }
     /// Nanoseconds that the guest stood still for it.
     var pause: UInt64 { get }
+    /// What the operator should know of how the instant was taken, in sentences.
+    var notes: [String] { get }
     /// The disks that are taken.
     var disks: [CapturedDisk] { get }
     /// The disks that are not.
@@ -289,6 +291,9 @@ package protocol GuestCapture: Sendable {
 extension GuestCapture {
     /// No memory was taken.
     package func memory() async throws -> (any PositionedBytes)? { nil }
+
+    /// Nothing out of the ordinary.
+    package var notes: [String] { [] }
 }
 
 /// What went wrong between this program and a hypervisor.

@@ -12,6 +12,8 @@ final class ScratchPlace: Sendable {
     private static let lockName = "lock"
     private static let socketName = "nbd"
     private static let scratchSuffix = ".scratch"
+    /// No disk of libvirt has that name.
+    private static let memoryName = "memory.scratch"
     /// Most bytes of a socket's path, without its end.
     private static let longestSocket = 107
 
@@ -19,6 +21,8 @@ final class ScratchPlace: Sendable {
     let folder: String
     private let lock: FileLock
     var socket: String { "\(folder)/\(ScratchPlace.socketName)" }
+    /// Where the guest's memory is put.
+    var memory: String { "\(folder)/\(ScratchPlace.memoryName)" }
     func scratch(_ disk: String) -> String { "\(folder)/\(disk)\(ScratchPlace.scratchSuffix)" }
 
     /// Makes the folder. - Parameter owner: whom QEMU runs as; `nil` when that is not known.
@@ -87,7 +91,8 @@ final class ScratchPlace: Sendable {
     /// Removes everything that a capture of these disks leaves.
     func remove(disks: [String]) {
         ScratchPlace.remove(
-            disks.map { "\($0)\(ScratchPlace.scratchSuffix)" } + [ScratchPlace.socketName], in: folder)
+            disks.map { "\($0)\(ScratchPlace.scratchSuffix)" } + [ScratchPlace.socketName, ScratchPlace.memoryName],
+            in: folder)
     }
 
     /// Removes what an instant that was not taken may have left, and keeps the place.
@@ -135,6 +140,6 @@ final class ScratchPlace: Sendable {
             guard let slash = path.lastIndex(of: "/"), path[..<slash] == folder else { return nil }
             return String(path[path.index(after: slash)...])
         }
-        remove(names + [socketName], in: folder)
+        remove(names + [socketName, memoryName], in: folder)
     }
 }

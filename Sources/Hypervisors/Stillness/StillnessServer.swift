@@ -112,7 +112,7 @@ package struct StillnessServer {
         var hasTold = false
         while frozenAt != nil || isStopped, clock.monotonic() - began < StillnessServer.longestTry {
             do {
-                if isStopped { try proceed() }
+                if isStopped { try await proceed() }
                 if frozenAt != nil { try await thaw() }
                 if hasTold { SystemLog.alert("the guest goes on again") }
             } catch {
@@ -140,13 +140,20 @@ package struct StillnessServer {
         }
     }
 
-    private mutating func proceed() throws(GuestError) {
+    private mutating func proceed() async throws {
         guard case .monitor(let socket, _) = address else {
+            try (try await address?.open(clock: clock) as? LibvirtGuest)?.goOn(endsJobs: true)
             isStopped = false
             return
         }
         let client = try QMPClient(path: socket, clock: clock)
-        if try client.execute("query-status")["status"]?.text == "paused" { try client.execute("cont") }
+        // A stream that is still written would stop the guest again at its end.
+        QMPMemory.cancelWritten(client)
+        // The last two: QEMU ended a stream, or was about to.
+        let stopped = ["paused", "postmigrate", "finish-migrate"]
+        if let status = try client.execute("query-status")["status"]?.text, stopped.contains(status) {
+            try client.execute("cont")
+        }
         isStopped = false
     }
 }
