@@ -25,13 +25,15 @@ struct LiveOptions: ParsableArguments {
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
+    // A text, for what is no choice would be passed over: only validation can refuse it.
     @Option(
-        defaultAsFlag: MemoryChoice.auto, parsing: .next,
+        name: .customLong("with-memory"), defaultAsFlag: MemoryChoice.auto.rawValue, parsing: .next,
         help: ArgumentHelp(
             "Take memory and device state at the same instant, to go on from there: live (while the guest runs), "
                 + "stopped (it stands still until its memory is written), or auto: live where that works.",
             valueName: "how"))
-    var withMemory: MemoryChoice?
+    var memoryWish: String?
+    var withMemory: MemoryChoice? { memoryWish.flatMap(MemoryChoice.init) }
     @Option(
         help: ArgumentHelp(
             "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
@@ -72,6 +74,10 @@ struct LiveOptions: ParsableArguments {
         guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
             throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp)")
         }
+        guard memoryWish == nil || withMemory != nil else {
+            let choices = MemoryChoice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--with-memory alone, or with one of \(choices)")
+        }
         guard withMemory == nil || !addresses.isEmpty else {
             throw ValidationError("--with-memory goes with a running guest; for a file say --memory FILE")
         }
@@ -89,5 +95,3 @@ struct LiveOptions: ParsableArguments {
             }
     }
 }
-
-extension MemoryChoice: ExpressibleByArgument {}

@@ -14,14 +14,14 @@ struct LibvirtInstant {
 ///
 /// It is a snapshot of memory alone of which libvirt remembers nothing, so that the guest is still there afterwards,
 /// and no disk is touched (`docs/design/0009-memory-of-stopped-guests.md`).
-enum LibvirtMemory {
+package enum LibvirtMemory {
     /// Bytes besides memory that a file may have: device state, video memory, a page table's worth of headers.
     private static let deviceByteCount: UInt64 = 256 << 20
 
-    /// Bytes that are needed for a guest's memory.
+    /// Bytes that are needed for a guest's memory; the largest number for one that no folder has room for.
     ///
     /// - Parameter memory: bytes of its memory.
-    static func byteCount(memory: UInt64) -> UInt64 {
+    package static func byteCount(memory: UInt64) -> UInt64 {
         let (sum, overflow) = memory.addingReportingOverflow(memory / 64 + deviceByteCount)
         return overflow ? .max : sum
     }

@@ -78,10 +78,12 @@ final class ScratchPlace: Sendable {
         let place = HostFiles(root: parent)
         for name in (try? place.names(in: "")) ?? [] where name.hasPrefix(CaptureRequest.ownPrefix) {
             let folder = "\(parent)/\(name)"
-            guard HostPaths.exists("\(folder)/\(lockName)"), let lock = try? FileLock(path: "\(folder)/\(lockName)")
-            else {
+            guard HostPaths.exists("\(folder)/\(lockName)") else {
+                // Killed before it had its lock, or behind that.
+                try? HostPaths.removeEmptyFolder(folder)
                 continue
             }
+            guard let lock = try? FileLock(path: "\(folder)/\(lockName)") else { continue }
             let names = (try? HostFiles(root: folder).names(in: "")) ?? []
             remove(names.filter { $0.hasSuffix(scratchSuffix) || $0 == socketName }, in: folder)
             withExtendedLifetime(lock) {}
