@@ -42,6 +42,7 @@ final class LibvirtPreparation: CapturePreparation {
                     + "\(guest.name) while it runs; shut it down and back up its images")
         }
         try LibvirtPreparation.requireNoJob(guest)
+        ScratchPlace.clear(request.scratchFolder)
         if request.memory != nil { try LibvirtMemory.requireRoom(for: domain, guest, in: request.scratchFolder) }
         if let free = HostPaths.freeBytes(request.scratchFolder), free <= guest.host.scratchReserve {
             throw GuestError(

@@ -63,6 +63,13 @@ final class ScratchPlace: Sendable {
         }
     }
 
+    /// Removes what runs left that are gone, before somebody looks how much room there is.
+    static func clear(_ parent: String) {
+        guard let door = try? ScratchPlace.door(parent) else { return }
+        sweep(parent)
+        withExtendedLifetime(door) {}
+    }
+
     /// The lock of all who make or sweep folders in the same place.
     private static func door(_ parent: String) throws -> FileLock {
         for _ in 0..<doorTries {
