@@ -77,12 +77,26 @@ holds "nothing of killed runs is left" is "" "$(ls "$scratch")"
 holds "nor of their lists" is 1 "$(virsh checkpoint-list one --name | grep -c '^dozo-')"
 
 # --- interrupted while it stands still
-"$dozo" backup --connect "$uri" --scratch "$scratch" --domain one --with-memory >"$folder/said" 2>&1 & program=$!
-while kill -0 "$program" 2>/dev/null && [ -z "$(find "$scratch" -name memory.scratch)" ]; do :; done
+# starts: a backup in the background, up to where the guest stands still.
+starts() {
+    "$dozo" backup --connect "$uri" --scratch "$scratch" --domain one --with-memory >"$folder/said" 2>&1 & program=$!
+    while kill -0 "$program" 2>/dev/null && [ -z "$(find "$scratch" -name memory.scratch)" ]; do :; done
+}
+starts
 kill -TERM "$program"
 wait "$program"
 holds "interrupted meanwhile it ends with 130" is 130 "$?"
 counts "and the guest counts on"
+
+# --- the daemon killed while it stands still
+starts
+kill -KILL "$(cat "$lab/libvirtd.pid")"
+wait "$program"
+holds "without its libvirt the backup fails" is 1 "$?"
+"$lab_script" start "$lab" >"$folder/output" 2>&1
+for _ in $(seq 1 50); do [ "$(virsh domstate one)" = running ] && break; sleep 0.2; done
+counts "and the guest goes on as soon as there is one again"
+ended 0 "" "and is backed up" backup --with-memory
 
 # --- a guest that its operator paused
 virsh suspend one >/dev/null

@@ -178,7 +178,7 @@ final class LibvirtPreparation: CapturePreparation {
             try reopen()
             let (plan, _) = try begin()
             guard try guest.state == .paused else {
-                try? guest.endBackup()
+                undo()
                 throw GuestError(
                     .wrongState,
                     "somebody let the guest \(guest.name) go on, or ended it, while its memory was taken; "

@@ -48,6 +48,7 @@ final class QMPCapture: GuestCapture, Sendable {
     /// Serves the disks and connects to them.
     func open() async throws {
         let path = request.serverSocket
+        defer { HostPaths.removeSocket(path) }
         try guest.withMonitor { client in
             try QMPServer.start(client, at: path, prefix: request.listPrefix)
             for item in captured {
@@ -61,7 +62,6 @@ final class QMPCapture: GuestCapture, Sendable {
                 try client.execute("block-export-add", .object(arguments))
             }
         }
-        defer { HostPaths.removeSocket(path) }
         for item in captured {
             let context = item.plan.base.map { _ in "qemu:dirty-bitmap:\(readingList(item))" }
             let source = try NBDExportSource.open(
