@@ -54,6 +54,8 @@ struct GuestReturn {
         let memory: String?
         /// The definition that the guest goes on with; `nil` without --resume.
         let saved: DomainReturn?
+        /// Whether file systems are at rest in that memory.
+        let isAtRest: Bool
     }
 
     init(_ command: RestoreCommand) { self.command = command }
@@ -96,7 +98,7 @@ struct GuestReturn {
             for line in host.refreshPools(of: plan.guest) { options.note("note: \(Console.printable(line))") }
             try host.define(plan.guest.xml(withoutMedia: Set(plan.detached)), name: plan.guest.name)
             document.defined = true
-            try go(plan, host: host, &document)
+            try await go(plan, host: host, &document)
         } catch {
             tellWhatIsThere(plan, isDefined: document.defined)
             throw error
@@ -164,7 +166,7 @@ struct GuestReturn {
         }
         let plan = Plan(
             guest: guest, facts: facts, files: files, disks: disks, detached: facts.missingMedia(guest), memory: memory,
-            saved: try saved.map { try moved($0, record, files) })
+            saved: try saved.map { try moved($0, record, files) }, isAtRest: record.hasMemoryAtRest)
         return (plan, missing)
     }
 
@@ -305,16 +307,29 @@ struct GuestReturn {
 
     // MARK: Behind it
 
-    private func go(_ plan: Plan, host: LibvirtHost, _ document: inout Document) throws {
+    private func go(_ plan: Plan, host: LibvirtHost, _ document: inout Document) async throws {
         if let memory = plan.memory, let saved = plan.saved {
             let media = Set(plan.facts.missingMedia(saved))
             try host.resume(memory, xml: saved.xml(withoutMedia: media), name: plan.guest.name)
             document.resumed = true
             // It was made here for this only, and the point still has it.
             try FileNaming.remove(memory)
+            if plan.isAtRest { await letGoOn(plan, host: host) }
         } else if returning.start {
             try host.start(uuid: plan.guest.uuid, name: plan.guest.name)
             document.started = true
+        }
+    }
+
+    /// Its file systems were brought to rest for the instant, and nobody in it knows that it has passed.
+    private func letGoOn(_ plan: Plan, host: LibvirtHost) async {
+        do {
+            try await host.thaw(uuid: plan.guest.uuid, name: plan.guest.name)
+            options.note("its file systems, at rest since the instant, go on")
+        } catch {
+            Console.note(
+                "alert: the file systems of \(Console.printable(plan.guest.name)) are at rest since the instant and "
+                    + "its agent does not let them go on (virsh domfsthaw): \(Console.printable("\(error)"))")
         }
     }
 

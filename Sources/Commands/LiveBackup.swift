@@ -108,7 +108,9 @@ struct LiveBackup {
             }
             for index in all.indices { all[index].isFrozen = try await freeze(all[index]) }
             for index in all.indices {
-                all[index].capture = try await all[index].preparation.take(watch: all[index].keeper)
+                let capture = try await all[index].preparation.take(watch: all[index].keeper)
+                all[index].capture = capture
+                tellMemory(all[index].guest, capture)
             }
         } catch {
             for taking in all {
@@ -126,8 +128,19 @@ struct LiveBackup {
         return all
     }
 
+    /// Says how long a guest stood still for its memory, and why.
+    private func tellMemory(_ guest: LiveGuest, _ capture: any GuestCapture) {
+        guard live.withMemory != nil else { return }
+        for line in capture.notes { options.note("note: \(guest.label): \(Console.printable(line))") }
+        options.note(
+            capture.pause > 0
+                ? "\(guest.label) stood still for \(TimeText.milliseconds(capture.pause)), and goes on"
+                : "\(guest.label) was paused before, and stays so")
+    }
+
     private func freeze(_ taking: Taking) async throws -> Bool {
-        guard live.quiesce != .never else { return false }
+        // Who goes on from memory with file systems at rest would find them so, with nobody to let them go on.
+        guard live.quiesce == .require || live.quiesce == .auto && live.withMemory == nil else { return false }
         guard try await taking.guest.guest.capabilities.contains(.quiesce) else {
             guard live.quiesce == .auto else {
                 throw CommandFailure(

@@ -100,7 +100,7 @@ struct LiveGuest {
     /// Makes ready what takes long.
     func prepare(_ target: BackupTarget) async throws -> any CapturePreparation {
         let capabilities = try await guest.capabilities
-        guard !live.withMemory || capabilities.contains(.memory) else {
+        guard live.withMemory == nil || capabilities.contains(.memory) else {
             throw CommandFailure(
                 .refused,
                 "the memory of \(label) cannot be taken here; `virsh save` writes it, and --memory FILE stores that")

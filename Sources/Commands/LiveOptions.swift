@@ -36,8 +36,15 @@ struct LiveOptions: ParsableArguments {
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
-    @Flag(help: "Take memory and device state at the same instant, to go on from there (--qmp, --xl).")
-    var withMemory = false
+    // A text, for what is no choice would be passed over: only validation can refuse it.
+    @Option(
+        name: .customLong("with-memory"), defaultAsFlag: MemoryChoice.auto.rawValue, parsing: .next,
+        help: ArgumentHelp(
+            "Take memory and device state at the same instant, to go on from there: live (while the guest runs), "
+                + "stopped (it stands still until its memory is written), or auto: live where that works.",
+            valueName: "how"))
+    var memoryWish: String?
+    var withMemory: MemoryChoice? { memoryWish.flatMap(MemoryChoice.init) }
     @Option(
         help: ArgumentHelp(
             "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
@@ -45,7 +52,7 @@ struct LiveOptions: ParsableArguments {
     var scratch: String?
     @Option(
         help: ArgumentHelp(
-            "File systems at rest for the instant: auto (when the agent answers), require, never.",
+            "File systems at rest for the instant: auto (when the agent answers, and not with memory), require, never.",
             valueName: "when"))
     var quiesce = Quiesce.auto
     @Option(
@@ -78,7 +85,11 @@ struct LiveOptions: ParsableArguments {
         guard !addresses.isEmpty || exclude.isEmpty && scratch == nil else {
             throw ValidationError("--exclude and --scratch go with a running guest (--domain, --qmp, --xl)")
         }
-        guard !withMemory || !addresses.isEmpty else {
+        guard memoryWish == nil || withMemory != nil else {
+            let choices = MemoryChoice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--with-memory alone, or with one of \(choices)")
+        }
+        guard withMemory == nil || !addresses.isEmpty else {
             throw ValidationError("--with-memory goes with a running guest; for a file say --memory FILE")
         }
         guard !xl.isEmpty || !whilePaused && snapshotSize == nil else {

@@ -47,6 +47,14 @@ extension RestoreCommand {
         if target != "-", !overwrite { try OutputFile.refuseTaken(target) }
     }
 
+    /// Says what has to be done in a guest that goes on from memory in which file systems are at rest.
+    func tellRest(in point: RestorePoint) {
+        guard point.record.hasMemoryAtRest else { return }
+        Console.note(
+            "note: file systems are at rest in this memory: tell the agent of the guest that goes on from it to let "
+                + "them go on (guest-fsfreeze-thaw, or virsh domfsthaw NAME), or it can write nothing")
+    }
+
     func restoreMemory(
         of point: RestorePoint, to target: String, reader: RepositoryReader, writes: RateLimit?
     ) async throws -> RestoredMemory {
@@ -70,4 +78,9 @@ extension RestoreCommand {
             throw failure
         }
     }
+}
+
+extension RestorePointRecord {
+    /// Whether it has memory, and file systems were brought to rest for its instant: then they are so in that memory.
+    var hasMemoryAtRest: Bool { memory != nil && (machine?.frozen ?? 0) > 0 }
 }

@@ -145,6 +145,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         var memory: RestoredMemory?
         if let memoryTarget {
             memory = try await restoreMemory(of: chosen, to: memoryTarget, reader: reader, writes: rates.writes)
+            tellRest(in: chosen)
         }
         try show(disks, memory, of: chosen, view: view)
         try requireNothingLost(disks)

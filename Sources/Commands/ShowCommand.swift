@@ -107,7 +107,7 @@ struct ShowCommand: AsyncParsableCommand {
 
     private static func rows(of machine: RestorePointRecord.Machine) -> [[String]] {
         func shown(_ text: String) -> String { text.isEmpty ? "not known" : Console.printable(text) }
-        func milliseconds(_ nanoseconds: UInt64) -> String { String(format: "%.1f ms", Double(nanoseconds) / 1e6) }
+        let milliseconds = TimeText.milliseconds
         let versions = machine.versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         var rows = [
             ["hypervisor", shown(([machine.hypervisor] + versions).joined(separator: ", "))],

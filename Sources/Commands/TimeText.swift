@@ -21,6 +21,9 @@ package enum TimeText {
         return "\(utcFormatter.string(from: date)).\(fraction)Z"
     }
 
+    /// A short time in nanoseconds, for people.
+    static func milliseconds(_ nanoseconds: UInt64) -> String { String(format: "%.1f ms", Double(nanoseconds) / 1e6) }
+
     /// The local time, for people.
     static func local(_ nanoseconds: UInt64) -> String {
         localFormatter.string(from: Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000)))

@@ -177,8 +177,8 @@ package struct CaptureRequest: Sendable {
     package var bases: [String: PointID]
     /// Names of disks that are left out.
     package var excluded: Set<String>
-    /// Whether memory and device state are taken at the same instant.
-    package var memory = false
+    /// How memory and device state are taken at the same instant; `nil` when they are not.
+    package var memory: MemoryChoice?
     /// Whether the guest may stand still while a disk is read that cannot be taken otherwise.
     package var mayStayPaused = false
     /// Bytes of room for what is overwritten of a disk, where that is set aside before; `nil` for what is usual.
@@ -264,6 +264,8 @@ package protocol GuestCapture: Sendable {
     var uncertainty: UInt64 { get }
     /// Nanoseconds that the guest stood still for it; of one that does, until it was taken.
     var pause: UInt64 { get }
+    /// What the operator should know of how the instant was taken, in sentences.
+    var notes: [String] { get }
     /// Whether the guest stands still until its disks were read; ``confirm()`` lets it go on, and so does giving up.
     var isStandingStill: Bool { get }
     /// The disks that are taken.
@@ -297,6 +299,9 @@ extension GuestCapture {
     package var isStandingStill: Bool { false }
     /// No memory was taken.
     package func memory() async throws -> (any PositionedBytes)? { nil }
+
+    /// Nothing out of the ordinary.
+    package var notes: [String] { [] }
 }
 
 /// What went wrong between this program and a hypervisor.

@@ -154,7 +154,7 @@ package struct ImageRestore: Sendable {
         var position: UInt64 = 0
         try await withThrowingTaskGroup(of: LeafResult.self) { group in
             var idle = (0..<workers).map { _ in
-                LeafRestorer(reader.blobs(), disk: image.name, salvages: plan.salvages, writes: plan.writes)
+                LeafRestorer(reader.blobs(), title: image.title, salvages: plan.salvages, writes: plan.writes)
             }
             func collect(_ result: LeafResult) {
                 idle.append(result.restorer)
@@ -177,7 +177,7 @@ package struct ImageRestore: Sendable {
                 sum.lost.append(LostRange(extent: lost.extent, sentence: lost.error.sentence))
                 try await passHole(upTo: lost.extent.end)
             }
-            try await walker.leaves(of: root, disk: image.name, failed: failed) { place in
+            try await walker.leaves(of: root, title: image.title, failed: failed) { place in
                 try Task.checkCancellation()
                 try await passHole(upTo: place.offset)
                 position = place.offset + UInt64(place.byteCount)

@@ -18,18 +18,18 @@ struct LeafResult: Sendable {
 @safe final class LeafRestorer: @unchecked Sendable {
     private let blobs: BlobReader
     private let walker: MapWalker
-    private let disk: String
+    private let title: String
     private let salvages: Bool
     private let writes: RateLimit?
     /// What is in the buffer and not written yet.
     private var waiting: (start: UInt64, byteCount: Int) = (0, 0)
     private let room: UnsafeMutableRawBufferPointer
 
-    init(_ blobs: BlobReader, disk: String, salvages: Bool, writes: RateLimit?) {
+    init(_ blobs: BlobReader, title: String, salvages: Bool, writes: RateLimit?) {
         self.writes = writes
         self.blobs = blobs
         walker = MapWalker(blobs)
-        self.disk = disk
+        self.title = title
         self.salvages = salvages
         // Safety: ours alone until the deinitialiser.
         unsafe room = .allocate(byteCount: FormatLimits.chunkByteCount, alignment: 4096)
@@ -40,7 +40,7 @@ struct LeafResult: Sendable {
     func restore(_ place: LeafPlace, to target: any DiskTarget) async throws -> LeafResult {
         var result = LeafResult(restorer: self, end: place.offset + UInt64(place.byteCount))
         let leaf: MapLeaf
-        do { leaf = try await walker.leaf(place, disk: disk) } catch let error as RepositoryError
+        do { leaf = try await walker.leaf(place, title: title) } catch let error as RepositoryError
             where error.isAboutBytes && salvages
         {
             try await lose(
@@ -97,13 +97,13 @@ struct LeafResult: Sendable {
             } else {
                 // Safety: valid until another blob is read, which is behind this slice.
                 unsafe content = try await blobs.content(
-                    of: chunk, kind: .data, name: "disk \(disk) at byte \(offset)")
+                    of: chunk, kind: .data, name: "\(title) at byte \(offset)")
                 unsafe opened = content
             }
             guard end <= content.count else {
                 throw RepositoryError(
                     .damaged,
-                    "the map of disk \(disk) at byte \(offset) uses \(end) bytes of a chunk of \(content.count)",
+                    "the map of \(title) at byte \(offset) uses \(end) bytes of a chunk of \(content.count)",
                     .repair)
             }
             if target.compares, unsafe isThere(content, Int(slice.skip)..<end) {

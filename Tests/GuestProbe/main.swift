@@ -4,8 +4,9 @@
 //
 // FOLDER gets DISK.raw for each disk: written whole, or, where the hypervisor says what changed since
 // `base=DISK:POINT`, only that is written into the file that is there. Words: base=DISK:POINT, exclude=DISK, freeze,
-// abandon (instead of committing), hold (waits for a line on standard input before it confirms), reserve=BYTES of
-// scratch space. Each disk is told in one line: its name, `since` or `unknown`, bytes written, and the reason.
+// memory (the guest stands still until it is written), abandon (instead of committing), hold (waits for a line on
+// standard input before it confirms), reserve=BYTES of scratch space. Each disk is told in one line: its name, `since`
+// or `unknown`, bytes written, and the reason.
 import BackupModel
 import Glibc
 import GuestSource
@@ -31,9 +32,10 @@ struct Probe {
             let parts = value.split(separator: ":").map(String.init)
             bases[parts[0]] = PointID(hexadecimal: parts[1])
         }
-        let request = CaptureRequest(
+        var request = CaptureRequest(
             point: point, repository: words[5], bases: bases, excluded: Set(values("exclude")),
             scratchFolder: words[4])
+        if words.contains("memory") { request.memory = .auto }
         let preparation = try await guest.prepare(request)
         let capture = try await take(preparation, guest)
         do {
@@ -70,6 +72,9 @@ struct Probe {
 
     private func write(_ capture: any GuestCapture, to folder: String) async throws {
         print("instant \(capture.takenAt) within \(capture.uncertainty / 1_000_000) ms")
+        if let memory = try await capture.memory() {
+            print("memory \(memory.byteCount) stood still for \(capture.pause / 1_000_000) ms")
+        }
         for disk in capture.omitted { print("omitted \(disk.name) \(disk.omission.map { "\($0)" } ?? "")") }
         for disk in capture.disks {
             let all = Extent(start: 0, length: disk.source.byteCount)

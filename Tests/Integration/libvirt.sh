@@ -85,7 +85,7 @@ ends_with 0 "6695eb01" "libvirt's own test driver lists its guest" "$dozo" guest
 
 "$lab_script" boot "$lab" one || { fail "the guest boots" "see $lab"; echo done; exit 0; }
 "$dozo" guests --connect "$uri" --json >"$folder/list.json" 2>"$folder/output"
-holds "a running guest says what can be done with it" is "live bitmap quiesce" \
+holds "a running guest says what can be done with it" is "live bitmap memory quiesce" \
     "$(json "$folder/list.json" '" ".join(d[0]["can"])')"
 holds "and its disks, with sizes" is "vda vdb vdc 67108864" \
     "$(json "$folder/list.json" \
@@ -239,6 +239,29 @@ else
 fi
 # shellcheck disable=SC2046  # words
 holds "and the next run builds on it" exact 13 $(bases 43)
+
+# Memory with the disks: the guest stands still, QEMU closes its images and has them open again.
+sed 's/>theirs</>their-new</' "$folder/foreign-checkpoint.xml" >"$folder/foreign-new.xml"
+virsh checkpoint-create one "$folder/foreign-new.xml" >/dev/null
+guest 'guest-work scatter /dev/vdb 45 20'
+# shellcheck disable=SC2046  # words
+holds "an instant with memory is the guest's disks" exact 44 memory $(bases 13)
+holds "it has the memory" said "^memory [0-9]\{8,9\} stood still"
+holds "and what changed by the list" said "vdb since"
+holds "of one instant" twins
+holds "the guest goes on" is running "$(virsh domstate one)"
+guest 'guest-work scatter /dev/vdb 46 20'
+# shellcheck disable=SC2046  # words
+holds "an abandoned one" capture 45 memory abandon $(bases 44)
+holds "costs no list" is "$own-$(point 44) dozo-ffeeddcc-$(point 20) their-new theirs " "$(lists)"
+cp "$folder/out/vdb.raw" "$folder/kept/"
+# shellcheck disable=SC2046  # words
+holds "the list goes on behind it" exact 13 $(bases 44)
+holds "as a list" said "vdb since"
+holds "with what was written before and behind" has_scatter vdb 46 20
+holds "those of others too" sh -c '"$1" virsh "$2" checkpoint-dumpxml one their-new --size | grep "vdb.*size="' - \
+    "$lab_script" "$lab"
+virsh checkpoint-delete one their-new >/dev/null
 
 # Disks that come and disks that are left out.
 qemu-img create -q -f qcow2 "$lab/one/vdd.qcow2" 32M

@@ -106,6 +106,14 @@ for delay in 0.02 0.05 0.08 0.12 0.2 0.4; do
     is_running || fail "killed after $delay s: the guest runs" "it does not"
 done
 pass "killed at six moments: the guest runs"
+tiny run "$run/g" "guest-work scatter /dev/vdc 78 200" >/dev/null
+become --limit-read 1M >/dev/null 2>&1 & program=$!
+for _ in $(seq 1 300); do [ "$(ours)" -ge 9 ] && break; sleep 0.1; done
+kill -KILL "$program"; wait "$program" 2>/dev/null
+is "and once with all it puts into QEMU in there" "$(ours)" 9
+backup >"$folder/output" 2>"$folder/told"
+is "it is no other guest for that: the next point is made of changes" \
+    "$(json "$folder/output" 'd["point"]["trust"]')" bitmap-sampled
 night 12
 is "what killed runs left is taken out" "$(ours) $(bitmaps)" "0 3"
 

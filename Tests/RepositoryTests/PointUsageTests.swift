@@ -14,8 +14,8 @@ struct PointUsageTests {
         var chunks = Set<Hash256>()
         var data: UInt64 = 0
         for image in point.record.images {
-            try await walker.leaves(of: walker.root(of: image), disk: image.name) { place in
-                for slice in try await walker.leaf(place, disk: image.name).slices {
+            try await walker.leaves(of: walker.root(of: image), title: image.title) { place in
+                for slice in try await walker.leaf(place, title: image.title).slices {
                     guard let chunk = slice.chunk else { continue }
                     chunks.insert(chunk)
                     data += slice.byteCount

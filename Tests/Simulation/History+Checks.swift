@@ -98,8 +98,8 @@ package enum RestoredImage {
         let walker = MapWalker(blobs)
         let root = try await walker.root(of: image)
         var bytes = [UInt8](repeating: 0, count: Int(image.byteCount))
-        try await walker.leaves(of: root, disk: image.name) { place in
-            let leaf = try await walker.leaf(place, disk: image.name)
+        try await walker.leaves(of: root, title: image.title) { place in
+            let leaf = try await walker.leaf(place, title: image.title)
             var offset = Int(place.offset)
             for slice in leaf.slices {
                 guard let chunk = slice.chunk else {

@@ -47,6 +47,18 @@ package enum BackupDocuments {
         return (lines + ["</disks>", "</domaincheckpoint>"]).joined(separator: "\n")
     }
 
+    /// A snapshot of memory and device state alone, in the form of `virsh save`.
+    ///
+    /// - Parameters:
+    ///   - all: names of every disk of the guest, of which none is touched.
+    ///   - file: absolute path of the file that is made.
+    package static func memory(_ all: [String], file: String) -> String {
+        var lines = ["<domainsnapshot>", "<memory snapshot='external' file='\(quoted(file))'/>", "<disks>"]
+        for disk in all { lines.append("<disk name='\(quoted(disk))' snapshot='no'/>") }
+        lines += ["</disks>", "</domainsnapshot>"]
+        return lines.joined(separator: "\n")
+    }
+
     /// A checkpoint's own XML again, without the disks whose list is gone, so that libvirt can remove the rest of it.
     ///
     /// - Parameter xml: with sizes and with the guest's description. - Returns: `nil` when nothing would change.

@@ -10,6 +10,7 @@ final class LibvirtCapture: GuestCapture {
 
     let takenAt: UInt64
     let uncertainty: UInt64
+    let pause: UInt64
     let omitted: [GuestDisk]
     private let guest: LibvirtGuest
     private let request: CaptureRequest
@@ -21,7 +22,7 @@ final class LibvirtCapture: GuestCapture {
 
     init(
         _ guest: LibvirtGuest, _ request: CaptureRequest, _ place: ScratchPlace, plan: CheckpointPlan,
-        taken: [GuestDisk], omitted: [GuestDisk], takenAt: UInt64, uncertainty: UInt64
+        taken: [GuestDisk], omitted: [GuestDisk], instant: LibvirtInstant
     ) {
         self.guest = guest
         self.request = request
@@ -29,13 +30,12 @@ final class LibvirtCapture: GuestCapture {
         self.plan = plan
         self.taken = taken
         self.omitted = omitted
-        self.takenAt = takenAt
-        self.uncertainty = uncertainty
+        takenAt = instant.taken
+        uncertainty = instant.uncertainty
+        pause = instant.pause
         watch = ScratchWatch(guest, place)
     }
 
-    // libvirt does not stop the guest; its writes wait for the milliseconds of QEMU's transaction.
-    var pause: UInt64 { 0 }
     var disks: [CapturedDisk] { opened.withLock { $0 } }
 
     /// Connects to the disks and asks what changed.
@@ -59,6 +59,11 @@ final class LibvirtCapture: GuestCapture {
             }
             opened.withLock { $0.append(CapturedDisk(disk: disk, source: source, changes: changes)) }
         }
+    }
+
+    func memory() async throws -> (any PositionedBytes)? {
+        // QEMU has written it to its end, and nobody else knows of it.
+        request.memory == nil ? nil : try StreamFile(opening: place.memory, ignoresUse: true)
     }
 
     func confirm() async throws {

@@ -146,6 +146,9 @@ import Glibc
         return answer == 1
     }
 
+    /// Stops its processors.
+    func suspend() throws(LibvirtFailure) { try check(unsafe calls.suspend(pointer)) }
+
     /// Lets its processors run.
     func resume() throws(LibvirtFailure) { try check(unsafe calls.resume(pointer)) }
 
@@ -174,6 +177,13 @@ import Glibc
         let count = unsafe calls.thaw(pointer, nil, 0, 0)
         try check(count)
         return Int(count)
+    }
+
+    /// Takes a snapshot of which libvirt remembers nothing; returns when it is complete.
+    func takeSnapshot(_ xml: String) throws(LibvirtFailure) {
+        // 4: no metadata. Safety: the text lives through the call, and a null answer is handled.
+        guard let found = unsafe calls.createSnapshot(pointer, xml, 4) else { throw calls.failure() }
+        _ = unsafe calls.freeSnapshot(found)
     }
 
     /// Begins a backup job, and a checkpoint at its instant.

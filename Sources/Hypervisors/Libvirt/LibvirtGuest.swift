@@ -75,6 +75,7 @@ package final class LibvirtGuest: Guest {
         let taken = domain.disks.filter { $0.omission == nil }
         if !taken.isEmpty { found.insert(.live) }
         if taken.contains(where: { $0.format == "qcow2" }) { found.insert(.changedBlocks) }
+        if !taken.isEmpty { found.insert(.memory) }
         if domain.hasAgent, state == .running { found.insert(.quiesce) }
         return found
     }

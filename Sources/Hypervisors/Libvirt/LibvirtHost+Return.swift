@@ -123,6 +123,25 @@ extension LibvirtHost {
         }
     }
 
+    /// Looks at most whether the agent of a guest that came back answers, half a second apart.
+    private static let agentLooks = 60
+    private static let agentPause = 500
+
+    /// Lets the file systems go on of a guest that came back from memory in which they were at rest; waits for its
+    /// agent, for half a minute.
+    ///
+    /// - Throws: ``GuestError``, `agent` when none answers.
+    package func thaw(uuid: String, name: String) async throws {
+        let guest = LibvirtGuest(self, name: name, uuid: uuid)
+        for look in 1...LibvirtHost.agentLooks {
+            do { return try await guest.thaw() } catch {
+                if look == LibvirtHost.agentLooks { throw error }
+                try Task.checkCancellation()
+            }
+            ThreadPause.take(milliseconds: LibvirtHost.agentPause)
+        }
+    }
+
     /// Lets a guest go on from a file of `virsh save`. - Throws: ``GuestError``.
     package func resume(_ path: String, xml: String, name: String) throws(GuestError) {
         let connection = try connected()

@@ -58,6 +58,7 @@ import Glibc
     let beginBackup: @convention(c) (Object, Text, Text?, CUnsignedInt) -> CInt
     let backupXML: @convention(c) (Object, CUnsignedInt) -> OwnText?
     let abortJob: @convention(c) (Object) -> CInt
+    let suspend: @convention(c) (Object) -> CInt
     let resume: @convention(c) (Object) -> CInt
     let start: @convention(c) (Object) -> CInt
     let hasSavedMemory: @convention(c) (Object, CUnsignedInt) -> CInt
@@ -70,6 +71,8 @@ import Glibc
     let createCheckpoint: @convention(c) (Object, Text, CUnsignedInt) -> Object?
     let removeCheckpoint: @convention(c) (Object, CUnsignedInt) -> CInt
     let freeCheckpoint: @convention(c) (Object) -> CInt
+    let createSnapshot: @convention(c) (Object, Text, CUnsignedInt) -> Object?
+    let freeSnapshot: @convention(c) (Object) -> CInt
 
     /// Numbers of `virDomainBlockInfo`: size as the guest sees it, bytes taken, size of the container.
     static let blockInfoCount = 3
@@ -130,6 +133,7 @@ import Glibc
         unsafe beginBackup = try find("virDomainBackupBegin")
         unsafe backupXML = try find("virDomainBackupGetXMLDesc")
         unsafe abortJob = try find("virDomainAbortJob")
+        unsafe suspend = try find("virDomainSuspend")
         unsafe resume = try find("virDomainResume")
         unsafe start = try find("virDomainCreate")
         unsafe hasSavedMemory = try find("virDomainHasManagedSaveImage")
@@ -141,6 +145,8 @@ import Glibc
         unsafe createCheckpoint = try find("virDomainCheckpointCreateXML")
         unsafe removeCheckpoint = try find("virDomainCheckpointDelete")
         unsafe freeCheckpoint = try find("virDomainCheckpointFree")
+        unsafe createSnapshot = try find("virDomainSnapshotCreateXML")
+        unsafe freeSnapshot = try find("virDomainSnapshotFree")
         // It would print every error, also those that are handled. Safety: the handler ignores what it is given.
         unsafe setErrorFunction(nil) { _, _ in }
     }

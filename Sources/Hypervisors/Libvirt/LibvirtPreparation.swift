@@ -28,6 +28,7 @@ final class LibvirtPreparation: CapturePreparation {
                 "\(guest.host.uri) is the libvirt of another host, and disks are read on the host that has them; run "
                     + "dozo there")
         }
+        try request.refuseLiveMemory(of: guest.name, by: "libvirt")
         let domain = try guest.domainDefinition()
         guard try guest.canBackUp(domain) else {
             if domain.kind == "xen" {
@@ -42,6 +43,8 @@ final class LibvirtPreparation: CapturePreparation {
                     + "\(guest.name) while it runs; shut it down and back up its images")
         }
         try LibvirtPreparation.requireNoJob(guest)
+        ScratchPlace.clear(request.scratchFolder)
+        if request.memory != nil { try LibvirtMemory.requireRoom(for: domain, guest, in: request.scratchFolder) }
         if let free = HostPaths.freeBytes(request.scratchFolder), free <= guest.host.scratchReserve {
             throw GuestError(
                 .scratch,
@@ -132,12 +135,11 @@ final class LibvirtPreparation: CapturePreparation {
 
     func abandon() async { place.remove(disks: taken.map(\.name)) }
 
-    func take(watch _: (any CaptureWatch)?) async throws -> any GuestCapture {
+    func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture {
         do {
-            let (plan, takenAt, uncertainty) = try begin()
+            let (plan, instant) = request.memory == nil ? try begin() : try await standingStill(watch)
             let capture = LibvirtCapture(
-                guest, request, place, plan: plan, taken: taken, omitted: omitted, takenAt: takenAt,
-                uncertainty: uncertainty)
+                guest, request, place, plan: plan, taken: taken, omitted: omitted, instant: instant)
             do {
                 try await capture.open()
             } catch {
@@ -154,8 +156,61 @@ final class LibvirtPreparation: CapturePreparation {
         }
     }
 
+    /// The instant of disks and memory: the guest stands still until its memory is written and the backup has begun.
+    private func standingStill(
+        _ watch: (any CaptureWatch)?
+    ) async throws -> (plan: CheckpointPlan, instant: LibvirtInstant) {
+        let wasRunning = try guest.state == .running
+        if wasRunning { try watch?.stops() }
+        let clock = guest.host.clock
+        let began = clock.monotonic()
+        var before = clock.wall()
+        var half: UInt64 = 0
+        let result: Result<CheckpointPlan, any Error>
+        do {
+            if wasRunning {
+                try guest.ask("stopping it") { domain throws(LibvirtFailure) in try domain.suspend() }
+                half = (clock.monotonic() - began) / 2
+            }
+            before &+= half
+            let all = (taken + omitted).filter { !$0.name.hasPrefix("hostdev") }.map(\.name)
+            try await LibvirtMemory.write(all, of: guest, to: place.memory)
+            try Task.checkCancellation()
+            try reopen()
+            let (plan, _) = try begin()
+            guard try guest.state == .paused else {
+                undo()
+                throw GuestError(
+                    .wrongState,
+                    "somebody let the guest \(guest.name) go on, or ended it, while its memory was taken; "
+                        + "nothing was made")
+            }
+            result = .success(plan)
+        } catch { result = .failure(error) }
+        // Whatever happened: a guest that ran goes on.
+        if wasRunning {
+            try guest.goOn()
+            try watch?.runs()
+        }
+        let pause = wasRunning ? clock.monotonic() - began : 0
+        return (try result.get(), LibvirtInstant(taken: before, uncertainty: half, pause: pause))
+    }
+
+    /// Lets QEMU have its images open again, and their lists of changes, which it gave up at the end of the stream of
+    /// its memory: it opens what it is to serve. So a backup of everything begins for a moment
+    /// (`docs/design/0009-memory-of-stopped-guests.md`).
+    private func reopen() throws(GuestError) {
+        let whole = plan.whole(because: "its memory is taken").unlisted()
+        do throws(LibvirtFailure) { _ = try begin(whole) } catch {
+            undo()
+            throw refusal(error)
+        }
+        try guest.endBackup()
+        place.removeScratch(disks: taken.map(\.name))
+    }
+
     /// The instant. What libvirt refuses is asked for again with less: without what changed, then without a new list.
-    private func begin() throws(GuestError) -> (plan: CheckpointPlan, taken: UInt64, uncertainty: UInt64) {
+    private func begin() throws(GuestError) -> (plan: CheckpointPlan, instant: LibvirtInstant) {
         let running = try guest.ask("asking for its backup job") { domain throws(LibvirtFailure) in
             try domain.backup() != nil
         }
@@ -164,8 +219,7 @@ final class LibvirtPreparation: CapturePreparation {
         var plan = plan
         while true {
             do throws(LibvirtFailure) {
-                let instant = try begin(plan)
-                return (plan, instant.taken, instant.uncertainty)
+                return (plan, try begin(plan))
             } catch {
                 undo()
                 guard !LibvirtPreparation.isFinal(error), plan.isIncremental || !plan.listed.isEmpty else {
@@ -177,7 +231,7 @@ final class LibvirtPreparation: CapturePreparation {
         }
     }
 
-    private func begin(_ plan: CheckpointPlan) throws(LibvirtFailure) -> (taken: UInt64, uncertainty: UInt64) {
+    private func begin(_ plan: CheckpointPlan) throws(LibvirtFailure) -> LibvirtInstant {
         let names = taken.map(\.name)
         let backup = BackupDocuments.backup(
             names, plan: plan, request: request, socket: place.socket, scratch: place.scratch)
@@ -193,7 +247,8 @@ final class LibvirtPreparation: CapturePreparation {
         try domain.beginBackup(backup, checkpoint: checkpoint)
         // It lies somewhere within the call.
         let half = (guest.host.clock.monotonic() - began) / 2
-        return (before &+ half, half)
+        // libvirt does not stop the guest for it; its writes wait for the milliseconds of QEMU's transaction.
+        return LibvirtInstant(taken: before &+ half, uncertainty: half, pause: 0)
     }
 
     /// Whether asking for less is of no use.

@@ -12,6 +12,8 @@ final class ScratchPlace: Sendable {
     private static let lockName = "lock"
     private static let socketName = "nbd"
     private static let scratchSuffix = ".scratch"
+    /// No disk of libvirt has that name.
+    private static let memoryName = "memory.scratch"
     /// Most bytes of a socket's path, without its end.
     private static let longestSocket = 107
 
@@ -19,6 +21,8 @@ final class ScratchPlace: Sendable {
     let folder: String
     private let lock: FileLock
     var socket: String { "\(folder)/\(ScratchPlace.socketName)" }
+    /// Where the guest's memory is put.
+    var memory: String { "\(folder)/\(ScratchPlace.memoryName)" }
     func scratch(_ disk: String) -> String { "\(folder)/\(disk)\(ScratchPlace.scratchSuffix)" }
 
     /// Makes the folder. - Parameter owner: whom QEMU runs as; `nil` when that is not known.
@@ -59,6 +63,13 @@ final class ScratchPlace: Sendable {
         }
     }
 
+    /// Removes what runs left that are gone, before somebody looks how much room there is.
+    static func clear(_ parent: String) {
+        guard let door = try? ScratchPlace.door(parent) else { return }
+        sweep(parent)
+        withExtendedLifetime(door) {}
+    }
+
     /// The lock of all who make or sweep folders in the same place.
     private static func door(_ parent: String) throws -> FileLock {
         for _ in 0..<doorTries {
@@ -74,10 +85,12 @@ final class ScratchPlace: Sendable {
         let place = HostFiles(root: parent)
         for name in (try? place.names(in: "")) ?? [] where name.hasPrefix(CaptureRequest.ownPrefix) {
             let folder = "\(parent)/\(name)"
-            guard HostPaths.exists("\(folder)/\(lockName)"), let lock = try? FileLock(path: "\(folder)/\(lockName)")
-            else {
+            guard HostPaths.exists("\(folder)/\(lockName)") else {
+                // Killed before it had its lock, or behind that.
+                try? HostPaths.removeEmptyFolder(folder)
                 continue
             }
+            guard let lock = try? FileLock(path: "\(folder)/\(lockName)") else { continue }
             let names = (try? HostFiles(root: folder).names(in: "")) ?? []
             remove(names.filter { $0.hasSuffix(scratchSuffix) || $0 == socketName }, in: folder)
             withExtendedLifetime(lock) {}
@@ -87,7 +100,8 @@ final class ScratchPlace: Sendable {
     /// Removes everything that a capture of these disks leaves.
     func remove(disks: [String]) {
         ScratchPlace.remove(
-            disks.map { "\($0)\(ScratchPlace.scratchSuffix)" } + [ScratchPlace.socketName], in: folder)
+            disks.map { "\($0)\(ScratchPlace.scratchSuffix)" } + [ScratchPlace.socketName, ScratchPlace.memoryName],
+            in: folder)
     }
 
     /// Removes what an instant that was not taken may have left, and keeps the place.
@@ -135,6 +149,6 @@ final class ScratchPlace: Sendable {
             guard let slash = path.lastIndex(of: "/"), path[..<slash] == folder else { return nil }
             return String(path[path.index(after: slash)...])
         }
-        remove(names + [socketName], in: folder)
+        remove(names + [socketName, memoryName], in: folder)
     }
 }

@@ -14,8 +14,7 @@ final class QMPCapture: GuestCapture, Sendable {
 
     let takenAt: UInt64
     let uncertainty: UInt64
-    /// It stands still for as long as the instant may lie off.
-    var pause: UInt64 { uncertainty }
+    let pause: UInt64
     let omitted: [GuestDisk]
     private let guest: QMPGuest
     private let request: CaptureRequest
@@ -25,8 +24,9 @@ final class QMPCapture: GuestCapture, Sendable {
 
     init(
         _ guest: QMPGuest, _ request: CaptureRequest, _ captured: [QMPDiskCapture], omitted: [GuestDisk],
-        takenAt: UInt64, uncertainty: UInt64, memory: QMPMemory?
+        takenAt: UInt64, uncertainty: UInt64, pause: UInt64, memory: QMPMemory?
     ) {
+        self.pause = pause
         stream = memory
         self.guest = guest
         self.request = request
@@ -37,30 +37,20 @@ final class QMPCapture: GuestCapture, Sendable {
     }
 
     var disks: [CapturedDisk] { opened.withLock { $0 } }
+    var notes: [String] {
+        guard case .stopped(let reason?)? = stream?.way else { return [] }
+        return ["its memory was not taken while it runs: \(reason)"]
+    }
 
     private func list(_ item: QMPDiskCapture) -> String { request.listName(request.point, disk: item.disk.name) }
     private func readingList(_ item: QMPDiskCapture) -> String { list(item) + QMPCapture.readingSuffix }
 
     /// Serves the disks and connects to them.
     func open() async throws {
-        let path = "\(request.scratchFolder)/nbd-\(request.point.hexadecimal.prefix(8))"
+        let path = request.serverSocket
+        defer { HostPaths.removeSocket(path) }
         try guest.withMonitor { client in
-            let listening: PassedDescriptor
-            do throws(FileError) { listening = try PassedDescriptor(listeningAt: path) } catch {
-                throw GuestError(.scratch, error.sentence)
-            }
-            let name = JSONValue.text("\(request.listPrefix)nbd")
-            try client.execute("getfd", ["fdname": name], passing: listening)
-            do throws(GuestError) {
-                try client.execute(
-                    "nbd-server-start",
-                    ["addr": ["type": "fd", "data": ["str": name]], "max-connections": .integer(64)])
-            } catch {
-                throw GuestError(
-                    .busy,
-                    "\(error.sentence); another program serves disks of this guest, and QEMU has one server: wait "
-                        + "until it is done")
-            }
+            try QMPServer.start(client, at: path, prefix: request.listPrefix)
             for item in captured {
                 var arguments: [String: JSONValue] = [
                     "type": "nbd", "id": .text(item.export), "node-name": .text(item.viewNode),
@@ -72,7 +62,6 @@ final class QMPCapture: GuestCapture, Sendable {
                 try client.execute("block-export-add", .object(arguments))
             }
         }
-        defer { HostPaths.removeSocket(path) }
         for item in captured {
             let context = item.plan.base.map { _ in "qemu:dirty-bitmap:\(readingList(item))" }
             let source = try NBDExportSource.open(
@@ -142,4 +131,9 @@ final class QMPCapture: GuestCapture, Sendable {
             }
         }
     }
+}
+
+extension CaptureRequest {
+    /// Where the disks of a QEMU of its own are served.
+    var serverSocket: String { "\(scratchFolder)/nbd-\(point.hexadecimal.prefix(8))" }
 }

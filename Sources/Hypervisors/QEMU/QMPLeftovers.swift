@@ -8,8 +8,7 @@ enum QMPLeftovers {
         QMPMemory.cancel(client)
         let exports = try client.execute("query-block-exports").elements.compactMap { $0["id"]?.text }
         for export in exports where export.hasPrefix(prefix) {
-            try client.execute("block-export-del", ["id": .text(export), "mode": "hard"])
-            try client.event("BLOCK_EXPORT_DELETED") { $0["id"]?.text == export }
+            try QMPServer.remove(export, client)
         }
         // A server whose exports were all ours is ours: nobody else's has none.
         if exports.contains(where: { $0.hasPrefix(prefix) }), exports.allSatisfy({ $0.hasPrefix(prefix) }) {

@@ -45,12 +45,16 @@ struct QMPDrive: Hashable, Sendable {
         return parts.dropFirst().joined(separator: ".")
     }
 
+    /// Driver of a filter that a capture puts before a disk, and that a killed run leaves there. It is no image.
+    private static let filterDriver = "copy-before-write"
+
     /// The images of a chain, with their formats, top first.
     private static func identity(_ image: JSONValue) -> String {
         var lines: [String] = []
         var next: JSONValue? = image
         while let link = next, lines.count < deepestChain {
-            lines.append("\(link["format"]?.text ?? "?") \(link["filename"]?.text ?? "?")")
+            let format = link["format"]?.text ?? "?"
+            if format != filterDriver { lines.append("\(format) \(link["filename"]?.text ?? "?")") }
             next = link["backing-image"]
         }
         return lines.joined(separator: "\n")

@@ -27,12 +27,16 @@ final class QMPPreparation: CapturePreparation {
     private let request: CaptureRequest
     private let captured: [QMPDiskCapture]
     private let omitted: [GuestDisk]
+    /// How memory is taken; `nil` when it is not.
+    private let way: QMPMemory.Way?
+    private var isWritten: Bool { way != nil && way != .live }
 
     init(_ guest: QMPGuest, _ request: CaptureRequest) throws {
         self.guest = guest
         self.request = request
-        (captured, omitted) = try guest.withMonitor { client in
+        (captured, omitted, way) = try guest.withMonitor { client in
             try QMPLeftovers.remove(client, prefix: request.listPrefix)
+            let way = try request.memory.map { choice in try QMPMemory.way(choice, guest, client) }
             var captured: [QMPDiskCapture] = []
             var omitted: [GuestDisk] = []
             let nodes = try client.execute("query-named-block-nodes", ["flat": true]).elements
@@ -59,19 +63,25 @@ final class QMPPreparation: CapturePreparation {
                         number: captured.count, prefix: request.listPrefix))
             }
             try GuestDisk.requireSafe(captured.map(\.disk), guest: "behind \(guest.socket)")
+            if let way, way != .live {
+                try QMPServer.requireFree(client, at: request.serverSocket, prefix: request.listPrefix)
+            }
             do {
                 for item in captured {
                     for name in item.plan.stale {
                         try client.execute(
                             "block-dirty-bitmap-remove", ["node": .text(item.node), "name": .text(name)])
                     }
-                    try QMPPreparation.attachScratch(item, client, folder: request.scratchFolder)
+                    // QEMU writes no stream to its end while a filter has an image open, and closes scratch space too.
+                    if way == nil || way == .live {
+                        try QMPPreparation.attachScratch(item, client, folder: request.scratchFolder)
+                    }
                 }
             } catch {
                 try? QMPLeftovers.remove(client, prefix: request.listPrefix)
                 throw error
             }
-            return (captured, omitted)
+            return (captured, omitted, way)
         }
     }
 
@@ -112,10 +122,10 @@ final class QMPPreparation: CapturePreparation {
     }
 
     func take(watch: (any CaptureWatch)?) async throws -> any GuestCapture {
-        let instant: (taken: UInt64, pause: UInt64)
+        let instant: Instant
         let memory: QMPMemory?
         do {
-            memory = request.memory ? try QMPMemory(guest, folder: request.scratchFolder) : nil
+            memory = try way.map { try QMPMemory(guest, folder: request.scratchFolder, way: $0) }
             try guest.withMonitor { client in try memory?.reserve(client) }
             // Not left in the middle: the guest stands still there.
             try Task.checkCancellation()
@@ -125,8 +135,8 @@ final class QMPPreparation: CapturePreparation {
             throw error
         }
         let capture = QMPCapture(
-            guest, request, captured, omitted: omitted, takenAt: instant.taken, uncertainty: instant.pause,
-            memory: memory)
+            guest, request, captured, omitted: omitted, takenAt: instant.taken, uncertainty: instant.uncertainty,
+            pause: instant.pause, memory: memory)
         do { try await capture.open() } catch {
             await capture.abandon()
             // A QEMU that is gone says so better than the socket of its disks.
@@ -136,27 +146,49 @@ final class QMPPreparation: CapturePreparation {
         return capture
     }
 
-    /// Stops the guest, puts the filters in and begins the lists, and lets it go on. - Returns: the instant, and how
-    /// long the guest stood still, in nanoseconds.
+    /// When the guest stood still, in nanoseconds.
+    private struct Instant {
+        let taken: UInt64
+        /// The most that ``taken`` may lie off.
+        let uncertainty: UInt64
+        let pause: UInt64
+    }
+
+    /// Stops the guest, writes its memory if it is to be written now, puts the filters in and begins the lists, and
+    /// lets it go on.
     private func stopped(
         _ client: QMPClient, _ watch: (any CaptureWatch)?, _ memory: QMPMemory?
-    ) throws -> (taken: UInt64, pause: UInt64) {
+    ) throws -> Instant {
         let wasRunning = try client.execute("query-status")["running"]?.bool ?? false
         if wasRunning { try watch?.stops() }
         let began = guest.clock.monotonic()
         if wasRunning { try client.execute("stop") }
         let taken = guest.clock.wall()
+        let uncertainty = guest.clock.monotonic() - began
         let result = Result {
+            if isWritten, let memory {
+                try memory.write(client)
+                try QMPServer.reopen(
+                    captured.map(\.node), client, at: request.serverSocket, prefix: request.listPrefix)
+                for item in captured {
+                    try QMPPreparation.attachScratch(item, client, folder: request.scratchFolder)
+                }
+            }
             try begin(client)
+            if isWritten, try client.execute("query-status")["running"]?.bool == true {
+                throw GuestError(
+                    .wrongState,
+                    "somebody let the guest behind \(guest.socket) go on while its memory was taken; nothing was made")
+            }
             // It lets the guest go on by itself, as soon as its pages are watched.
-            try memory?.begin(client, isRunning: wasRunning)
+            if !isWritten { try memory?.begin(client, isRunning: wasRunning) }
         }
         // Whatever happened: a guest that ran goes on.
         if wasRunning, try client.execute("query-status")["running"]?.bool != true { try client.execute("cont") }
-        let pause = guest.clock.monotonic() - began
+        let pause = wasRunning ? guest.clock.monotonic() - began : 0
         if wasRunning { try watch?.runs() }
         try result.get()
-        return (taken, pause)
+        return Instant(taken: taken, uncertainty: uncertainty, pause: pause)
     }
 
     private func begin(_ client: QMPClient) throws(GuestError) {

@@ -112,7 +112,7 @@ package struct StillnessServer {
         var hasTold = false
         while frozenAt != nil || isStopped, clock.monotonic() - began < StillnessServer.longestTry {
             do {
-                if isStopped { try proceed() }
+                if isStopped { try await proceed() }
                 if frozenAt != nil { try await thaw() }
                 if hasTold { SystemLog.alert("the guest goes on again") }
             } catch {
@@ -140,14 +140,24 @@ package struct StillnessServer {
         }
     }
 
-    private mutating func proceed() throws(GuestError) {
+    private mutating func proceed() async throws {
         switch address {
-        case .monitor(let socket, _):
-            let client = try QMPClient(path: socket, clock: clock)
-            if try client.execute("query-status")["status"]?.text == "paused" { try client.execute("cont") }
+        case .monitor(let socket, _): try StillnessServer.proceed(try QMPClient(path: socket, clock: clock))
+        case .libvirt: try (try await address?.open(clock: clock) as? LibvirtGuest)?.goOn(endsJobs: true)
         case .xen(let domain): try XenHost(clock: clock).guest(named: domain).proceed()
-        case .libvirt, nil: break
+        case nil: break
         }
         isStopped = false
+    }
+
+    /// Lets a QEMU of its own go on.
+    private static func proceed(_ client: QMPClient) throws(GuestError) {
+        // A stream that is still written would stop the guest again at its end.
+        QMPMemory.cancelWritten(client)
+        // The last two: QEMU ended a stream, or was about to.
+        let stopped = ["paused", "postmigrate", "finish-migrate"]
+        if let status = try client.execute("query-status")["status"]?.text, stopped.contains(status) {
+            try client.execute("cont")
+        }
     }
 }

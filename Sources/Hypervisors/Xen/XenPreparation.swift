@@ -22,7 +22,8 @@ final class XenPreparation: CapturePreparation {
                 "the guest \(guest.name) is \(domain.state.rawValue), and an instant is taken of guests that run only; "
                     + "back up its images instead: dozo backup --guest NAME IMAGE…")
         }
-        guard !request.memory || domain.state == .running else { throw XenPreparation.isPaused(guest) }
+        try request.refuseLiveMemory(of: guest.name, by: "xl")
+        guard request.memory == nil || domain.state == .running else { throw XenPreparation.isPaused(guest) }
         guard let lock = try XenLock.take(guest) else {
             throw GuestError(
                 .busy,
@@ -50,7 +51,7 @@ final class XenPreparation: CapturePreparation {
             taken.append(try FrozenDisk(disk, of: guest, volumes: found, request: request, number: number))
         }
         try XenPreparation.requireRoom(taken)
-        memory = request.memory ? try XenMemory(guest, domain, folder: request.scratchFolder) : nil
+        memory = request.memory == nil ? nil : try XenMemory(guest, domain, folder: request.scratchFolder)
         // What is written now need not be written while the guest stands still.
         for item in taken { try? item.written.flush() }
         self.taken = taken

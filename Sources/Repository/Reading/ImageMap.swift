@@ -20,7 +20,7 @@ package final class ImageMap: Sendable {
     /// The top of the image.
     package let root: ImageRoot
     private let reader: RepositoryReader
-    private let disk: String
+    private let title: String
     private let path = Mutex<[Step]>([])
 
     /// Reads the root of an image.
@@ -29,7 +29,7 @@ package final class ImageMap: Sendable {
     package init(_ image: RestorePointRecord.Image, reader: RepositoryReader) async throws {
         root = try await MapWalker(reader.blobs()).root(of: image)
         self.reader = reader
-        disk = image.name
+        title = image.title
     }
 
     /// The id of leaf `number`, which begins at `number` times the leaf size; `nil` when all of it is a hole.
@@ -63,14 +63,14 @@ package final class ImageMap: Sendable {
         let offset = number * UInt64(root.parameters.leafByteCount)
         let byteCount = UInt32(min(UInt64(root.parameters.leafByteCount), root.byteCount - offset))
         return try await MapWalker(reader.blobs()).leaf(
-            LeafPlace(identifier: identifier, offset: offset, byteCount: byteCount), disk: disk)
+            LeafPlace(identifier: identifier, offset: offset, byteCount: byteCount), title: title)
     }
 
     private func node(_ identifier: Hash256, at place: Place) async throws -> MapNode {
         if let step = path.withLock({ $0.first { $0.place == place } }) { return step.node }
         let offset = place.number * root.parameters.byteCountCovered(atLevel: place.level)
         let node = try await MapWalker(reader.blobs()).node(
-            identifier, level: place.level, offset: offset, root: root, disk: disk)
+            identifier, level: place.level, offset: offset, root: root, title: title)
         path.withLock { path in
             path.removeAll { $0.place.level <= place.level }
             path.append(Step(place: place, node: node))

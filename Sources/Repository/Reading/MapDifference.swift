@@ -16,7 +16,7 @@ package struct MapDifference {
 
     private struct Image {
         let root: ImageRoot
-        let disk: String
+        let title: String
     }
 
     private let blobs: BlobReader
@@ -29,14 +29,14 @@ package struct MapDifference {
     ) async throws {
         blobs = reader.blobs()
         let walker = MapWalker(blobs)
-        self.left = Image(root: try await walker.root(of: left), disk: left.name)
-        self.right = Image(root: try await walker.root(of: right), disk: right.name)
+        self.left = Image(root: try await walker.root(of: left), title: left.title)
+        self.right = Image(root: try await walker.root(of: right), title: right.title)
         guard self.left.root.parameters.leafByteCount == self.right.root.parameters.leafByteCount,
             self.left.root.parameters.fanOut == self.right.root.parameters.fanOut
         else {
             throw RepositoryError(
                 .refused,
-                "disk \(left.name) of the two points has maps of different shapes, which cannot be compared; restore "
+                "\(left.title) of the two points has maps of different shapes, which cannot be compared; restore "
                     + "both and compare them")
         }
     }
@@ -87,7 +87,7 @@ package struct MapDifference {
         // The shorter image is the first child of a node that only the longer one has.
         guard part.level == level else { return [part] }
         let node = try await MapWalker(blobs).node(
-            identifier, level: level, offset: offset, root: image.root, disk: image.disk)
+            identifier, level: level, offset: offset, root: image.root, title: image.title)
         return node.children.map { Part(identifier: $0, level: level - 1) }
     }
 
@@ -96,7 +96,7 @@ package struct MapDifference {
         let size = UInt64(image.root.parameters.leafByteCount)
         let place = LeafPlace(
             identifier: identifier, offset: offset, byteCount: UInt32(min(size, image.root.byteCount - offset)))
-        return try await MapWalker(blobs).leaf(place, disk: image.disk).slices
+        return try await MapWalker(blobs).leaf(place, title: image.title).slices
     }
 
     private func compare(

@@ -32,7 +32,7 @@ package struct MapWalker {
     ///
     /// - Throws: ``RepositoryError``: `damaged`, naming the image.
     package func root(of image: RestorePointRecord.Image) async throws -> ImageRoot {
-        let name = "the root of disk \(image.name)"
+        let name = "the root of \(image.title)"
         let bytes = try await reader.bytes(of: image.root, kind: .imageRoot, name: name)
         let root = try await RepositoryError.translating { try ImageRoot(parsing: bytes, name: name) }
         guard root.byteCount == image.byteCount else {
@@ -46,15 +46,15 @@ package struct MapWalker {
     ///
     /// - Parameter failed: called, instead of throwing, for a node that cannot be read: what is below it is skipped.
     package func leaves(
-        of root: ImageRoot, disk: String, failed: ((LostMap) async throws -> Void)? = nil,
+        of root: ImageRoot, title: String, failed: ((LostMap) async throws -> Void)? = nil,
         _ body: (LeafPlace) async throws -> Void
     ) async throws {
         guard let top = root.top else { return }
-        try await visit(top, level: root.depth, offset: 0, root: root, disk: disk, failed: failed, body)
+        try await visit(top, level: root.depth, offset: 0, root: root, title: title, failed: failed, body)
     }
 
     private func visit(
-        _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, disk: String,
+        _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, title: String,
         failed: ((LostMap) async throws -> Void)?, _ body: (LeafPlace) async throws -> Void
     ) async throws {
         let covered = min(root.parameters.byteCountCovered(atLevel: level), root.byteCount - offset)
@@ -65,7 +65,7 @@ package struct MapWalker {
         let step = root.parameters.byteCountCovered(atLevel: level - 1)
         let node: MapNode
         do {
-            node = try await self.node(identifier, level: level, offset: offset, root: root, disk: disk)
+            node = try await self.node(identifier, level: level, offset: offset, root: root, title: title)
         } catch let error as RepositoryError where error.code == .damaged {
             guard let failed else { throw error }
             try await failed(
@@ -76,7 +76,7 @@ package struct MapWalker {
         for (index, child) in node.children.enumerated() {
             guard let child else { continue }
             try await visit(
-                child, level: level - 1, offset: offset + UInt64(index) * step, root: root, disk: disk,
+                child, level: level - 1, offset: offset + UInt64(index) * step, root: root, title: title,
                 failed: failed, body)
         }
     }
@@ -85,11 +85,11 @@ package struct MapWalker {
     ///
     /// - Throws: ``RepositoryError``: `damaged`, naming disk and place.
     func node(
-        _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, disk: String
+        _ identifier: Hash256, level: Int, offset: UInt64, root: ImageRoot, title: String
     ) async throws -> MapNode {
         let covered = min(root.parameters.byteCountCovered(atLevel: level), root.byteCount - offset)
         let count = (covered - 1) / root.parameters.byteCountCovered(atLevel: level - 1) + 1
-        let name = "the map of disk \(disk) at byte \(offset)"
+        let name = "the map of \(title) at byte \(offset)"
         let bytes = try await reader.bytes(of: identifier, kind: .mapNode, name: name)
         return try await RepositoryError.translating {
             try MapNode(parsing: bytes, level: UInt8(level), childCount: Int(count), name: name)
@@ -97,8 +97,8 @@ package struct MapWalker {
     }
 
     /// Reads and parses a leaf.
-    package func leaf(_ place: LeafPlace, disk: String) async throws -> MapLeaf {
-        let name = "the map of disk \(disk) at byte \(place.offset)"
+    package func leaf(_ place: LeafPlace, title: String) async throws -> MapLeaf {
+        let name = "the map of \(title) at byte \(place.offset)"
         let bytes = try await reader.bytes(of: place.identifier, kind: .mapLeaf, name: name)
         return try await RepositoryError.translating {
             try MapLeaf(parsing: bytes, byteCount: place.byteCount, name: name)

@@ -62,9 +62,9 @@ package struct PointUsage: Sendable {
         for image in point.record.images {
             let root = try await walker.root(of: image)
             disks += root.byteCount
-            try await walker.leaves(of: root, disk: image.name) { place in
+            try await walker.leaves(of: root, title: image.title) { place in
                 try Task.checkCancellation()
-                for slice in try await walker.leaf(place, disk: image.name).slices where slice.chunk != nil {
+                for slice in try await walker.leaf(place, title: image.title).slices where slice.chunk != nil {
                     data += slice.byteCount
                     occurrences += 1
                 }
@@ -81,9 +81,9 @@ package struct PointUsage: Sendable {
         var (distinct, stored): (UInt64, UInt64) = (0, 0)
         for image in point.record.images {
             let root = try await walker.root(of: image)
-            try await walker.leaves(of: root, disk: image.name) { place in
+            try await walker.leaves(of: root, title: image.title) { place in
                 try Task.checkCancellation()
-                for slice in try await walker.leaf(place, disk: image.name).slices {
+                for slice in try await walker.leaf(place, title: image.title).slices {
                     guard let chunk = slice.chunk, share.holds(chunk), own.sizes[chunk] == nil else { continue }
                     // In the order of the image, in which chunks were stored: one directory answers for many.
                     let entry = try await reader.entry(of: chunk)
@@ -99,11 +99,11 @@ package struct PointUsage: Sendable {
         for other in reader.view.points.reversed() where other.record.identifier != point.record.identifier {
             for image in other.record.images where !own.sizes.isEmpty {
                 let root = try await walker.root(of: image)
-                try await walker.leaves(of: root, disk: image.name) { place in
+                try await walker.leaves(of: root, title: image.title) { place in
                     try Task.checkCancellation()
                     guard own.seen[place.identifier] == nil else { return }
                     own.seen[place.identifier] = true
-                    for slice in try await walker.leaf(place, disk: image.name).slices {
+                    for slice in try await walker.leaf(place, title: image.title).slices {
                         if let chunk = slice.chunk { own.sizes[chunk] = nil }
                     }
                 }

@@ -57,7 +57,7 @@ struct PointCheck {
         }
         var missing = lack
         try await walker.leaves(
-            of: root, disk: image.name,
+            of: root, title: image.title,
             failed: { lost in
                 missing.blobs.append(lost.identifier)
                 missing.reasons.append(lost.error.sentence)
@@ -70,7 +70,7 @@ struct PointCheck {
             }
             do {
                 var lost: [Hash256] = []
-                for slice in try await walker.leaf(place, disk: image.name).slices {
+                for slice in try await walker.leaf(place, title: image.title).slices {
                     guard let chunk = slice.chunk, try await !isWhole(chunk, known: known) else { continue }
                     lost.append(chunk)
                 }

@@ -28,6 +28,16 @@ package struct RestorePointRecord: Hashable, Sendable {
         /// Kind of what puts a stream of memory together again (format page §15).
         package static let skeletonKind = "memory-skeleton"
 
+        /// What messages call it.
+        package var title: String {
+            switch kind {
+            case Image.memoryKind: "memory"
+            case Image.skeletonKind: "the skeleton of memory"
+            case Image.definitionKind: "the definition"
+            default: "disk \(name)"
+            }
+        }
+
         /// An image from its fields.
         package init(
             name: String, kind: String, byteCount: UInt64, format: String, root: Hash256, domain: UInt32,

@@ -162,6 +162,26 @@ struct CheckpointPlanTests {
         #expect(BackupDocuments.checkpoint(["vda"], plan: plan.unlisted(), request: request) == nil)
     }
 
+    @Test("a snapshot of memory names every disk, to touch none of them")
+    func memory() throws {
+        let root = try XMLElement(parsing: BackupDocuments.memory(["vda", "v'<b", "sda"], file: "/s & /memory"))
+        #expect(root.name == "domainsnapshot" && root.child("name") == nil)
+        #expect(root.child("memory")?["snapshot"] == "external" && root.child("memory")?["file"] == "/s & /memory")
+        let disks = root.child("disks")?.children ?? []
+        #expect(disks.map { $0["name"] } == ["vda", "v'<b", "sda"])
+        #expect(disks.allSatisfy { $0["snapshot"] == "no" })
+    }
+
+    @Test("memory needs more room than it is large, and no memory needs a number that wraps around")
+    func room() {
+        for memory in [0, 1, 160 << 20, 1 << 40] as [UInt64] {
+            #expect(LibvirtMemory.byteCount(memory: memory) >= memory + 256 << 20)
+        }
+        for memory in [.max, .max - 1, .max / 65 * 64 + 1 << 30] as [UInt64] {
+            #expect(LibvirtMemory.byteCount(memory: memory) == .max)
+        }
+    }
+
     @Test("a checkpoint is described anew without the disks whose lists are gone, and otherwise the same")
     func lost() throws {
         let xml = """

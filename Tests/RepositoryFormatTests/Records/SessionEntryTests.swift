@@ -184,6 +184,22 @@ struct SessionEntryTests {
         let other = Record(kind: 2, isCritical: true, body: body)
         #expect(refusalCode { try RestorePointRecord(other, name: "s/x") } == .misplaced)
     }
+
+    @Test("messages call an image by its kind: a disk by its name, memory memory")
+    func titles() {
+        func title(_ name: String, _ kind: String) -> String {
+            RestorePointRecord.Image(
+                name: name, kind: kind, byteCount: 1, format: "raw", root: Sample.hash(1), domain: 1
+            ).title
+        }
+        #expect(title("vda", "disk") == "disk vda")
+        #expect(title("memory", "memory") == "memory")
+        #expect(title("memory-skeleton", "memory-skeleton") == "the skeleton of memory")
+        #expect(title("definition", "definition") == "the definition")
+        // A disk may be called so where no memory is.
+        #expect(title("memory", "disk") == "disk memory")
+        #expect(title("x", "of a later version") == "disk x")
+    }
 }
 
 extension Sample {
