@@ -231,8 +231,16 @@ package protocol Guest: Sendable {
     /// Brings the guest's file systems to rest, and gives the number of them. - Throws: ``GuestError``.
     func freeze() async throws -> Int
 
-    /// Lets them go on; harmless when they do. - Throws: ``GuestError``.
-    func thaw() async throws
+    /// Lets them go on, and gives the number of those that were at rest; harmless when none is.
+    ///
+    /// - Throws: ``GuestError``.
+    @discardableResult
+    func thaw() async throws -> Int
+
+    /// What the guest says of its applications.
+    ///
+    /// - Throws: ``GuestError``: `agent` when nobody answers; `refused` when the agent does not tell.
+    func applications() async throws -> ApplicationReport
 }
 
 /// A capture that is ready for its instant.

@@ -341,6 +341,25 @@ ends_with 0 "" "and the next backup is as any other" backup --domain one --exclu
 holds "with one list" is 1 "$(virsh checkpoint-list one --name | grep -c "^dozo-$(cut -c 1-8 "$folder/id")")"
 holds "and nothing left in the scratch folder" is "" "$(ls "$scratch")"
 
+# Hooks for applications in it, whose word is read through libvirt.
+ends_with 7 "no hooks were called in it" "a guest without hooks makes no application" \
+    backup --domain one --exclude vdd --quiesce application
+restart_agent="kill \$(cat /run/qemu-ga.pid); sleep 1; qemu-ga -d -m virtio-serial -t /run -f /run/qemu-ga.pid \
+    -p /dev/virtio-ports/org.qemu.guest_agent.0 -F/sbin/dozo-fsfreeze-hook"
+guest "echo '$(base64 -w 0 "$top/agent/hooks/dozo-fsfreeze-hook")' | base64 -d >/sbin/dozo-fsfreeze-hook
+    mkdir -p /etc/dozo/hooks.d; printf '#!/bin/sh\nexit 0\n' >/etc/dozo/hooks.d/10-one
+    chmod 755 /sbin/dozo-fsfreeze-hook /etc/dozo/hooks.d/10-one; $restart_agent"
+ends_with 0 "" "one with hooks does" backup --domain one --exclude vdd --quiesce application
+"$dozo" show one@latest >"$folder/shown" 2>&1
+holds "the point says so" shows "consistency *application"
+holds "and names them" shows "hook in it *10-one: ok"
+guest "$restart_agent -b guest-file-open"
+ends_with 7 "cannot be known: .*guest-file-open" "an agent that lets no file be read makes none" \
+    backup --domain one --exclude vdd --quiesce application
+ends_with 0 "" "but file systems are at rest" backup --domain one --exclude vdd --quiesce require
+"$dozo" show one@latest >"$folder/shown" 2>&1
+holds "and that is what the point says" shows "consistency *file-system"
+
 # Two guests at one barrier.
 "$lab_script" define "$lab" two "$folder/guest" && "$lab_script" boot "$lab" two ||
     fail "a second guest boots" "see $lab"
