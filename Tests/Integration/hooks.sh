@@ -87,7 +87,7 @@ ends 0 "a thaw is never refused" "$dispatcher" thaw
 state_is "but who failed is named" \
     "boot,freeze N,state thawed,thaws N,hook a ok N,hook b ok N,thaw b failed N,thaw a ok N,end,"
 frees
-limits 1 20
+limits 2 20
 hook a ''; hook b '[ "$1" = thaw ] || { trap "" TERM; while :; do sleep 1; done; }'
 ends 1 "a hook that hangs, and does not end when asked, refuses the freeze" "$dispatcher" freeze
 is "and is undone" "$(called)" "a freeze,b freeze,b thaw,a thaw,"
@@ -366,16 +366,18 @@ else
     started="$started $!"
     redis() { timeout "${2:-20}" redis-cli -s "$servers/redis/s" $1; }
     holds "a real Redis" answers redis PING
-    settings REDIS "options='-s $servers/redis/s' hold=3"
+    settings REDIS "options='-s $servers/redis/s'"
     redis "SET key value" >/dev/null
     ends 0 "takes the hook" "$samples/redis" freeze
     holds "has a snapshot with what it acknowledged" grep -q value "$servers/redis/dump.rdb"
     ends 124 "lets nobody write" redis "SET key other" 1
     ends 0 "until the thaw" "$samples/redis" thaw
     ends_with 0 OK "and then again" redis "SET key third"
+    settings REDIS "options='-s $servers/redis/s' hold=1"
     "$samples/redis" freeze
     holds "a thaw that never comes lets it write again" redis "SET key fourth"
     ends_with 1 "before the thaw" "and one that comes late is told" "$samples/redis" thaw
+    settings REDIS "options='-s $servers/redis/s'"
     redis "CONFIG SET appendonly yes" >/dev/null
     redis "SET key appended" >/dev/null
     ends 0 "takes the hook with an append-only file too" "$samples/redis" freeze

@@ -85,7 +85,7 @@ is "no point is made" "$(points)" "$count"
 holds "and the guest goes on" flows
 ends_with 0 "the hook 20-second in it failed" "where it is not it is told" one
 is "and the point promises nothing" "$(level)" crash
-tiny run "$run/a" 'mkdir -p /etc/dozo; echo "hook_seconds=1" >/etc/dozo/hooks.conf'
+tiny run "$run/a" 'mkdir -p /etc/dozo; echo "hook_seconds=3" >/etc/dozo/hooks.conf'
 hook a 20-second '[ "$1" = thaw ] || { trap "" TERM; while :; do sleep 1; done; }'
 calls a >/dev/null
 ends_with 1 "the hook 20-second in it took too long" "one that hangs is ended" one --quiesce application
