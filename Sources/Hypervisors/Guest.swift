@@ -223,6 +223,17 @@ package protocol Guest: Sendable {
     /// - Throws: ``GuestError``.
     func disks() async throws -> [GuestDisk]
 
+    /// Every list of changes that is kept of it for this program, of whatever repository.
+    ///
+    /// - Throws: ``GuestError``; `busy` while it is captured.
+    func changeLists() async throws -> [KeptChangeList]
+
+    /// Takes a list of changes away: the next point of its repository reads those disks whole.
+    ///
+    /// - Returns: what could not be taken away, in sentences.
+    /// - Throws: ``GuestError``: `wrongState`, `busy`.
+    func forget(_ list: KeptChangeList) async throws -> [String]
+
     /// Makes ready what takes long, without touching what the guest does.
     ///
     /// - Throws: ``GuestError``.

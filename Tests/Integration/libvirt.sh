@@ -368,8 +368,28 @@ ends_with 0 "2 guests were taken within" "two guests are taken at one barrier" b
 holds "and their points say so" shows "group *all instants within"
 "$lab_script" virsh "$lab" destroy two >/dev/null
 
+# Lists of changes are taken away again: those of one repository, or all of ours, and nobody else's.
+for name in foreign dozo-00000000-other; do
+    sed "s/theirs/$name/" "$folder/foreign-checkpoint.xml" >"$folder/more-checkpoint.xml"
+    virsh checkpoint-create one "$folder/more-checkpoint.xml" >/dev/null
+done
+forget() { "$dozo" guests --forget-changes --connect "$uri" --domain one "$@"; }
+lists() { virsh checkpoint-list one --name | grep -c "$1"; }
+ours=dozo-$(cut -c 1-8 "$folder/id")
+ends_with 0 "^one: $ours-.* would be taken away" "a dry run names lists" forget --dry-run
+holds "and takes none away" is "1 1 1" "$(lists "^$ours") $(lists ^dozo-00000000-other) $(lists ^foreign)"
+ends_with 0 "^one: $ours-.* taken away" "the lists of this repository are taken away" forget
+holds "not those of another one, nor somebody else's" is "0 1 1" \
+    "$(lists "^$ours") $(lists ^dozo-00000000-other) $(lists ^foreign)"
+ends_with 0 "vdb: read whole" "the next point reads everything whole" backup --domain one --exclude vdd
+ends_with 0 "dozo-00000000-other of vdb taken away" "all of ours are taken away when told so" \
+    forget --all-repositories
+holds "but nobody else's" is "0 1" "$(lists ^dozo-) $(lists ^foreign)"
+ends_with 0 "" "they come again" backup --domain one
+
 "$dozo" restore one@latest --to-directory "$folder/last" >"$folder/output" 2>&1
 virsh destroy one >/dev/null
+ends_with 3 "is shut off" "of a guest that is off libvirt takes no list away" forget
 for disk in vdb.qcow2 vdc.raw; do
     holds "the disk in $disk comes back as the guest left it" \
         qemu-img compare -q -f raw -F "${disk#*.}" "$folder/last/${disk%.*}.raw" "$lab/one/$disk"
