@@ -176,7 +176,9 @@ struct GuestReturn {
         try DomainReturn(
             xml: xml, images: Set(record.disks.map(\.name)), folder: folder,
             fileName: { "\(RestoreCommand.fileName(for: $0)).\(RestoreCommand.fileName(for: $1))" },
-            variablesMove: files?.hasVariables ?? false, tpmMoves: files?.hasTPM ?? false,
+            variablesMove: files?.hasVariables ?? false, variablesPlace: files?.variablesPlace,
+            tpmMoves: files?.hasTPM ?? false,
+            tpmStates: LibvirtHost.tpmStates(of: uri, isRoot: HostPaths.isRoot),
             identity: returning.name.map { ($0, GuestReturn.newUUID()) })
     }
 
@@ -240,6 +242,11 @@ struct GuestReturn {
             Console.note(
                 "note: the point has no variables of the firmware; libvirt makes new ones when the guest starts")
         }
+        if plan.guest.variables == nil, plan.files?.hasVariables == true {
+            Console.note(
+                "note: the point has variables of the firmware and its definition no place for them; --definition-to "
+                    + "FOLDER writes them")
+        }
         if let folder = plan.guest.tpmState, plan.files?.hasTPM != true, !HostPaths.exists(folder) {
             Console.note(
                 "note: the point has no state of the TPM; the guest gets a new one, which opens nothing that the old "
@@ -286,10 +293,17 @@ struct GuestReturn {
         for (name, content) in tpm.sorted(by: { $0.key < $1.key }) {
             let path = "\(folder)/\(name.dropFirst(StoredDefinition.tpmPrefix.count))"
             if let parent = DomainReturn.folder(of: path), !HostPaths.exists(parent) {
-                let isNew = !HostPaths.exists(folder)
-                try HostPaths.makeFolders(parent)
-                if isNew { try own(folder) }
-                if parent != folder { try own(parent) }
+                // The TPM's program may be another user, who has to pass as he does where libvirt makes these.
+                for part in [DomainReturn.folder(of: folder), folder].compactMap(\.self)
+                where !HostPaths.exists(part) {
+                    try HostPaths.makeFolders(part)
+                    try own(part)
+                    if HostPaths.isRoot { try HostPaths.letPass(part) }
+                }
+                if !HostPaths.exists(parent) {
+                    try HostPaths.makeFolders(parent)
+                    try own(parent)
+                }
             }
             try write(content, to: path)
             written.append(path)
@@ -376,5 +390,13 @@ extension RestoreCommand {
         if let name = returning.name, !NameCheck.isFit(name) || name.contains("/") || name.utf8.count > 255 {
             throw ValidationError("\(Console.printable(name)) is no name for a guest")
         }
+    }
+}
+
+extension StoredDefinition {
+    /// Where the firmware's variables were while the guest ran.
+    fileprivate var variablesPlace: String? {
+        files["domain-running.xml"].flatMap { String(validating: $0, as: UTF8.self) }
+            .flatMap { try? DomainDefinition(xml: $0) }?.variables
     }
 }

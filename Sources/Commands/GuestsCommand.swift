@@ -10,19 +10,43 @@ struct GuestsCommand: AsyncParsableCommand {
               dozo guests
               dozo guests --connect qemu:///session --json
               dozo guests --connect xl:
+              dozo guests --forget-changes --domain web01 --dry-run
+              dozo guests --forget-changes --qmp /run/web01.qmp --all-repositories
 
             CAN says what works now: live (an instant of all disks while it runs), bitmap (what changed since the \
             last point is known), memory (its memory at the same instant), quiesce (its agent brings file systems to \
             rest), group (it can be taken at one barrier with others). Guests of Xen's toolstack are listed where xl is.
+
+            --forget-changes takes Dozo's lists of changes away from guests that run, those of one repository or of \
+            all: what was in their way works again, and the next points read their disks whole.
             """)
+
+    @OptionGroup var options: RepositoryOptions
 
     @Option(
         help: ArgumentHelp(
             "The libvirt that is asked, or \(XenHost.uri) for Xen's toolstack; by default \(LibvirtHost.systemURI) and "
                 + "Xen, where they are.", valueName: "uri"))
     var connect: String?
-    @Flag(help: "Print one JSON document.")
-    var json = false
+    @Flag(help: "Take Dozo's lists of changes away from the guests named with --domain or --qmp.")
+    var forgetChanges = false
+    @Option(help: ArgumentHelp("With --forget-changes: a guest of libvirt, by name or UUID.", valueName: "name"))
+    var domain: [String] = []
+    @Option(help: ArgumentHelp("With --forget-changes: the monitor of a QEMU of its own.", valueName: "socket"))
+    var qmp: [String] = []
+    @Flag(help: "With --forget-changes: the lists of all repositories, not only of the one named with -r.")
+    var allRepositories = false
+    @Flag(help: "With --forget-changes: only say what would be taken away.")
+    var dryRun = false
+
+    func validate() throws {
+        guard !forgetChanges || !domain.isEmpty || !qmp.isEmpty else {
+            throw ValidationError("--forget-changes wants a guest: --domain NAME or --qmp SOCKET")
+        }
+        guard forgetChanges || domain.isEmpty && qmp.isEmpty && !allRepositories && !dryRun else {
+            throw ValidationError("--domain, --qmp, --all-repositories and --dry-run go with --forget-changes")
+        }
+    }
 
     private struct Document: Encodable {
         struct Disk: Encodable {
@@ -53,13 +77,14 @@ struct GuestsCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        if forgetChanges { return try await ForgottenChanges(self).run() }
         var listing = Listing()
         switch connect {
         case nil: try listAll(into: &listing)
         case XenHost.uri: try GuestsCommand.listXen(try XenHost(), into: &listing)
         case let uri?: try GuestsCommand.listLibvirt(uri, into: &listing)
         }
-        if json {
+        if options.json {
             try Console.json(listing.documents)
         } else if listing.documents.isEmpty, listing.failures == 0 {
             Console.note("\(Console.printable(connect ?? LibvirtHost.systemURI)) has no guests")

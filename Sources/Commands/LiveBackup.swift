@@ -16,10 +16,8 @@ struct LiveBackup {
         let guest: LiveGuest
         let preparation: any CapturePreparation
         let keeper: StillnessKeeper
-        var isFrozen = false
+        var rest: GuestRest
         var capture: (any GuestCapture)?
-        /// Nanoseconds its file systems were at rest; 0 when they were not, or nothing can be said of it.
-        var frozen: UInt64 = 0
 
         /// Nobody has to watch over the guest any more; one that stands still all the same is let go on.
         func released() {
@@ -47,7 +45,7 @@ struct LiveBackup {
             for (taking, machine) in zip(taken, machines) {
                 guard let capture = taking.capture else { preconditionFailure("every guest was taken") }
                 let document = try await taking.guest.store(
-                    capture, machine: machine, target: target, rates: rates)
+                    capture, machine: machine, level: taking.rest.level, target: target, rates: rates)
                 rest = rest.dropFirst()
                 taking.released()
                 for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
@@ -80,7 +78,7 @@ struct LiveBackup {
         }
         return taken.compactMap { taking in
             taking.capture.map { capture in
-                var machine = taking.guest.definition.machine(of: capture, frozen: taking.frozen)
+                var machine = taking.guest.definition.machine(of: capture, rest: taking.rest)
                 machine.group = group
                 machine.spread = spread
                 return machine
@@ -100,31 +98,32 @@ struct LiveBackup {
                     let keeper = try StillnessKeeper(
                         for: guest.address, arguments: [HoldStillCommand.word],
                         limit: UInt64(live.freezeLimit))
-                    all.append(Taking(guest: guest, preparation: preparation, keeper: keeper))
+                    let rest = GuestRest(guest, keeper: keeper, command: command)
+                    all.append(Taking(guest: guest, preparation: preparation, keeper: keeper, rest: rest))
                 } catch {
                     await preparation.abandon()
                     throw error
                 }
             }
-            for index in all.indices { all[index].isFrozen = try await freeze(all[index]) }
+            for index in all.indices { try await all[index].rest.look() }
+            for index in all.indices { try await all[index].rest.freeze() }
             for index in all.indices {
                 let capture = try await all[index].preparation.take(watch: all[index].keeper)
                 all[index].capture = capture
                 tellMemory(all[index].guest, capture)
             }
+            for index in all.indices { all[index].rest.thaw() }
+            for index in all.indices { try await all[index].rest.settle() }
         } catch {
             for taking in all {
-                if taking.isFrozen { _ = try? taking.keeper.thaw() }
+                taking.rest.letGo()
                 taking.keeper.end()
                 if let capture = taking.capture { await capture.abandon() } else { await taking.preparation.abandon() }
             }
             throw error
         }
-        for index in all.indices {
-            if all[index].isFrozen { all[index].frozen = thawed(all[index]) }
-            // One that stands still until it was read is still watched over.
-            if all[index].capture?.isStandingStill != true { all[index].keeper.end() }
-        }
+        // One that stands still until it was read is still watched over.
+        for taking in all where taking.capture?.isStandingStill != true { taking.keeper.end() }
         return all
     }
 
@@ -136,44 +135,6 @@ struct LiveBackup {
             capture.pause > 0
                 ? "\(guest.label) stood still for \(TimeText.milliseconds(capture.pause)), and goes on"
                 : "\(guest.label) was paused before, and stays so")
-    }
-
-    private func freeze(_ taking: Taking) async throws -> Bool {
-        // Who goes on from memory with file systems at rest would find them so, with nobody to let them go on.
-        guard live.quiesce == .require || live.quiesce == .auto && live.withMemory == nil else { return false }
-        guard try await taking.guest.guest.capabilities.contains(.quiesce) else {
-            guard live.quiesce == .auto else {
-                throw CommandFailure(
-                    .refused,
-                    "\(taking.guest.label) has no agent that could bring its file systems to rest; nothing was made")
-            }
-            return false
-        }
-        do throws(GuestError) {
-            _ = try taking.keeper.freeze()
-            return true
-        } catch {
-            _ = try? taking.keeper.thaw()
-            guard live.quiesce == .auto, error.code != .interrupted else { throw error }
-            options.note(
-                "note: the file systems of \(taking.guest.label) were not at rest: "
-                    + Console.printable(error.sentence))
-            return false
-        }
-    }
-
-    private func thawed(_ taking: Taking) -> UInt64 {
-        do throws(GuestError) {
-            if let time = try taking.keeper.thaw() { return time }
-            options.note(
-                "note: the file systems of \(taking.guest.label) were let go on after \(live.freezeLimit) s, maybe "
-                    + "before the instant")
-        } catch {
-            Console.note(
-                "alert: the file systems of \(taking.guest.label) are at rest and its agent does not answer; it is "
-                    + "tried until it does: \(Console.printable(error.sentence))")
-        }
-        return 0
     }
 }
 
@@ -216,7 +177,7 @@ extension GuestDefinition {
     }
 
     /// What the record says of the machine.
-    func machine(of capture: any GuestCapture, frozen: UInt64) -> RestorePointRecord.Machine {
+    func machine(of capture: any GuestCapture, rest: GuestRest) -> RestorePointRecord.Machine {
         var machine = RestorePointRecord.Machine(hypervisor: hypervisor, name: name, uuid: usableUUID ?? "")
         machine.versions = versions
         machine.type = self.machine ?? ""
@@ -226,7 +187,11 @@ extension GuestDefinition {
             RestorePointRecord.Machine.LeftOut(name: $0.name, why: $0.omission?.words ?? "")
         }
         machine.pause = capture.pause
-        machine.frozen = frozen
+        machine.frozen = rest.frozen
+        machine.hooks = rest.hooks.map {
+            RestorePointRecord.Machine.Hook(
+                name: $0.name, outcome: $0.outcome.rawValue, took: $0.nanoseconds)
+        }
         machine.uncertainty = capture.uncertainty
         return machine
     }

@@ -162,7 +162,8 @@ struct LiveGuest {
 
     /// Reads the disks of the instant and makes the point.
     func store(
-        _ capture: any GuestCapture, machine: RestorePointRecord.Machine, target: BackupTarget, rates: Rates
+        _ capture: any GuestCapture, machine: RestorePointRecord.Machine, level: GuestRest.Level,
+        target: BackupTarget, rates: Rates
     ) async throws -> BackupDocument {
         let session = try await target.begin(basedOn: known.base, options)
         var disks: [BackupDisk] = []
@@ -189,7 +190,7 @@ struct LiveGuest {
         }
         var plan = command.plan(known, takenAt: capture.takenAt)
         plan.point = point
-        plan.consistency = machine.frozen > 0 ? "file-system" : "crash"
+        plan.consistency = level.rawValue
         plan.machine = machine
         plan.confirm = { try await capture.confirm() }
         plan.pause = { capture.pause }

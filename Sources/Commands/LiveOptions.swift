@@ -52,7 +52,8 @@ struct LiveOptions: ParsableArguments {
     var scratch: String?
     @Option(
         help: ArgumentHelp(
-            "File systems at rest for the instant: auto (when the agent answers, and not with memory), require, never.",
+            "At rest for the instant: file systems when the agent answers, and not with memory (auto), or else no point "
+                + "(require); applications too or else no point (application); nothing (never).",
             valueName: "when"))
     var quiesce = Quiesce.auto
     @Option(
@@ -68,10 +69,11 @@ struct LiveOptions: ParsableArguments {
         help: ArgumentHelp("File systems are at rest for so many seconds at most, whatever happens.", valueName: "s"))
     var freezeLimit = Int(StillnessKeeper.usualLimit)
 
-    /// When file systems are brought to rest.
+    /// When file systems are brought to rest, and what is required of it.
     enum Quiesce: String, ExpressibleByArgument, CaseIterable {
         case auto
         case require
+        case application
         case never
     }
 

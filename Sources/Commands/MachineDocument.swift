@@ -8,6 +8,12 @@ struct MachineDocument: Encodable {
         let why: String
     }
 
+    struct Hook: Encodable {
+        let name: String
+        let outcome: String
+        let milliseconds: UInt64
+    }
+
     let hypervisor: String
     let name: String
     let uuid: String?
@@ -18,6 +24,8 @@ struct MachineDocument: Encodable {
     let left_out: [LeftOut]
     let pause_ms: Double
     let at_rest_ms: Double
+    /// Hooks in the guest that were called for its applications; absent without any.
+    let hooks: [Hook]?
     let uncertainty_ms: Double
     /// Shared by points of one barrier.
     let group: String?
@@ -36,6 +44,10 @@ struct MachineDocument: Encodable {
         left_out = machine.leftOut.map { LeftOut(name: $0.name, why: $0.why) }
         pause_ms = milliseconds(machine.pause)
         at_rest_ms = milliseconds(machine.frozen)
+        let called = machine.hooks.map {
+            Hook(name: $0.name, outcome: $0.outcome, milliseconds: $0.took / 1_000_000)
+        }
+        hooks = called.isEmpty ? nil : called
         uncertainty_ms = milliseconds(machine.uncertainty)
         group = machine.group?.hexadecimal
         spread_ms = milliseconds(machine.spread)

@@ -116,6 +116,10 @@ struct ShowCommand: AsyncParsableCommand {
         ]
         if machine.pause > 0 { rows.append(["stood still", milliseconds(machine.pause)]) }
         if machine.frozen > 0 { rows.append(["at rest", "its file systems, for \(milliseconds(machine.frozen))"]) }
+        for hook in machine.hooks {
+            let outcome = "\(Console.printable(hook.name)): \(Console.printable(hook.outcome))"
+            rows.append(["hook in it", "\(outcome), \(milliseconds(hook.took))"])
+        }
         if machine.group != nil { rows.append(["group", "all instants within \(milliseconds(machine.spread))"]) }
         for (drive, medium) in machine.media.sorted(by: { $0.key < $1.key }) {
             rows.append(["not copied", "\(Console.printable(drive)): \(Console.printable(medium))"])

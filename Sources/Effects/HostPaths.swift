@@ -51,6 +51,16 @@ package enum HostPaths {
         guard unsafe rmdir(path) == 0 else { throw HostFiles.failure(errno, "cannot remove the folder", path) }
     }
 
+    /// Where this user's configuration lies (`XDG_CONFIG_HOME`); `nil` when nobody says.
+    package static var configurationFolder: String? {
+        func absolute(_ name: String) -> String? {
+            // Safety: the name is terminated; the value belongs to the process and is copied.
+            let value = unsafe getenv(name).map { unsafe String(cString: $0) }
+            return value.flatMap { $0.hasPrefix("/") ? $0 : nil }
+        }
+        return absolute("XDG_CONFIG_HOME") ?? absolute("HOME").map { "\($0)/.config" }
+    }
+
     /// The path without symbolic links; as it is when nothing is there.
     package static func resolved(_ path: String) -> String {
         // Safety: realpath returns a terminated string from malloc, copied and freed here.

@@ -227,6 +227,17 @@ package protocol Guest: Sendable {
     /// - Throws: ``GuestError``.
     func disks() async throws -> [GuestDisk]
 
+    /// Every list of changes that is kept of it for this program, of whatever repository.
+    ///
+    /// - Throws: ``GuestError``; `busy` while it is captured.
+    func changeLists() async throws -> [KeptChangeList]
+
+    /// Takes a list of changes away: the next point of its repository reads those disks whole.
+    ///
+    /// - Returns: what could not be taken away, in sentences.
+    /// - Throws: ``GuestError``: `wrongState`, `busy`.
+    func forget(_ list: KeptChangeList) async throws -> [String]
+
     /// Makes ready what takes long, without touching what the guest does.
     ///
     /// - Throws: ``GuestError``.
@@ -235,8 +246,16 @@ package protocol Guest: Sendable {
     /// Brings the guest's file systems to rest, and gives the number of them. - Throws: ``GuestError``.
     func freeze() async throws -> Int
 
-    /// Lets them go on; harmless when they do. - Throws: ``GuestError``.
-    func thaw() async throws
+    /// Lets them go on, and gives the number of those that were at rest; harmless when none is.
+    ///
+    /// - Throws: ``GuestError``.
+    @discardableResult
+    func thaw() async throws -> Int
+
+    /// What the guest says of its applications.
+    ///
+    /// - Throws: ``GuestError``: `agent` when nobody answers; `refused` when the agent does not tell.
+    func applications() async throws -> ApplicationReport
 }
 
 /// A capture that is ready for its instant.

@@ -3,7 +3,8 @@ import Glibc
 import Synchronization
 
 /// Something that listens on a socket and says what it is told to, for what no real QEMU says.
-// Safety: the descriptor is set once; the thread ends when it is closed.
+// Safety: the descriptor is set once; the thread ends when it is shut down, and closes it: closed from elsewhere its
+// number could be another listener's by the time the thread accepts again.
 final class FakeMonitor: @unchecked Sendable {
     let path: String
     private let folder: String
@@ -32,7 +33,10 @@ final class FakeMonitor: @unchecked Sendable {
         Thread.detachNewThread {
             while true {
                 let link = accept(listening, nil, nil)
-                guard link >= 0 else { return }
+                guard link >= 0 else {
+                    close(listening)
+                    return
+                }
                 FakeMonitor.serve(link, greeting, answers)
                 close(link)
             }
@@ -60,7 +64,6 @@ final class FakeMonitor: @unchecked Sendable {
 
     deinit {
         shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
         // Safety: both paths live through the calls.
         unsafe unlink(path)
         unsafe rmdir(folder)

@@ -364,6 +364,25 @@ ends_with 0 "" "and the next backup is as any other" backup --domain one --exclu
 holds "with one list" is 1 "$(virsh checkpoint-list one --name | grep -c "^dozo-$(cut -c 1-8 "$folder/id")")"
 holds "and nothing left in the scratch folder" is "" "$(ls "$scratch")"
 
+# Hooks for applications in it, whose word is read through libvirt.
+ends_with 7 "no hooks were called in it" "a guest without hooks makes no application" \
+    backup --domain one --exclude vdd --quiesce application
+restart_agent="kill \$(cat /run/qemu-ga.pid); sleep 1; qemu-ga -d -m virtio-serial -t /run -f /run/qemu-ga.pid \
+    -p /dev/virtio-ports/org.qemu.guest_agent.0 -F/sbin/dozo-fsfreeze-hook"
+guest "echo '$(base64 -w 0 "$top/agent/hooks/dozo-fsfreeze-hook")' | base64 -d >/sbin/dozo-fsfreeze-hook
+    mkdir -p /etc/dozo/hooks.d; printf '#!/bin/sh\nexit 0\n' >/etc/dozo/hooks.d/10-one
+    chmod 755 /sbin/dozo-fsfreeze-hook /etc/dozo/hooks.d/10-one; $restart_agent"
+ends_with 0 "" "one with hooks does" backup --domain one --exclude vdd --quiesce application
+"$dozo" show one@latest >"$folder/shown" 2>&1
+holds "the point says so" shows "consistency *application"
+holds "and names them" shows "hook in it *10-one: ok"
+guest "$restart_agent -b guest-file-open"
+ends_with 7 "cannot be known: .*guest-file-open" "an agent that lets no file be read makes none" \
+    backup --domain one --exclude vdd --quiesce application
+ends_with 0 "" "but file systems are at rest" backup --domain one --exclude vdd --quiesce require
+"$dozo" show one@latest >"$folder/shown" 2>&1
+holds "and that is what the point says" shows "consistency *file-system"
+
 # Two guests at one barrier.
 "$lab_script" define "$lab" two "$folder/guest" && "$lab_script" boot "$lab" two ||
     fail "a second guest boots" "see $lab"
@@ -372,8 +391,28 @@ ends_with 0 "2 guests were taken within" "two guests are taken at one barrier" b
 holds "and their points say so" shows "group *all instants within"
 "$lab_script" virsh "$lab" destroy two >/dev/null
 
+# Lists of changes are taken away again: those of one repository, or all of ours, and nobody else's.
+for name in foreign dozo-00000000-other; do
+    sed "s/theirs/$name/" "$folder/foreign-checkpoint.xml" >"$folder/more-checkpoint.xml"
+    virsh checkpoint-create one "$folder/more-checkpoint.xml" >/dev/null
+done
+forget() { "$dozo" guests --forget-changes --connect "$uri" --domain one "$@"; }
+lists() { virsh checkpoint-list one --name | grep -c "$1"; }
+ours=dozo-$(cut -c 1-8 "$folder/id")
+ends_with 0 "^one: $ours-.* would be taken away" "a dry run names lists" forget --dry-run
+holds "and takes none away" is "1 1 1" "$(lists "^$ours") $(lists ^dozo-00000000-other) $(lists ^foreign)"
+ends_with 0 "^one: $ours-.* taken away" "the lists of this repository are taken away" forget
+holds "not those of another one, nor somebody else's" is "0 1 1" \
+    "$(lists "^$ours") $(lists ^dozo-00000000-other) $(lists ^foreign)"
+ends_with 0 "vdb: read whole" "the next point reads everything whole" backup --domain one --exclude vdd
+ends_with 0 "dozo-00000000-other of vdb taken away" "all of ours are taken away when told so" \
+    forget --all-repositories
+holds "but nobody else's" is "0 1" "$(lists ^dozo-) $(lists ^foreign)"
+ends_with 0 "" "they come again" backup --domain one
+
 "$dozo" restore one@latest --to-directory "$folder/last" >"$folder/output" 2>&1
 virsh destroy one >/dev/null
+ends_with 3 "is shut off" "of a guest that is off libvirt takes no list away" forget
 for disk in vdb.qcow2 vdc.raw; do
     holds "the disk in $disk comes back as the guest left it" \
         qemu-img compare -q -f raw -F "${disk#*.}" "$folder/last/${disk%.*}.raw" "$lab/one/$disk"

@@ -252,4 +252,32 @@ is "and nothing is stored twice" "$(json "$folder/night" 'd["stored_bytes"] < 30
 is "no damage" "$("$dozo" verify --content >/dev/null 2>&1; echo $?)" 0
 (unset DOZO_PASSPHRASE_FILE; backup --sample 0 >"$folder/night" 2>"$folder/told")
 is "the agent's own key makes points from changes" "$(json "$folder/night" 'd["point"]["trust"]')" bitmap
+
+# --- lists are taken away again: those of one repository, or all of ours, and nobody else's
+for name in somebody-elses dozo-00000000-other; do
+    control block-dirty-bitmap-add "{\"node\": \"node-vdb\", \"name\": \"$name\"}" >/dev/null
+done
+forget() { "$dozo" guests --forget-changes --qmp "$run/g/qmp.sock" "$@"; }
+before=$(bitmaps)
+ends_with 0 "dozo-[0-9a-f]*-[0-9a-f-]* of vdb would be taken away" "a dry run names lists" forget --dry-run
+is "and takes none away" "$(bitmaps)" "$before"
+ends_with 0 "of vdb taken away" "the lists of this repository are taken away" forget
+control query-named-block-nodes >"$folder/nodes"
+says "not those of another one" '"dozo-00000000-other"' "$folder/nodes"
+says "nor somebody else's" '"somebody-elses"' "$folder/nodes"
+is "of ours only that one is left" "$(bitmaps)" 1
+ends_with 0 "no such lists" "once more there are none" forget
+(night 22; cat "$folder/told") >"$folder/told-22" 2>&1
+says "the next point reads everything whole" "vdb: read whole, QEMU keeps no list\|vdb: read whole" "$folder/told-22"
+ends_with 0 "dozo-00000000-other of vdb taken away" "all of ours are taken away when told so" forget --all-repositories
+is "then none is left" "$(bitmaps)" 0
+control query-named-block-nodes >"$folder/nodes"
+says "but somebody else's" '"somebody-elses"' "$folder/nodes"
+ends_with 3 "cannot be reached" "a guest that is not there is told" \
+    "$dozo" guests --forget-changes --qmp "$run/nobody" --qmp "$run/g/qmp.sock"
+ends_with 2 "wants a guest" "no guest is an error" "$dozo" guests --forget-changes
+control block-dirty-bitmap-remove '{"node": "node-vdb", "name": "somebody-elses"}' >/dev/null
+tiny stop "$run/g" >/dev/null
+holds "and an image goes back to a snapshot again" sh -c 'qemu-img snapshot -c earlier "$1" &&
+    qemu-img snapshot -a earlier "$1"' - "$vdb"
 echo done

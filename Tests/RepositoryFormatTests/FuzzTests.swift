@@ -160,7 +160,8 @@ struct FuzzTests {
             _ = try SignedObject(parsing: bytes, name: "x", kind: .sessionEntry, repository: nil)
             return nil
         }
-        Mutator.run("restore points", [Sample.point.record.body.encoded]) { bytes in
+        let points = [Sample.point.record.body.encoded, MachineTests.point.record.body.encoded]
+        Mutator.run("restore points", points) { bytes in
             let body = try RecordValue(decoding: bytes[...], of: "x")
             if body.encoded != bytes { return "two spellings of one record" }
             _ = try RestorePointRecord(Record(kind: 1, isCritical: true, body: body), name: "x")

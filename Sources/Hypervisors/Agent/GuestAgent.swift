@@ -9,6 +9,8 @@ package final class GuestAgent {
     package static let patience: UInt64 = 20_000_000_000
     /// Nanoseconds that a freeze may take: the guest writes out what it has, and its hooks run.
     package static let freezePatience: UInt64 = 120_000_000_000
+    /// Nanoseconds that a thaw may take: file systems go on at once, and the hooks after them.
+    package static let thawPatience: UInt64 = 60_000_000_000
 
     private let path: String
     private let socket: LineSocket
@@ -95,5 +97,18 @@ package final class GuestAgent {
 
     /// Lets them go on. - Returns: how many were at rest.
     @discardableResult
-    package func thaw() throws(GuestError) -> Int { Int(try execute("guest-fsfreeze-thaw").integer ?? 0) }
+    package func thaw() throws(GuestError) -> Int {
+        Int(try execute("guest-fsfreeze-thaw", patience: GuestAgent.thawPatience).integer ?? 0)
+    }
+
+    /// What the guest says of its applications. - Throws: ``GuestError``, `refused`, when the agent does not tell.
+    package func applications() throws(GuestError) -> ApplicationReport {
+        try ApplicationReport { command, arguments throws(GuestError) in
+            do throws(GuestError) { return try execute(command, arguments) } catch {
+                // It answers, or it would not have been reached.
+                guard error.code == .agent else { throw error }
+                throw GuestError(.refused, error.sentence)
+            }
+        }
+    }
 }

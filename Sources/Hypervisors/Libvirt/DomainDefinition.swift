@@ -36,10 +36,14 @@ package struct DomainDefinition: Hashable, Sendable {
     /// All disks.
     package var disks: [DomainDisk]
 
+    /// Where the daemon of the system keeps the states of emulated TPMs, each in a folder named by its guest's UUID.
+    package static let systemTPMStates = "/var/lib/libvirt/swtpm"
+
     /// Reads a domain's XML.
     ///
+    /// - Parameter tpmStates: where its libvirt keeps the states of emulated TPMs, as ``systemTPMStates``.
     /// - Throws: ``GuestError`` `refused` when it is no domain, or a bound of ``XMLElement`` is passed.
-    package init(xml: String) throws(GuestError) {
+    package init(xml: String, tpmStates: String = DomainDefinition.systemTPMStates) throws(GuestError) {
         let root: XMLElement
         do throws(XMLElement.Problem) { root = try XMLElement(parsing: xml) } catch {
             throw GuestError(.refused, "libvirt's description of a guest makes no sense: \(error)")
@@ -63,8 +67,7 @@ package struct DomainDefinition: Hashable, Sendable {
         }
         let devices = root.child("devices")
         if let backend = devices?.at("tpm", "backend"), backend["type"] == "emulator" {
-            tpmState =
-                backend.child("source")?["path"].flatMap(DomainDefinition.path) ?? "/var/lib/libvirt/swtpm/\(uuid)"
+            tpmState = backend.child("source")?["path"].flatMap(DomainDefinition.path) ?? "\(tpmStates)/\(uuid)"
         }
         hasAgent = (devices?.children("channel") ?? []).contains { channel in
             let target = channel.child("target")

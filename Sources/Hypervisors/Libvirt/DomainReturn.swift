@@ -77,15 +77,18 @@ package struct DomainReturn: Sendable {
     ///   - folder: absolute path that disks, variables and the TPM's state move to; `nil` to leave them.
     ///   - fileName: of a disk in that folder, from its name and its format.
     ///   - variablesMove: whether the firmware's variables go into that folder too: they will be written there.
+    ///   - variablesPlace: absolute path where they were, for a definition that leaves that to libvirt.
     ///   - tpmMoves: whether the TPM's state does.
+    ///   - tpmStates: where the libvirt that it comes back to keeps the states of emulated TPMs.
     ///   - identity: another name and UUID; `nil` to keep both.
     /// - Throws: ``GuestError`` `refused` when it is no domain.
     package init(
         xml: String, images: Set<String>, folder: String? = nil,
         fileName: (_ disk: String, _ format: String) -> String = { "\($0).\($1)" },
-        variablesMove: Bool = true, tpmMoves: Bool = true, identity: (name: String, uuid: String)? = nil
+        variablesMove: Bool = true, variablesPlace: String? = nil, tpmMoves: Bool = true,
+        tpmStates: String = DomainDefinition.systemTPMStates, identity: (name: String, uuid: String)? = nil
     ) throws(GuestError) {
-        definition = try DomainDefinition(xml: xml)
+        definition = try DomainDefinition(xml: xml, tpmStates: tpmStates)
         do throws(XMLElement.Problem) { edits = try XMLEdits(xml) } catch {
             throw GuestError(.refused, "the guest's description makes no sense: \(error)")
         }
@@ -107,7 +110,12 @@ package struct DomainReturn: Sendable {
             readDisk(element, images: images, folder: folder, fileName: fileName)
         }
         homeless = images.subtracting(disks.filter { !$0.isRemovable }.map(\.name)).sorted()
-        readVariables(root, folder: variablesMove ? folder : nil)
+        let variablesFolder = variablesMove ? folder : nil
+        if root.at("os", "nvram") == nil {
+            if variablesMove { placeVariables(root, folder: variablesFolder, elsewhere: variablesPlace) }
+        } else {
+            readVariables(root, folder: variablesFolder)
+        }
         readTPM(devices, folder: tpmMoves ? folder : nil, isMoved: identity != nil)
         readInterfaces(devices)
         readNeeds(root)
@@ -182,6 +190,16 @@ package struct DomainReturn: Sendable {
     /// An absolute path without steps upwards.
     private static func isPlain(_ path: String) -> Bool {
         path.hasPrefix("/") && !path.split(separator: "/").contains("..")
+    }
+
+    /// Libvirt chooses the firmware anew at each start, by what the definition wants of it (`firmware='efi'`), and only
+    /// the description of the running guest says where the variables are. Left to itself it would begin new ones.
+    private mutating func placeVariables(_ root: XMLElement, folder: String?, elsewhere: String?) {
+        guard let system = root.child("os"), system["firmware"] == "efi",
+            let path = folder.map({ "\($0)/nvram.fd" }) ?? elsewhere,
+            edits.append("<nvram>\(XMLElement.escaped(path))</nvram>", to: system)
+        else { return }
+        variables = path
     }
 
     private mutating func readVariables(_ root: XMLElement, folder: String?) {

@@ -186,6 +186,16 @@ import Glibc
         _ = unsafe calls.freeSnapshot(found)
     }
 
+    /// Runs a command of the agent in it; a line of JSON each way. libvirt's log and `virsh dominfo` say from then on
+    /// that it was used by another program.
+    func agentCommand(_ line: String) throws(LibvirtFailure) -> String {
+        guard let command = unsafe calls.agentCommand else {
+            throw LibvirtFailure(code: LibvirtFailure.Code.notSupported, message: "libvirt-qemu.so.0 was not found")
+        }
+        // Safety: the texts live through the call.
+        return try unsafe calls.text { unsafe command(pointer, line, LibvirtLibrary.agentSeconds, 0) }
+    }
+
     /// Begins a backup job, and a checkpoint at its instant.
     func beginBackup(_ backup: String, checkpoint: String?) throws(LibvirtFailure) {
         try check(unsafe calls.beginBackup(pointer, backup, checkpoint, 0))

@@ -2,6 +2,7 @@
 struct LibvirtFailure: Error, Hashable, Sendable {
     /// Numbers of `virErrorNumber` that are told apart here; all others are passed on as `refused`.
     enum Code {
+        static let notSupported: CInt = 3
         static let noConnection: CInt = 5
         static let invalidConnection: CInt = 6
         static let invalidArgument: CInt = 8

@@ -12,7 +12,7 @@ extension LibvirtGuest {
         let current = try ask("asking for its description") { domain throws(LibvirtFailure) in
             try domain.xml(.currentWithSecrets)
         }
-        let domain = try DomainDefinition(xml: current)
+        let domain = try DomainDefinition(xml: current, tpmStates: host.tpmStates)
         var definition = GuestDefinition(
             hypervisor: domain.kind == "xen" ? "libvirt-xen" : "libvirt-qemu", name: domain.name, uuid: domain.uuid)
         definition.versions = try host.versions

@@ -110,8 +110,22 @@ package final class LibvirtGuest: Guest {
         try agent("bringing its file systems to rest") { domain throws(LibvirtFailure) in try domain.freeze() }
     }
 
-    package func thaw() async throws {
-        _ = try agent("letting its file systems go on") { domain throws(LibvirtFailure) in try domain.thaw() }
+    package func thaw() async throws -> Int {
+        try agent("letting its file systems go on") { domain throws(LibvirtFailure) in try domain.thaw() }
+    }
+
+    package func applications() async throws -> ApplicationReport {
+        try ApplicationReport { command, arguments throws(GuestError) in
+            let line: JSONValue = ["execute": .text(command), "arguments": arguments]
+            // Libvirt itself tells an agent that does not answer from one that says no.
+            let answer = try ask("asking its agent (\(command))") { domain throws(LibvirtFailure) in
+                try domain.agentCommand(String(decoding: line.encoded, as: UTF8.self))
+            }
+            guard let value = try? JSONValue(decoding: Array(answer.utf8)), let result = value["return"] else {
+                throw GuestError(.refused, "guest \(name): its agent refused \(command)")
+            }
+            return result
+        }
     }
 
     /// As ``ask(_:remedy:_:)``, where everything that goes wrong is the agent's but a guest that is gone.

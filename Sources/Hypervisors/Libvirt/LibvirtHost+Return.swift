@@ -134,7 +134,10 @@ extension LibvirtHost {
     package func thaw(uuid: String, name: String) async throws {
         let guest = LibvirtGuest(self, name: name, uuid: uuid)
         for look in 1...LibvirtHost.agentLooks {
-            do { return try await guest.thaw() } catch {
+            do {
+                _ = try await guest.thaw()
+                return
+            } catch {
                 if look == LibvirtHost.agentLooks { throw error }
                 try Task.checkCancellation()
             }

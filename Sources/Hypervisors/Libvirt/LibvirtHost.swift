@@ -52,6 +52,22 @@ package final class LibvirtHost: Sendable {
         return ["", "localhost", "127.0.0.1", "[::1]"].contains(String(host))
     }
 
+    /// Where its daemon keeps the states of emulated TPMs.
+    package var tpmStates: String { LibvirtHost.tpmStates(of: uri, isRoot: HostPaths.isRoot) }
+
+    /// Where a daemon keeps the states of emulated TPMs, which it does not tell: that of the system below `/var`, that
+    /// of a user below the folder with his configuration (taken for this process's own). A daemon of root is that of
+    /// the system whatever the URI says, unless the URI names a socket.
+    package static func tpmStates(
+        of uri: String, isRoot: Bool, configuration: String? = HostPaths.configurationFolder
+    ) -> String {
+        let parts = uri.drop { $0 != ":" }.dropFirst(3).drop { $0 != "/" }
+            .split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let isOfUser = parts.first == "/session" && (!isRoot || parts.last?.contains("socket=") == true)
+        guard isOfUser, let configuration else { return DomainDefinition.systemTPMStates }
+        return "\(configuration)/libvirt/qemu/swtpm"
+    }
+
     /// Name of libvirt's driver: `QEMU`, `TEST`, `Xen`.
     package var driver: String { get throws(GuestError) { try connected().driver } }
 

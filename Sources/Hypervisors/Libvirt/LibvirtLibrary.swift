@@ -55,6 +55,8 @@ import Glibc
     let blockInfo: @convention(c) (Object, Text, UnsafeMutablePointer<UInt64>, CUnsignedInt) -> CInt
     let freeze: @convention(c) (Object, UnsafeMutablePointer<Text?>?, CUnsignedInt, CUnsignedInt) -> CInt
     let thaw: @convention(c) (Object, UnsafeMutablePointer<Text?>?, CUnsignedInt, CUnsignedInt) -> CInt
+    /// Of the library beside it, `libvirt-qemu.so.0`; `nil` without that.
+    let agentCommand: (@convention(c) (Object, Text, CInt, CUnsignedInt) -> OwnText?)?
     let beginBackup: @convention(c) (Object, Text, Text?, CUnsignedInt) -> CInt
     let backupXML: @convention(c) (Object, CUnsignedInt) -> OwnText?
     let abortJob: @convention(c) (Object) -> CInt
@@ -78,6 +80,8 @@ import Glibc
     static let blockInfoCount = 3
     /// Bytes of `virDomainJobInfo`: an int and eleven longs; its first int is the kind of job.
     static let jobInfoByteCount = 96
+    /// Seconds in which an agent answers to a command of ours.
+    static let agentSeconds: CInt = 20
     /// Bytes of a UUID as text with its end (`VIR_UUID_STRING_BUFLEN`).
     static let uuidByteCount = 37
 
@@ -130,6 +134,12 @@ import Glibc
         unsafe blockInfo = try find("virDomainGetBlockInfo")
         unsafe freeze = try find("virDomainFSFreeze")
         unsafe thaw = try find("virDomainFSThaw")
+        // Safety: as above; it is loaded beside the library that it belongs to and kept for good.
+        if let beside = unsafe dlopen("libvirt-qemu.so.0", RTLD_NOW | RTLD_LOCAL) {
+            unsafe agentCommand = try? LibvirtSymbols(handle: beside)("virDomainQemuAgentCommand")
+        } else {
+            unsafe agentCommand = nil
+        }
         unsafe beginBackup = try find("virDomainBackupBegin")
         unsafe backupXML = try find("virDomainBackupGetXMLDesc")
         unsafe abortJob = try find("virDomainAbortJob")

@@ -33,6 +33,16 @@ package struct XMLEdits {
         return true
     }
 
+    /// Puts markup behind everything that is in an element.
+    ///
+    /// - Returns: false when it is one tag.
+    @discardableResult
+    package mutating func append(_ markup: String, to element: XMLElement) -> Bool {
+        guard let range = element.place.content else { return false }
+        changes.append((range.upperBound..<range.upperBound, Array(markup.utf8)))
+        return true
+    }
+
     /// Puts markup in an element's place.
     package mutating func replace(_ element: XMLElement, by markup: String) {
         guard let range = element.place.whole else { return }

@@ -149,9 +149,14 @@ package final class QMPGuest: Guest, Sendable {
         return try GuestAgent(path: agent, clock: clock).freeze()
     }
 
-    package func thaw() async throws {
+    package func thaw() async throws -> Int {
         guard let agent else { throw QMPGuest.noAgent(socket) }
-        try GuestAgent(path: agent, clock: clock).thaw()
+        return try GuestAgent(path: agent, clock: clock).thaw()
+    }
+
+    package func applications() async throws -> ApplicationReport {
+        guard let agent else { throw QMPGuest.noAgent(socket) }
+        return try GuestAgent(path: agent, clock: clock).applications()
     }
 
     static func noAgent(_ socket: String) -> GuestError {

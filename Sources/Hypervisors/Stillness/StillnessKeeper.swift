@@ -60,13 +60,23 @@ package final class StillnessKeeper {
         Int(try ask(["do": "freeze"], canBeCancelled: true)["count"]?.integer ?? 0)
     }
 
+    /// How a rest ended.
+    package enum End: Hashable, Sendable {
+        /// They were at rest for so many nanoseconds.
+        case nanoseconds(UInt64)
+        /// The time had run out before, so that nothing can be said of the instant.
+        case timeRanOut
+        /// Somebody else had let them go on before.
+        case others
+    }
+
     /// Lets them go on.
     ///
-    /// - Returns: nanoseconds they were at rest; `nil` when the time had run out before, so that nothing can be said of
-    ///   the instant.
     /// - Throws: ``GuestError``, `agent`, when the agent does not answer: the process goes on trying.
-    package func thaw() throws(GuestError) -> UInt64? {
-        try ask(["do": "thaw"])["nanoseconds"]?.integer.flatMap { UInt64(exactly: $0) }
+    package func thaw() throws(GuestError) -> End {
+        let answer = try ask(["do": "thaw"])
+        if let time = answer["nanoseconds"]?.integer.flatMap({ UInt64(exactly: $0) }) { return .nanoseconds(time) }
+        return answer["others"]?.bool == true ? .others : .timeRanOut
     }
 
     /// The process ends when nothing is left to do for it.

@@ -15,6 +15,8 @@ package struct StillnessServer {
     private var limit: UInt64 = 0
     /// When the file systems came to rest; `nil` when they are not.
     private var frozenAt: UInt64?
+    /// File systems that came to rest.
+    private var frozenCount = 0
     private var isStopped = false
     private var hasExpired = false
 
@@ -62,11 +64,14 @@ package struct StillnessServer {
             case "freeze":
                 // From before the call: a freeze that fails may have frozen some.
                 frozenAt = clock.monotonic()
-                return (["count": .integer(Int64(try await freeze()))], false)
+                frozenCount = 0
+                frozenCount = try await freeze()
+                return (["count": .integer(Int64(frozenCount))], false)
             case "thaw":
                 let began = frozenAt ?? clock.monotonic()
-                if frozenAt != nil { try await thaw() }
+                let thawed = frozenAt == nil ? 0 : try await thaw()
                 guard !hasExpired else { return ([:], false) }
+                guard thawed > 0 || frozenCount == 0 else { return (["others": true], false) }
                 return (["nanoseconds": .integer(Int64(clamping: clock.monotonic() - began))], false)
             case "stops":
                 isStopped = true
@@ -90,12 +95,15 @@ package struct StillnessServer {
         }
     }
 
-    private mutating func thaw() async throws {
+    @discardableResult
+    private mutating func thaw() async throws -> Int {
+        let count: Int
         switch address {
-        case .monitor(_, let agent?): try GuestAgent(path: agent, clock: clock).thaw()
-        default: try await address?.open(clock: clock).thaw()
+        case .monitor(_, let agent?): count = try GuestAgent(path: agent, clock: clock).thaw()
+        default: count = try await address?.open(clock: clock).thaw() ?? 0
         }
         frozenAt = nil
+        return count
     }
 
     /// Thaws when the time is up.

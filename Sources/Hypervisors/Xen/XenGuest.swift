@@ -89,5 +89,13 @@ package struct XenGuest: Guest {
         throw GuestError(.agent, "a guest of Xen has no agent that could bring its file systems to rest")
     }
 
-    package func thaw() async throws {}
+    package func thaw() async throws -> Int { 0 }
+
+    package func applications() async throws -> ApplicationReport {
+        throw GuestError(.refused, "there is no agent in guests of Xen")
+    }
+
+    // Xen keeps none.
+    package func changeLists() async throws -> [KeptChangeList] { [] }
+    package func forget(_: KeptChangeList) async throws -> [String] { [] }
 }

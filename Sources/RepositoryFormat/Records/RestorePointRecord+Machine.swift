@@ -15,6 +15,23 @@ extension RestorePointRecord {
             }
         }
 
+        /// What was called in the guest to bring an application to rest.
+        package struct Hook: Hashable, Sendable {
+            /// Its name there.
+            package var name: String
+            /// `ok`; `idle` when it had nothing to bring to rest.
+            package var outcome: String
+            /// Nanoseconds it took.
+            package var took: UInt64
+
+            /// A hook from its fields.
+            package init(name: String, outcome: String, took: UInt64) {
+                self.name = name
+                self.outcome = outcome
+                self.took = took
+            }
+        }
+
         /// `qemu`, `libvirt-qemu`, `libvirt-xen`, `xen`.
         package var hypervisor: String
         /// Name on the host.
@@ -35,6 +52,8 @@ extension RestorePointRecord {
         package var pause: UInt64 = 0
         /// Nanoseconds its file systems were at rest.
         package var frozen: UInt64 = 0
+        /// Hooks in the guest that were called at the freeze, in their order.
+        package var hooks: [Hook] = []
         /// Nanoseconds that the instant may lie off.
         package var uncertainty: UInt64 = 0
         /// Shared by points of one barrier, 16 bytes; `nil` without one.
@@ -59,6 +78,12 @@ extension RestorePointRecord {
                 "spread": .unsigned(spread),
             ]
             if let group { members["group"] = .bytes(group) }
+            if !hooks.isEmpty {
+                members["hooks"] = .array(
+                    hooks.map {
+                        .map(["name": .text($0.name), "outcome": .text($0.outcome), "took": .unsigned($0.took)])
+                    })
+            }
             return .map(members)
         }
 
@@ -74,6 +99,15 @@ extension RestorePointRecord {
             for value in try fields.list("left_out") {
                 let disk = try RecordFields(value, of: "\(what), left_out")
                 leftOut.append(LeftOut(name: try disk.text("name"), why: try disk.text("why")))
+            }
+            if fields.optional("hooks") != nil {
+                for value in try fields.list("hooks") {
+                    let hook = try RecordFields(value, of: "\(what), hooks")
+                    hooks.append(
+                        Hook(
+                            name: try hook.text("name"), outcome: try hook.text("outcome"),
+                            took: try hook.unsigned("took")))
+                }
             }
             pause = try fields.unsigned("pause")
             frozen = try fields.unsigned("frozen")

@@ -89,6 +89,49 @@ struct DomainReturnTests {
         #expect(again.name == "tes't" && again.uuid == uuid && guest.tpmState == "/var/lib/libvirt/swtpm/\(uuid)")
     }
 
+    @Test("variables whose place libvirt chose itself get one in the definition, and only they")
+    func chosenFirmware() throws {
+        let start = try #require(DomainSample.modern.firstRange(of: "<nvram"))
+        let end = try #require(DomainSample.modern.firstRange(of: "</nvram>"))
+        var xml = DomainSample.modern
+        xml.removeSubrange(start.lowerBound..<end.upperBound)
+        // A firmware that is named, and a definition without variables: nothing is added.
+        let named = xml.replacing("<os firmware='efi'>", with: "<os>")
+        #expect(named != xml)
+        #expect(try Self.guest(named, folder: "/back").variables == nil)
+        let moved = try Self.guest(xml, folder: "/b&ck")
+        #expect(moved.variables == "/b&ck/nvram.fd")
+        #expect(try DomainDefinition(xml: moved.xml()).variables == "/b&ck/nvram.fd")
+        #expect(moved.xml().contains("<nvram>/b&amp;ck/nvram.fd</nvram></os>"))
+        let stays = try DomainReturn(xml: xml, images: ["vda"], variablesPlace: "/run/vars")
+        #expect(stays.variables == "/run/vars")
+        #expect(try DomainDefinition(xml: stays.xml()).variables == "/run/vars")
+        #expect(try Self.guest(xml).variables == nil)
+        let none = try DomainReturn(
+            xml: xml, images: ["vda"], folder: "/back", variablesMove: false, variablesPlace: "/run/vars")
+        #expect(none.variables == nil && !none.xml().contains("nvram"))
+    }
+
+    @Test("the state of a TPM is where the daemon keeps it, which is another place for a user's")
+    func tpmPlaces() throws {
+        func place(_ uri: String, root: Bool = false, _ folder: String? = "/u/.config") -> String {
+            LibvirtHost.tpmStates(of: uri, isRoot: root, configuration: folder)
+        }
+        let (system, user) = ("/var/lib/libvirt/swtpm", "/u/.config/libvirt/qemu/swtpm")
+        for uri in ["qemu:///session", "qemu+unix:///session?socket=/x", "qemu+ssh://host/session"] {
+            #expect(place(uri) == user, "\(uri)")
+        }
+        for uri in ["qemu:///system", "qemu:///system?socket=/session", "xen:///", "", "qemu:///sessions", "/session"] {
+            #expect(place(uri) == system, "\(uri)")
+        }
+        #expect(place("qemu:///session", nil) == system)
+        // Root's daemon is the system's, unless another one's socket is named.
+        #expect(place("qemu:///session", root: true) == system)
+        #expect(place("qemu+unix:///session?socket=/x", root: true) == user)
+        let guest = try DomainReturn(xml: DomainSample.modern, images: ["vda"], tpmStates: "/t")
+        #expect(guest.tpmState?.hasPrefix("/t/8c6a2f0e") == true)
+    }
+
     @Test("what is missing is named: machine type, CPU, files, folders")
     func missingParts() throws {
         #expect(
