@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// Something that listens on a socket and says what it is told to, for what no real QEMU says.
-// Safety: the descriptor is set once; the thread ends when it is closed.
+// Safety: the descriptor is set once; the thread ends when it is shut down, and closes it.
 final class FakeMonitor: @unchecked Sendable {
     let path: String
     private let folder: String
@@ -32,10 +32,12 @@ final class FakeMonitor: @unchecked Sendable {
         Thread.detachNewThread {
             while true {
                 let link = accept(listening, nil, nil)
-                guard link >= 0 else { return }
+                guard link >= 0 else { break }
                 FakeMonitor.serve(link, greeting, answers)
                 close(link)
             }
+            // Here and not by whoever holds it: the number would become another monitor's, whose callers this one took.
+            close(listening)
         }
     }
 
@@ -60,7 +62,6 @@ final class FakeMonitor: @unchecked Sendable {
 
     deinit {
         shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
         // Safety: both paths live through the calls.
         unsafe unlink(path)
         unsafe rmdir(folder)
