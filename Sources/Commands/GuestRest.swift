@@ -63,6 +63,10 @@ struct GuestRest {
             }
             return
         }
+        guard wanted == .application || !guest.isMarkedByQuestions else {
+            canRest = true
+            return
+        }
         do {
             before = try await guest.applications()
         } catch let error as GuestError where error.code == .refused {

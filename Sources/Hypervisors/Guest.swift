@@ -252,6 +252,10 @@ package protocol Guest: Sendable {
     @discardableResult
     func thaw() async throws -> Int
 
+    /// Whether asking for ``applications()`` leaves a mark that others see: libvirt calls a guest tainted whose agent
+    /// was asked by another program, until it stops.
+    var isMarkedByQuestions: Bool { get }
+
     /// What the guest says of its applications.
     ///
     /// - Throws: ``GuestError``: `agent` when nobody answers; `refused` when the agent does not tell.
@@ -311,6 +315,11 @@ package protocol GuestCapture: Sendable {
 
     /// No point was made: the change list of the base stays the current one. Gives everything else back.
     func abandon() async
+}
+
+extension Guest {
+    /// Nobody sees that it was asked.
+    package var isMarkedByQuestions: Bool { false }
 }
 
 extension GuestCapture {

@@ -364,7 +364,9 @@ ends_with 0 "" "and the next backup is as any other" backup --domain one --exclu
 holds "with one list" is 1 "$(virsh checkpoint-list one --name | grep -c "^dozo-$(cut -c 1-8 "$folder/id")")"
 holds "and nothing left in the scratch folder" is "" "$(ls "$scratch")"
 
-# Hooks for applications in it, whose word is read through libvirt.
+# Hooks for applications in it, whose word is read through libvirt; only for who asks, for libvirt calls it tainted then.
+holds "a guest whose file systems were brought to rest is as it was" \
+    sh -c '! "$1" virsh "$2" dominfo one --all 2>/dev/null | grep -i taint' - "$lab_script" "$lab"
 ends_with 7 "no hooks were called in it" "a guest without hooks makes no application" \
     backup --domain one --exclude vdd --quiesce application
 restart_agent="kill \$(cat /run/qemu-ga.pid); sleep 1; qemu-ga -d -m virtio-serial -t /run -f /run/qemu-ga.pid \

@@ -114,6 +114,8 @@ package final class LibvirtGuest: Guest {
         try agent("letting its file systems go on") { domain throws(LibvirtFailure) in try domain.thaw() }
     }
 
+    package var isMarkedByQuestions: Bool { true }
+
     package func applications() async throws -> ApplicationReport {
         try ApplicationReport { command, arguments throws(GuestError) in
             let line: JSONValue = ["execute": .text(command), "arguments": arguments]
