@@ -52,8 +52,8 @@ struct LiveOptions: ParsableArguments {
     var scratch: String?
     @Option(
         help: ArgumentHelp(
-            "At rest for the instant: file systems when the agent answers, and not with memory (auto), or else no point "
-                + "(require); applications too or else no point (application); nothing (never).",
+            "At rest for the instant: file systems when the agent answers, and not with memory (auto), or else no "
+                + "point (require); applications too or else no point (application); nothing (never).",
             valueName: "when"))
     var quiesce = Quiesce.auto
     @Option(

@@ -16,7 +16,7 @@ extension CaptureRequest {
         guard memory == .live else { return }
         throw GuestError(
             .refused,
-            "\(toolstack) takes the memory of a guest that stands still only, so that of \(guest) cannot be taken live: "
-                + "say --with-memory, and it stands still until its memory is written")
+            "\(toolstack) takes the memory of a guest that stands still only, so that of \(guest) cannot be taken "
+                + "live: say --with-memory, and it stands still until its memory is written")
     }
 }
