@@ -19,7 +19,8 @@ package struct ProgramAnswer: Hashable, Sendable {
 package struct ProgramPatience: Hashable, Sendable {
     /// Nanoseconds; `nil` for as long as it takes.
     package let limit: UInt64?
-    /// Whether it is ended when the time is up; else it is left to itself, for what must not be left half done.
+    /// Whether it is ended when the time is up; else it is left to itself, for what must not be left half done, and
+    /// goes on also when this process is killed.
     package let ends: Bool
 
     /// - Parameters: see the properties.
@@ -53,6 +54,9 @@ extension HostProgram {
         _ command: [String], passing: [CInt] = [], outputLimit: Int, patience: ProgramPatience,
         clock: SystemClock = .system
     ) -> ProgramAnswer {
+        guard patience.ends else {
+            return askOutliving(command, passing, outputLimit: outputLimit, limit: patience.limit, clock: clock)
+        }
         var answer = ProgramAnswer(status: -1, output: [], errorText: "")
         guard let out = pair() else { return answer }
         defer { Glibc.close(out.ours) }
@@ -66,7 +70,7 @@ extension HostProgram {
         Glibc.close(messages.theirs)
         guard let child else { return answer }
         var text: [UInt8] = []
-        let deadline = patience.limit.map { clock.monotonic() &+ $0 }
+        let deadline = deadline(patience.limit, clock)
         while true {
             wait(for: [out.ours, messages.ours])
             let status = ended(child)
@@ -78,16 +82,70 @@ extension HostProgram {
             }
             guard let deadline, clock.monotonic() > deadline else { continue }
             answer.isLate = true
-            if patience.ends {
-                Glibc.kill(child, SIGKILL)
-                var status: CInt = 0
-                // Safety: waitpid writes one number.
-                while unsafe waitpid(child, &status, 0) < 0, errno == EINTR {}
-            }
+            Glibc.kill(child, SIGKILL)
+            var last: CInt = 0
+            // Safety: waitpid writes one number.
+            while unsafe waitpid(child, &last, 0) < 0, errno == EINTR {}
             break
         }
         answer.errorText = String(decoding: text, as: UTF8.self)
         return answer
+    }
+
+    private static func deadline(_ limit: UInt64?, _ clock: SystemClock) -> UInt64? {
+        limit.map { clock.monotonic() &+ $0 }
+    }
+
+    /// Where what a program says is put aside when it must come to its end although nobody reads it any more: a write
+    /// to a socket whose reader was killed would end it.
+    private static let asideFolder = "/tmp"
+    /// Milliseconds between two looks at such a program.
+    private static let outlivingGlance = 5
+
+    private static func askOutliving(
+        _ command: [String], _ passing: [CInt], outputLimit: Int, limit: UInt64?, clock: SystemClock
+    ) -> ProgramAnswer {
+        var answer = ProgramAnswer(status: -1, output: [], errorText: "")
+        guard let out = aside() else { return answer }
+        defer { Glibc.close(out) }
+        guard let messages = aside() else { return answer }
+        defer { Glibc.close(messages) }
+        guard let child = start(command, output: out, messages: messages, passing: passing) else { return answer }
+        let deadline = deadline(limit, clock)
+        while true {
+            if let status = ended(child) {
+                answer.status = status
+                break
+            }
+            if let deadline, clock.monotonic() > deadline {
+                answer.isLate = true
+                break
+            }
+            ThreadPause.take(milliseconds: outlivingGlance)
+        }
+        let output = beginning(of: out, count: outputLimit + 1)
+        answer.isCut = output.count > outputLimit
+        answer.output = Array(output.prefix(outputLimit))
+        // Its end: a program that tells how far it is says last why it failed.
+        let end = max(0, Int(lseek(messages, 0, SEEK_END)) - longestErrorText)
+        answer.errorText = String(
+            decoding: beginning(of: messages, from: end, count: longestErrorText), as: UTF8.self)
+        return answer
+    }
+
+    /// A file without a name; the caller closes it.
+    private static func aside() -> CInt? {
+        guard let file = try? PassedDescriptor(scratchIn: asideFolder, byteCount: 0) else { return nil }
+        return try? file.duplicate()
+    }
+
+    private static func beginning(of file: CInt, from offset: Int = 0, count: Int) -> [UInt8] {
+        let size = Int(lseek(file, 0, SEEK_END))
+        var bytes = [UInt8](repeating: 0, count: min(max(0, size - offset), count))
+        guard !bytes.isEmpty else { return [] }
+        // Safety: pread writes at most the array's count.
+        let got = unsafe pread(file, &bytes, bytes.count, off_t(offset))
+        return Array(bytes.prefix(max(0, got)))
     }
 
     private static func pair() -> (ours: CInt, theirs: CInt)? {

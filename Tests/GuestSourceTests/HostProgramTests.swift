@@ -40,6 +40,18 @@ struct HostProgramTests {
         #expect(left.status == 0)
     }
 
+    @Test("one that must come to its end says what it says without a reader")
+    func outliving() {
+        let unlimited = ProgramPatience(limit: nil, ends: false)
+        let script =
+            "echo out; i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i + 1)); done; echo why >&2; exit 4"
+        let answer = HostProgram.ask(["/bin/sh", "-c", script], outputLimit: 100, patience: unlimited)
+        #expect(answer.status == 4)
+        #expect(String(decoding: answer.output, as: UTF8.self) == "out\n")
+        #expect(answer.errorText.hasSuffix("why\n"))
+        #expect(answer.errorText.utf8.count <= 4096)
+    }
+
     @Test("descriptors are passed on as 3 and 4, whatever numbers they have here, and nothing else is")
     func passing() throws {
         var ends: [CInt] = [-1, -1]

@@ -129,14 +129,15 @@ goes_on "the guest goes on behind the full snapshot"
 snapshots "the full snapshot is gone" 1
 
 echo "== killed $(cut -d' ' -f1 /proc/uptime)"
-backup --limit-read 256K >/run/killed 2>&1 &
+# Not the function: what is killed is the program and not a shell around it.
+"$dozo" backup --quiet --nice 0 --xl web01 --snapshot-size 8M --limit-read 256K >/run/killed 2>&1 &
 run=$!
 for _ in $(seq 150); do lvs --noheadings -o origin 2>/dev/null | grep -q web01-b && break; sleep 1; done
 kill -9 "$run"
 wait "$run" 2>/dev/null
 snapshots "kill -9 leaves a snapshot" 2
 goes_on "the guest goes on behind kill -9"
-backup --with-memory --scratch /captured >/run/saving 2>&1 &
+"$dozo" backup --quiet --nice 0 --xl web01 --snapshot-size 8M --with-memory --scratch /captured >/run/saving 2>&1 &
 run=$!
 until_it "the guest is being saved" is_saved
 kill -9 "$run"
@@ -147,10 +148,10 @@ snapshots "the next run took away what the killed one left, and nothing else" 1
 
 echo "== back $(cut -d' ' -f1 /proc/uptime)"
 xl destroy web01
-point=$(sed -n 's/.*"point" : "\([0-9a-f]*\)".*/\1/p' /captured/memory.json | head -n 1)
-"$dozo" restore --quiet --credential /captured/reader.key "web01@$point" --to-directory /captured/back \
-    --memory-to /captured/back/state && "$dozo" restore --quiet --credential /captured/reader.key "web01@$point" \
-    --definition-to /captured/definition
+point=$(sed -n 's/.*"id" : "\([0-9a-f]*\)".*/\1/p' /captured/memory.json | head -n 1)
+restore() { "$dozo" restore --quiet --key-file /captured/reader.key "$point" "$@"; }
+restore --to-directory /captured/back && restore --memory-to /captured/back/state &&
+    restore --definition-to /captured/definition
 cp /captured/back/xvda.raw /images/web01-a.raw && dd if=/captured/back/xvdb.raw of=/dev/vg/web01-b bs=1M 2>/dev/null
 taken=$(dd if=/captured/back/xvda.raw bs=512 count=1 2>/dev/null | tr -dc 0-9)
 rm -f "$console"

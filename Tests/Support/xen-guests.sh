@@ -43,15 +43,15 @@ else fail "dozo guests shows the guest and not the host" "$(head -c 300 "$captur
 # counter FILE: the number at the front of a disk.
 counter() { head -c 511 "$1" | tr -dc 0-9; }
 for name in plain memory while paused; do
-    point=$(json "$captured/$name.json" 'd["point"]')
-    holds "the point of $name is restored" "$dozo" restore "web01@$point" --to-directory "$folder/$name"
+    point=$(json "$captured/$name.json" 'd["point"]["id"]')
+    holds "the point of $name is restored" "$dozo" restore "$point" --to-directory "$folder/$name"
     first=$(counter "$folder/$name/xvda.raw")
     second=$(counter "$folder/$name/xvdb.raw")
     # The first disk is written first; between the two the second one is a number behind.
     if [ -n "$first" ] && [ -n "$second" ] && [ "$first" -ge "$second" ] && [ "$first" -le $((second + 1)) ]; then
         pass "the disks of $name are of one instant ($first, $second)"
     else fail "the disks of $name are of one instant" "$first, $second"; fi
-    "$dozo" show "web01@$point" --json >"$folder/show.json" 2>/dev/null
+    "$dozo" show "$point" --json >"$folder/show.json" 2>/dev/null
     facts=$(json "$folder/show.json" '(lambda p, m: (m["hypervisor"], m["machine_type"], m["versions"].get("xen"),
         p["consistency"], m["pause_ms"]))(d["point"], d["machine"])')
     echo "$name: $facts"
@@ -63,8 +63,8 @@ for name in plain memory while paused; do
     case $facts in $wanted) pass "the point of $name says how it was taken" ;;
         *) fail "the point of $name says how it was taken" "$facts" ;; esac
 done
-point=$(json "$captured/memory.json" 'd["point"]')
-holds "the memory is restored" "$dozo" restore "web01@$point" --memory-to "$folder/state"
+point=$(json "$captured/memory.json" 'd["point"]["id"]')
+holds "the memory is restored" "$dozo" restore "$point" --memory-to "$folder/state"
 verifier=/usr/lib/xen-4.17/bin/verify-stream-v2
 verified() { PYTHONPATH=/usr/lib/xen-4.17/lib/python /usr/bin/python3 "$verifier" -f xl -i "$1"; }
 if [ -x "$verifier" ]; then holds "Xen's own verifier takes it" verified "$folder/state"

@@ -10,6 +10,7 @@ broken      when it is there, `xl list -l` writes this instead
 slow        seconds that `xl save` takes
 """
 import os
+import signal
 import sys
 import time
 
@@ -34,6 +35,13 @@ def set_pauses(number):
 def fail(text, status=1):
     sys.stderr.write(text + "\n")
     sys.exit(status)
+
+
+def tell(text):
+    """Dies by SIGPIPE when nobody reads it any more, as a program in C does."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def listing(arguments):
@@ -67,6 +75,7 @@ def save(arguments):
     sys.stderr.write("Saving to %s new xl format (info 0x3/0x0/1212)\n" % arguments[2])
     open(path("saving"), "w").close()
     with open(arguments[2], "wb") as out:
+        tell("xc: info: Saving domain 7, type x86 PV")
         if os.path.exists(path("slow")):
             with open(path("slow")) as file:
                 time.sleep(float(file.read()))
@@ -76,6 +85,8 @@ def save(arguments):
                  "Failed to save domain, resuming domain")
         with open(path("stream"), "rb") as file:
             out.write(file.read())
+    # Whoever ends it here leaves the guest suspended: it says how far it is, as the real one does.
+    tell("xc: End of stream: 0/0    0%")
     set_pauses(1)
     os.remove(path("saving"))
 

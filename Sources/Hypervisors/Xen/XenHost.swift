@@ -45,7 +45,7 @@ package struct XenHost: Sendable {
     ) throws(GuestError) -> [UInt8] {
         let answer = HostProgram.ask(
             [program] + words, passing: passing, outputLimit: XenDomain.longestList,
-            patience: ProgramPatience(limit: patience, ends: true), clock: clock)
+            patience: ProgramPatience(limit: patience, ends: patience != nil), clock: clock)
         guard !answer.isLate else {
             throw GuestError(
                 .late, "\(doing) failed: xl \(words[0]) did not end within \((patience ?? 0) / 1_000_000_000) s")
