@@ -25,6 +25,6 @@ mkdir -p "$scratch" && chmod 711 "$lab" "$scratch" || exit 1
     { fail "the guest can be made" "$(tail -n 1 "$folder/output")"; echo done; exit 0; }
 uri=$("$lab_script" start "$lab") || { fail "libvirt can be started" "$uri"; echo done; exit 0; }
 virsh() { "$lab_script" virsh "$lab" "$@"; }
-guest() { "$tiny" run "$lab/one" "$1"; }
+guest() { "$tiny" run "$lab/vm01" "$1"; }
 # is FOUND WANTED: for `holds`.
 is() { [ "$1" = "$2" ] || { echo "'$1' instead of '$2'"; return 1; }; }

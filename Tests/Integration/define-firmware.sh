@@ -36,15 +36,15 @@ else
     skip "an emulated TPM" "it is not installed: apt-get install -y swtpm swtpm-tools"
 fi
 
-"$lab_script" define "$lab" one "$folder/guest" || { echo done; exit 0; }
+"$lab_script" define "$lab" vm01 "$folder/guest" || { echo done; exit 0; }
 # The firmware is named by nothing but what is wanted of it.
-virsh dumpxml one --inactive --security-info | sed -e "s|<os>|<os firmware='efi'><firmware>\
+virsh dumpxml vm01 --inactive --security-info | sed -e "s|<os>|<os firmware='efi'><firmware>\
 <feature enabled='no' name='secure-boot'/></firmware>|" -e "s|<serial |$tpm<serial |" >"$folder/efi.xml"
-virsh define "$folder/efi.xml" >/dev/null && "$lab_script" boot "$lab" one ||
+virsh define "$folder/efi.xml" >/dev/null && "$lab_script" boot "$lab" vm01 ||
     { fail "a guest with UEFI boots" "see $lab"; echo done; exit 0; }
-virsh dumpxml one >"$folder/running.xml"
+virsh dumpxml vm01 >"$folder/running.xml"
 variables=$(sed -n "s|.*<nvram[^>]*>\(.*\)</nvram>.*|\1|p" "$folder/running.xml")
-state=$lab/config/libvirt/qemu/swtpm/$(virsh domuuid one)
+state=$lab/config/libvirt/qemu/swtpm/$(virsh domuuid vm01)
 
 # Its kernel has the driver of variables as a module.
 mkdir "$folder/kernel"
@@ -82,31 +82,31 @@ guest 'killall guest-work; sync; mount -o remount,ro /' >/dev/null
 
 holds "a repository is made" "$dozo" init
 ends_with 0 "" "it is backed up while it runs" \
-    "$dozo" backup --connect "$uri" --scratch "$lab/scratch" --domain one --quiesce never
+    "$dozo" backup --connect "$uri" --scratch "$lab/scratch" --domain vm01 --quiesce never
 holds "with everything that describes it" sh -c '! grep -q "not part of the point" "$1"' - "$folder/output"
-holds "the files that describe it" "$dozo" restore one@latest --definition-to "$folder/definition"
+holds "the files that describe it" "$dozo" restore vm01@latest --definition-to "$folder/definition"
 holds "have its variables" cmp "$variables" "$folder/definition/nvram"
 [ -z "$tpm" ] || holds "and its TPM's state" cmp "$state/tpm2/tpm2-00.permall" \
     "$folder/definition/tpm/tpm2/tpm2-00.permall"
-virsh destroy one >/dev/null
-mkdir "$lab/kept" && mv "$lab"/one/vd?.* "$lab/kept/" && cp "$variables" "$lab/kept/nvram" || exit 1
+virsh destroy vm01 >/dev/null
+mkdir "$lab/kept" && mv "$lab"/vm01/vd?.* "$lab/kept/" && cp "$variables" "$lab/kept/nvram" || exit 1
 [ -z "$tpm" ] || cp -a "$state" "$lab/kept/tpm"
-virsh undefine one --checkpoints-metadata --nvram >/dev/null
+virsh undefine vm01 --checkpoints-metadata --nvram >/dev/null
 holds "libvirt forgets all of it" sh -c '[ ! -e "$1" ] && [ ! -e "$2" ]' - "$variables" "$state"
 
-back() { "$dozo" restore one@latest --define --connect "$uri" "$@"; }
+back() { "$dozo" restore vm01@latest --define --connect "$uri" "$@"; }
 same_state() { cmp "$lab/kept/tpm/tpm2/tpm2-00.permall" "$1/tpm2/tpm2-00.permall"; }
 holds "it comes back where it was" back --to-directory "$lab/first"
 holds "with its variables" cmp "$lab/kept/nvram" "$lab/first/nvram.fd"
 holds "where its definition says" sh -c 'grep -q "<nvram>$1</nvram>"' - "$lab/first/nvram.fd" <<XML
-$(virsh dumpxml one --inactive)
+$(virsh dumpxml vm01 --inactive)
 XML
 [ -z "$tpm" ] || holds "and its TPM's state" same_state "$state"
-virsh undefine one --nvram >/dev/null
-rm -rf "$lab/first" "$lab/one/serial.log"
+virsh undefine vm01 --nvram >/dev/null
+rm -rf "$lab/first" "$lab/vm01/serial.log"
 ends_with 0 "two .* is started" "beside it, under another name, it starts" \
     back --to-directory "$lab/second" --name two --start
-holds "and boots" "$tiny" wait "$lab/one"
+holds "and boots" "$tiny" wait "$lab/vm01"
 holds "its variable is there" has_variable
 [ -z "$tpm" ] || holds "and what is in its TPM" has_sealed
 if [ -n "$tpm" ]; then
@@ -116,6 +116,6 @@ fi
 virsh destroy two >/dev/null
 
 # Without a folder the variables go where they were.
-mkdir -p "$lab/one" && ends_with 0 "$variables" "without another folder it comes back as well" back --overwrite
+mkdir -p "$lab/vm01" && ends_with 0 "$variables" "without another folder it comes back as well" back --overwrite
 holds "its variables where libvirt would put them" cmp "$lab/kept/nvram" "$variables"
 echo done

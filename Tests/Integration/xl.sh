@@ -103,6 +103,13 @@ if [ -n "$plain" ]; then
         env XDG_STATE_HOME="$folder/other" "$dozo" backup --xl 'web 01' --while-paused
     wait $run
     stands "the first run lets it go on" 0
+    "$dozo" show "web 01@latest" --json >"$folder/show.json" 2>/dev/null
+    # 5 MiB at 1 MiB a second, of which a second's worth may go at once.
+    found=$(json "$folder/show.json" 'd["machine"]["pause_ms"] > 2000')
+    if [ "$found" = True ]; then pass "the point says how long it stood still while it was read"
+    else
+        fail "the point says how long it stood still while it was read" "$(json "$folder/show.json" 'd["machine"]')"
+    fi
 else
     skip "disks that cannot be frozen" "this file system can freeze them"
 fi

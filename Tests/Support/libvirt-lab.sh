@@ -110,7 +110,8 @@ domain_xml() {
     cat <<XML
 <domain type='qemu'>
   <name>$1</name>
-  <memory unit='MiB'>160</memory>
+  <memory unit='MiB'>512</memory>
+  <currentMemory unit='MiB'>256</currentMemory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>

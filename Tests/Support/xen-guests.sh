@@ -56,7 +56,7 @@ for name in plain memory while paused; do
         p["consistency"], m["pause_ms"]))(d["point"], d["machine"])')
     echo "$name: $facts"
     case $name in
-        paused) wanted="('xen', 'pv', '4.17*', 'crash', 0.0)" ;;
+        paused) wanted="('xen', 'pv', '4.17*', 'crash', 0)" ;;
         *) wanted="('xen', 'pv', '4.17*', 'crash', [1-9]*)" ;;
     esac
     # shellcheck disable=SC2254  # a pattern
@@ -64,10 +64,10 @@ for name in plain memory while paused; do
         *) fail "the point of $name says how it was taken" "$facts" ;; esac
 done
 point=$(json "$captured/memory.json" 'd["point"]["id"]')
-holds "the memory is restored" "$dozo" restore "$point" --memory-to "$folder/state"
+holds "the memory is restored" "$dozo" restore "$point" --memory-to "$folder/memory-stream"
 verifier=/usr/lib/xen-4.17/bin/verify-stream-v2
 verified() { PYTHONPATH=/usr/lib/xen-4.17/lib/python /usr/bin/python3 "$verifier" -f xl -i "$1"; }
-if [ -x "$verifier" ]; then holds "Xen's own verifier takes it" verified "$folder/state"
+if [ -x "$verifier" ]; then holds "Xen's own verifier takes it" verified "$folder/memory-stream"
 else skip "Xen's own verifier takes it" "needs xen-utils-4.17"; fi
 holds "everything verifies" "$dozo" verify --content
 echo done
