@@ -105,10 +105,11 @@ struct LiveGuest {
                 .refused,
                 "the memory of \(label) cannot be taken here; `virsh save` writes it, and --memory FILE stores that")
         }
+        let disks = try await guest.disks()
         var request = CaptureRequest(
-            point: point, repository: "\(target.repository.chain.repository)",
-            bases: bases(try await guest.disks()), excluded: Set(live.exclude), scratchFolder: try scratchFolder(target)
-        )
+            point: point, repository: "\(target.repository.chain.repository)", bases: bases(disks),
+            excluded: Set(live.exclude), scratchFolder: try scratchFolder(target))
+        for disk in disks { request.last[disk.name] = keeper?.kept(disk: disk.name)?.point }
         request.memory = live.withMemory
         request.mayStayPaused = live.whilePaused
         request.snapshotByteCount = live.snapshotSize.flatMap(SizeText.parse)

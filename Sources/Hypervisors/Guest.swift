@@ -175,6 +175,9 @@ package struct CaptureRequest: Sendable {
     package var repository: String
     /// The last committed point of the guest that maps are at hand for, by disk; disks without one are read whole.
     package var bases: [String: PointID]
+    /// The last committed point of each disk that is known of, also where it is not built on: its list of changes stays
+    /// until the new point is committed.
+    package var last: [String: PointID] = [:]
     /// Names of disks that are left out.
     package var excluded: Set<String>
     /// How memory and device state are taken at the same instant; `nil` when they are not.

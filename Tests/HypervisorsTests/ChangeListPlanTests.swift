@@ -35,6 +35,20 @@ struct ChangeListPlanTests {
         #expect(plan.stale == [request.listName(other, disk: "vda")])
     }
 
+    @Test("the list of the last point stays until the new one is committed, also when everything is read")
+    func readWhole() {
+        var request = request
+        request.last["vda"] = base
+        let last = request.listName(base, disk: "vda")
+        let lists = [bitmap(last), bitmap(request.listName(other, disk: "vda"))]
+        let plan = ChangeListPlan(lists, request: request, disk: "vda", base: nil)
+        #expect(plan.base == nil && plan.superseded == last)
+        #expect(plan.stale == [request.listName(other, disk: "vda")])
+        #expect(ChangeListPlan(lists, request: request, disk: "vda", base: base).superseded == last)
+        // Of another disk nothing is known, and so nothing of it is asked for.
+        #expect(ChangeListPlan(lists, request: request, disk: "vdb", base: nil).stale.count == 2)
+    }
+
     @Test("names that are not ours, or of another repository, are never touched")
     func foreign() {
         let foreign = ["backup", "dozo", "dozo-ffffffff-\(base.hexadecimal)", "libvirt-1", ""].map { bitmap($0) }

@@ -36,6 +36,8 @@ package struct ChangeListPlan: Hashable, Sendable {
     package var reason: String?
     /// Bitmaps of this repository that nobody will ask for: removed before the capture.
     package var stale: [String] = []
+    /// The bitmap of the last committed point, also when it is not read from: removed behind the commit.
+    package var superseded: String?
 
     /// Decides.
     ///
@@ -46,13 +48,14 @@ package struct ChangeListPlan: Hashable, Sendable {
     ///   - base: the point that the disk's map is at hand for; `nil` for none.
     package init(_ bitmaps: [Bitmap], request: CaptureRequest, disk: String, base point: PointID?) {
         let own = bitmaps.filter { $0.name.hasPrefix(request.listPrefix) }
+        let last = (point ?? request.last[disk]).map { request.listName($0, disk: disk) }
+        stale = own.filter { $0.name != last && !$0.isBusy }.map(\.name)
+        superseded = own.contains { $0.name == last } ? last : nil
         guard let point else {
             reason = "there is no earlier point of it to build on"
-            stale = own.filter { !$0.isBusy }.map(\.name)
             return
         }
         let name = request.listName(point, disk: disk)
-        stale = own.filter { $0.name != name && !$0.isBusy }.map(\.name)
         guard let found = own.first(where: { $0.name == name }) else {
             reason =
                 "QEMU keeps no list of what changed since the last point: the guest was started anew, migrated or "
@@ -62,11 +65,13 @@ package struct ChangeListPlan: Hashable, Sendable {
         if found.isInconsistent {
             reason = "QEMU's list of changes was not closed properly and says nothing any more"
             stale.append(name)
+            superseded = nil
         } else if found.isBusy {
             reason = "QEMU's list of changes is in use by another program"
         } else if !found.isRecording {
             reason = "somebody stopped QEMU's list of changes"
             stale.append(name)
+            superseded = nil
         } else {
             base = name
         }

@@ -114,8 +114,9 @@ final class QMPCapture: GuestCapture, Sendable {
         var notes = await close()
         notes += guest.whateverHappens { client in
             captured.flatMap { item in
-                guard let base = item.plan.base else { return [String]() }
-                return QMPLeftovers.removeLists(client, node: item.node, [base, readingList(item)])
+                var names = item.plan.superseded.map { [$0] } ?? []
+                if item.plan.base != nil { names.append(readingList(item)) }
+                return QMPLeftovers.removeLists(client, node: item.node, names)
             }
         }
         return notes
