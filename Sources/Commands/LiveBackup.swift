@@ -37,6 +37,7 @@ struct LiveBackup {
             let guest = try await LiveGuest(address, command, target: target, besides: guests.map(\.known))
             guests.append(guest)
         }
+        try await tellUnknown(live.exclude, of: guests)
         let taken = try await take(guests, target: target)
         let machines = machines(of: taken)
         var documents: [BackupDocument] = []
@@ -83,6 +84,19 @@ struct LiveBackup {
                 machine.spread = spread
                 return machine
             }
+        }
+    }
+
+    /// A name that no disk has may be a slip of the pen; or of a disk that is not plugged in today, and then the night
+    /// must not fail.
+    private func tellUnknown(_ names: [String], of guests: [LiveGuest]) async throws {
+        guard !names.isEmpty else { return }
+        var known: Set<String> = []
+        for guest in guests { known.formUnion(try await guest.guest.disks().map(\.name)) }
+        for name in names where !known.contains(name) {
+            Console.note(
+                "note: --exclude names \(Console.printable(name)), and there is no such disk now, only "
+                    + known.sorted().map(Console.printable).joined(separator: ", "))
         }
     }
 

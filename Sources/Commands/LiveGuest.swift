@@ -34,7 +34,7 @@ struct LiveGuest {
                 "note: \(Console.printable(name)) of the guest's definition is too large to be kept; save it yourself")
         }
         self.definition = definition
-        for line in definition.notes { command.options.note("note: \(Console.printable(line))") }
+        for line in definition.notes { Console.note("note: \(Console.printable(line))") }
         let (name, uuid) = (try LiveGuest.name(definition, command), definition.usableUUID)
         guard !others.contains(where: { $0.label == name && $0.uuid == uuid }) else {
             throw CommandFailure(
@@ -175,9 +175,6 @@ struct LiveGuest {
                 .image(
                     name: captured.disk.name, source: source,
                     since: try earlier(captured, session: session, target: target)))
-        }
-        guard !disks.isEmpty else {
-            throw CommandFailure(.refused, "\(label) has no disk that could be taken; nothing was made")
         }
         if let stream = try await capture.memory() {
             let opened = try MemoryArgument.opened(stream, reads: rates.reads)

@@ -127,6 +127,17 @@ package enum HostPaths {
     /// Whether the process belongs to root.
     package static var isRoot: Bool { geteuid() == 0 }
 
+    /// The first bytes of a file, fewer when it is shorter; `nil` when it cannot be read.
+    package static func beginning(_ path: String, count: Int) -> [UInt8]? {
+        // Safety: the path lives through the call, and the array is as long as what is asked for.
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let filled = unsafe pread(file, &bytes, count, 0)
+        return filled < 0 ? nil : Array(bytes.prefix(filled))
+    }
+
     /// Reads a small file whole.
     ///
     /// - Parameter limit: more bytes than this are refused.

@@ -88,6 +88,14 @@ package struct GuestDisk: Hashable, Sendable {
 }
 
 extension GuestDisk {
+    /// Refuses a guest of which no disk is taken.
+    ///
+    /// - Throws: ``GuestError``, `wrongState`.
+    static func requireSome(_ taken: [GuestDisk], guest: String) throws(GuestError) {
+        guard taken.isEmpty else { return }
+        throw GuestError(.wrongState, "the guest \(guest) has no disk that can be taken; nothing was made")
+    }
+
     /// Refuses disks that would cost the guest its life: QEMU 7.2 ends with a failed assertion
     /// (`nbd_blockdev_client_closed`) when a reader of a disk with an I/O thread goes, however it goes; seen on
     /// 2026-11-27 with QEMU alone and under libvirt. Which version mends that was not tried.

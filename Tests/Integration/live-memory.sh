@@ -85,6 +85,8 @@ ends_with 1 "cannot be taken while it runs: .*--with-memory=stopped" "unless it 
 tiny qmp "$run/a" migrate-set-capabilities '{"capabilities":[{"capability":"xbzrle","state":false}]}' >/dev/null
 tiny qmp "$run/a" stop >/dev/null
 ends_with 0 "g was paused before, and stays so" "a paused guest is taken" live --with-memory
+ends_with 7 "writes it once only until it goes on" "a second time its memory is refused" live --with-memory
+ends_with 0 "" "and its disks are not" live
 is "and stays paused" "$(tiny qmp "$run/a" query-status | grep -c '"running": true')" 0
 tiny qmp "$run/a" cont >/dev/null
 counts a "until its operator lets it go on"

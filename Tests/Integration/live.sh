@@ -233,6 +233,10 @@ says "a resized disk is read whole" "size changed" "$folder/told"
 ends_with 0 "vda is left out: --exclude" "a disk that is excluded is told" backup --exclude vda
 "$dozo" show tiny@latest >"$folder/shown" 2>&1
 says "and recorded" "left out *vda" "$folder/shown"
+ends_with 0 "there is no such disk now, only vda, vdb, vdc" "and one that there is not, too" backup --exclude vdx
+ends_with 7 "no disk that can be taken" "nothing is made of no disks" \
+    backup --exclude vda --exclude vdb --exclude vdc
+ends_with 0 "" "and nothing of ours is left in the next one's way" backup
 control block-dirty-bitmap-add '{"node": "node-vdb", "name": "somebody-elses"}' >/dev/null
 night 20
 control query-named-block-nodes | grep -q somebody-elses && pass "somebody else's list is not touched" ||

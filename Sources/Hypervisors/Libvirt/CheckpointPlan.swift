@@ -66,11 +66,20 @@ package struct CheckpointPlan: Hashable, Sendable {
     ///   - disks: those that are taken.
     ///   - checkpoints: all of the guest; facts with sizes for those of this repository.
     ///   - request: whose names count.
-    package init(disks: [GuestDisk], checkpoints: [CheckpointFacts], request: CaptureRequest) {
+    ///   - listless: names of disks whose images have no room for a list of changes.
+    package init(
+        disks: [GuestDisk], checkpoints: [CheckpointFacts], request: CaptureRequest, listless: Set<String> = []
+    ) {
         let own = Dictionary(
             checkpoints.filter { $0.name.hasPrefix(request.listPrefix) }.map { ($0.name, $0) }
         ) { first, _ in first }
         for disk in disks {
+            guard !listless.contains(disk.name) else {
+                ways[disk.name] = .whole(
+                    "its image is qcow2 of version 2, which keeps no list of changes; while the guest is off, "
+                        + "qemu-img amend -o compat=1.1 makes it one of version 3")
+                continue
+            }
             let keepsList = disk.format == "qcow2"
             if keepsList { listed.insert(disk.name) }
             ways[disk.name] = CheckpointPlan.way(disk, keepsList: keepsList, own: own, request: request)
@@ -94,7 +103,8 @@ package struct CheckpointPlan: Hashable, Sendable {
         let name = request.listName(base)
         guard let checkpoint = own[name] else {
             return .whole(
-                "libvirt has no checkpoint of the last point any more; somebody removed it, or defined the guest anew")
+                "libvirt has no checkpoint of the last point: somebody removed it or defined the guest anew, or none "
+                    + "could be made then")
         }
         guard let facts = checkpoint.disks[disk.name], let bitmap = facts.bitmap else {
             return .whole(

@@ -57,16 +57,26 @@ final class LibvirtPreparation: CapturePreparation {
             if disk.omission == nil, request.excluded.contains(disk.name) { disk.omission = .excluded }
             if disk.omission == nil { taken.append(disk) } else { omitted.append(disk) }
         }
-        guard !taken.isEmpty else {
-            throw GuestError(.wrongState, "the guest \(guest.name) has no disk that can be taken")
-        }
+        try GuestDisk.requireSome(taken, guest: guest.name)
         try GuestDisk.requireSafe(taken, guest: guest.name)
         self.taken = taken
         self.omitted = omitted
         let checkpoints = try LibvirtPreparation.checkpoints(guest, request)
-        plan = CheckpointPlan(disks: taken, checkpoints: checkpoints, request: request)
+        plan = CheckpointPlan(
+            disks: taken, checkpoints: checkpoints, request: request,
+            listless: Set(taken.filter(LibvirtPreparation.isOldImage).map(\.name)))
         owner = domain.owner ?? LibvirtPreparation.processOwner(uuid: guest.uuid)
         place = try ScratchPlace(in: request.scratchFolder, point: request.point, owner: owner)
+    }
+
+    /// Bytes of a qcow2 image that say its version: a mark and a number.
+    private static let versionMark: [UInt8] = Array("QFI".utf8) + [0xFB, 0, 0, 0, 2]
+
+    /// Whether a disk is a qcow2 image of version 2, which has no room for lists of changes; one such disk would cost
+    /// all disks of the guest theirs, for libvirt begins them together.
+    private static func isOldImage(_ disk: GuestDisk) -> Bool {
+        guard disk.format == "qcow2", let path = disk.location, path.hasPrefix("/") else { return false }
+        return HostPaths.beginning(path, count: versionMark.count) == versionMark
     }
 
     /// Refuses while a job runs that is not a dead run's of ours; ends that one.
@@ -88,7 +98,17 @@ final class LibvirtPreparation: CapturePreparation {
                 ScratchPlace.removeLeft(backup, folder: folder)
             }
         }
-        let isBusy = try guest.ask("asking for its job") { domain throws(LibvirtFailure) in try domain.hasJob() }
+        let isBusy: Bool
+        do throws(GuestError) {
+            isBusy = try guest.ask("asking for its job") { domain throws(LibvirtFailure) in try domain.hasJob() }
+        } catch {
+            guard error.sentence.contains("backup job data missing") else { throw error }
+            throw GuestError(
+                .wrongState,
+                "\(error.sentence); libvirtd was killed in the instant in which a backup began, and does nothing with "
+                    + "the guest any more (seen with libvirt 9.0). The guest runs on: shut it down from inside, "
+                    + "restart libvirtd, and start it again")
+        }
         if isBusy {
             throw GuestError(
                 .busy,

@@ -94,6 +94,12 @@ final class QMPMemory: Sendable {
                 "the guest behind \(guest.socket) is being migrated or saved (\(status)), and QEMU writes one stream "
                     + "at a time; wait until that is done")
         }
+        if try client.execute("query-status")["status"]?.text == "postmigrate" {
+            throw GuestError(
+                .wrongState,
+                "the guest behind \(guest.socket) stands still since its memory was taken or saved, and QEMU writes it "
+                    + "once only until it goes on: let it go on (cont) and stop it again, or leave --with-memory out")
+        }
         if choice == .stopped { return .stopped(because: nil) }
         guard try client.execute("query-status")["running"]?.bool == true else {
             guard choice == .auto else { throw isPaused(guest) }

@@ -62,6 +62,7 @@ final class QMPPreparation: CapturePreparation {
                         plan: ChangeListPlan(bitmaps, request: request, disk: disk.name, base: base), base: base,
                         number: captured.count, prefix: request.listPrefix))
             }
+            try GuestDisk.requireSome(captured.map(\.disk), guest: "behind \(guest.socket)")
             try GuestDisk.requireSafe(captured.map(\.disk), guest: "behind \(guest.socket)")
             if let way, way != .live {
                 try QMPServer.requireFree(client, at: request.serverSocket, prefix: request.listPrefix)

@@ -38,9 +38,7 @@ final class XenPreparation: CapturePreparation {
             if disk.omission == nil, request.excluded.contains(disk.name) { disk.omission = .excluded }
             if disk.omission == nil { disks.append(disk) } else { omitted.append(disk) }
         }
-        guard !disks.isEmpty else {
-            throw GuestError(.wrongState, "the guest \(guest.name) has no disk that can be taken")
-        }
+        try GuestDisk.requireSome(disks, guest: guest.name)
         guard Set(disks.map(\.name)).count == disks.count else {
             throw GuestError(.refused, "the guest \(guest.name) has two disks of one name")
         }

@@ -63,6 +63,16 @@ struct CheckpointPlanTests {
         #expect(isWhole(way(disk("raw", format: "raw"), [good]), because: "qcow2 images only"))
     }
 
+    @Test("an image without room for lists costs the other disks of the guest none of theirs")
+    func oldImage() {
+        let plan = CheckpointPlan(
+            disks: [disk("vda"), disk("vdb")], checkpoints: [checkpoint(base, ["vda"])], request: request,
+            listless: ["vdb"])
+        #expect(plan.ways["vda"] == .since(base))
+        #expect(isWhole(plan.ways["vdb"], because: "version 2"))
+        #expect(plan.listed == ["vda"])
+    }
+
     @Test("each disk is judged alone, and qcow2 disks get new lists")
     func mixed() {
         let plan = CheckpointPlan(
