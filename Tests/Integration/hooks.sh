@@ -273,16 +273,22 @@ ends_with 1 "before the thaw" "service: and one that comes late fails" with "$sa
 is "no stand-in was told anything else" "$(cat "$world/unexpected")" ""
 
 # --- real servers, on sockets in a folder of their own
-servers=$(mktemp -d "${TMPDIR:-/tmp}/hooks.XXXXXX") || exit 1
+# Not below a folder of ours alone: the servers are other users.
+servers=$(mktemp -d /tmp/hooks.XXXXXX) || exit 1
 started=
 # shellcheck disable=SC2317  # called by the trap
 clean_up() {
-    for process in $started; do kill "$process" 2>/dev/null; done
+    # What they hold goes with their folder, and a Redis whose writes are held takes its time over a kind word.
+    for process in $started; do kill -KILL "$process" 2>/dev/null; done
     for process in $started; do wait "$process" 2>/dev/null; done
     rm -rf "$folder" "$servers"
 }
 trap clean_up EXIT
 chmod 755 "$servers"
+# They make files of their own while they are set up.
+mkdir "$servers/tmp" && chmod 1777 "$servers/tmp"
+TMPDIR=$servers/tmp
+export TMPDIR
 # as USER COMMAND…: as that user, if this one may become it; servers refuse to run as root.
 as() {
     name=$1
