@@ -54,7 +54,7 @@ enum GuestChecks {
     private static func scratch() -> Check {
         let name = "scratch space"
         do {
-            let folder = "\(try HostContext.stateFolder())"
+            let folder = try HostContext.stateFolder()
             try HostPaths.makeFolders(folder)
             let file = try PassedDescriptor(scratchIn: folder, byteCount: 0)
             try file.reserve(probe)

@@ -16,7 +16,7 @@ extension ImageTarget {
     private static let largestUnmapped: UInt64 = 16 << 30
     // Statuses of `qemu-img check`.
     private static let leaks: CInt = 3
-    private static let noCheck: CInt = 63
+    static let noCheck: CInt = 63
 
     /// Opens the image at `path` for writing when an interrupted restore of the same disk can have left it: of the
     /// format and size, naming no other file, and without a fault that `qemu-img check` finds. Clusters that nobody
@@ -91,8 +91,7 @@ extension ImageTarget {
     private static func fault(_ path: String, _ format: ImageFormat, _ program: String) -> String? {
         func check(_ more: [String]) -> (status: CInt, text: String) {
             let result = HostProgram.run([program, "check", "-q"] + more + ["-f", format.driver, path])
-            // A signal is no status of a check.
-            return (result.status & 0x7F == 0 ? result.status >> 8 : -1, ErrorText.printable(result.errorText))
+            return (result.status, ErrorText.printable(result.errorText))
         }
         var found = check([])
         if found.status == noCheck { return "QEMU has no check for \(format.name) images" }

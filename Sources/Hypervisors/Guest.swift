@@ -88,6 +88,22 @@ package struct GuestDisk: Hashable, Sendable {
 }
 
 extension GuestDisk {
+    /// Which disks are taken, and which are not, those that the operator leaves out among them.
+    ///
+    /// - Throws: ``GuestError``, `wrongState`, when none is.
+    static func chosen(
+        _ disks: [GuestDisk], excluded: Set<String>, guest: String
+    ) throws(GuestError) -> (taken: [GuestDisk], omitted: [GuestDisk]) {
+        let marked = disks.map { disk in
+            var disk = disk
+            if disk.omission == nil, excluded.contains(disk.name) { disk.omission = .excluded }
+            return disk
+        }
+        let taken = marked.filter { $0.omission == nil }
+        try requireSome(taken, guest: guest)
+        return (taken, marked.filter { $0.omission != nil })
+    }
+
     /// Refuses a guest of which no disk is taken.
     ///
     /// - Throws: ``GuestError``, `wrongState`.

@@ -8,6 +8,23 @@ package enum MemoryChoice: String, Hashable, Sendable, CaseIterable {
     case stopped
 }
 
+/// Room on a disk for the memory of a guest.
+package enum MemoryRoom {
+    /// Bytes besides memory that a stream of QEMU may have: device state, video memory, a page table's worth of
+    /// headers.
+    static let deviceByteCount: UInt64 = 256 << 20
+
+    /// Bytes that are needed; the largest number for more than any folder has room for.
+    ///
+    /// - Parameters:
+    ///   - memory: bytes of the guest's memory, as the hypervisor says.
+    ///   - devices: bytes besides.
+    package static func byteCount(memory: UInt64, devices: UInt64 = deviceByteCount) -> UInt64 {
+        let (sum, overflow) = memory.addingReportingOverflow(memory / 64 + devices)
+        return overflow ? .max : sum
+    }
+}
+
 extension CaptureRequest {
     /// Refuses live memory where a toolstack has no way to it.
     ///

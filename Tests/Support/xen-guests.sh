@@ -1,18 +1,8 @@
 #!/bin/sh
 # Guests of a real Xen, captured by the real binary in dom0: `make integration-xen`. dom0 and its guest run inside of
 # QEMU (xen-lab.sh); what came out is compared here. Without root or packages it is a counted skip.
-. "$(dirname -- "$0")/../Integration/cases.sh"
-lab=${DOZO_XEN_LAB:-$top/.build/xen-lab}
-for command in qemu-system-x86_64 debugfs mke2fs; do
-    command -v "$command" >/dev/null 2>&1 || { skip "guests of Xen" "needs $command"; echo done; exit 0; }
-done
-if [ ! -f "$lab/made-2" ]; then
-    if [ "$(id -u)" != 0 ]; then skip "guests of Xen" "only root can make the lab"; echo done; exit 0; fi
-    for command in debootstrap cpio depmod; do
-        command -v "$command" >/dev/null 2>&1 || { skip "guests of Xen" "needs $command"; echo done; exit 0; }
-    done
-    holds "a Xen host is made" sh "$top/Tests/Support/xen-lab.sh" make "$lab"
-fi
+wanted="guests of Xen"
+. "$(dirname -- "$0")/cases-xen.sh"
 # The repository and the state of its writer are made here: deriving a key takes long where processors are emulated.
 rm -rf "$lab/given" "$lab/tools"
 mkdir -p "$lab/given" "$lab/tools/lib"

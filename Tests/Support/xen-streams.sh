@@ -1,20 +1,10 @@
 #!/bin/sh
 # What a real Xen writes of its guests' memory, stored and given back: `make integration-xen`. The lab is made once,
 # in .build/xen-lab, and then boots for each run; without root or packages it is a counted skip.
-. "$(dirname -- "$0")/../Integration/cases.sh"
+wanted="streams of Xen"
+. "$(dirname -- "$0")/cases-xen.sh"
 python=${DOZO_PYTHON:-/usr/bin/python3}
-lab=${DOZO_XEN_LAB:-$top/.build/xen-lab}
 verifier=/usr/lib/xen-4.17/bin/verify-stream-v2
-for command in qemu-system-x86_64 debugfs mke2fs; do
-    command -v "$command" >/dev/null 2>&1 || { skip "streams of Xen" "needs $command"; echo done; exit 0; }
-done
-if [ ! -f "$lab/made-2" ]; then
-    if [ "$(id -u)" != 0 ]; then skip "streams of Xen" "only root can make the lab"; echo done; exit 0; fi
-    for command in debootstrap cpio depmod; do
-        command -v "$command" >/dev/null 2>&1 || { skip "streams of Xen" "needs $command"; echo done; exit 0; }
-    done
-    holds "a Xen host is made" sh "$top/Tests/Support/xen-lab.sh" make "$lab"
-fi
 holds "a Xen host saves its guests" sh "$top/Tests/Support/xen-lab.sh" capture "$lab"
 captured=$lab/captured
 if [ -s "$captured/pv.before" ] && [ -s "$captured/pv.after" ]; then

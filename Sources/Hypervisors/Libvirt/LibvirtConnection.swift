@@ -27,7 +27,7 @@ import Glibc
     var isAlive: Bool {
         var number: CUnsignedLong = 0
         // Safety: the call writes one number.
-        return unsafe calls.isAlive(pointer) == 1 && calls.libraryVersion(pointer, &number) == 0
+        return unsafe calls.isAlive(pointer) == 1 && calls.ownVersion(pointer, &number) == 0
     }
 
     /// Name of the driver: `QEMU`, `TEST`, `Xen`.
@@ -37,7 +37,7 @@ import Glibc
     var versions: (libvirt: String?, hypervisor: String?) {
         var number: CUnsignedLong = 0
         // Safety: both write one number.
-        let libvirt = unsafe calls.libraryVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
+        let libvirt = unsafe calls.ownVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
         let other = unsafe calls.hypervisorVersion(pointer, &number) == 0 ? LibvirtConnection.version(number) : nil
         return (libvirt, other)
     }

@@ -25,7 +25,7 @@ import Glibc
     let close: @convention(c) (Object) -> CInt
     let isAlive: @convention(c) (Object) -> CInt
     let hypervisorVersion: @convention(c) (Object, UnsafeMutablePointer<CUnsignedLong>) -> CInt
-    let libraryVersion: @convention(c) (Object, UnsafeMutablePointer<CUnsignedLong>) -> CInt
+    let ownVersion: @convention(c) (Object, UnsafeMutablePointer<CUnsignedLong>) -> CInt
     let type: @convention(c) (Object) -> Text?
     let capabilities: @convention(c) (Object, Text?, Text?, Text?, Text?, CUnsignedInt) -> OwnText?
     let listDomains: @convention(c) (Object, UnsafeMutablePointer<List?>, CUnsignedInt) -> CInt
@@ -106,7 +106,7 @@ import Glibc
         unsafe close = try find("virConnectClose")
         unsafe isAlive = try find("virConnectIsAlive")
         unsafe hypervisorVersion = try find("virConnectGetVersion")
-        unsafe libraryVersion = try find("virConnectGetLibVersion")
+        unsafe ownVersion = try find("virConnectGetLibVersion")
         unsafe type = try find("virConnectGetType")
         unsafe capabilities = try find("virConnectGetDomainCapabilities")
         unsafe listDomains = try find("virConnectListAllDomains")

@@ -14,18 +14,7 @@ struct LibvirtInstant {
 ///
 /// It is a snapshot of memory alone of which libvirt remembers nothing, so that the guest is still there afterwards,
 /// and no disk is touched (`docs/design/0009-memory-of-stopped-guests.md`).
-package enum LibvirtMemory {
-    /// Bytes besides memory that a file may have: device state, video memory, a page table's worth of headers.
-    private static let deviceByteCount: UInt64 = 256 << 20
-
-    /// Bytes that are needed for a guest's memory; the largest number for one that no folder has room for.
-    ///
-    /// - Parameter memory: bytes of its memory.
-    package static func byteCount(memory: UInt64) -> UInt64 {
-        let (sum, overflow) = memory.addingReportingOverflow(memory / 64 + deviceByteCount)
-        return overflow ? .max : sum
-    }
-
+enum LibvirtMemory {
     /// Makes sure of the room before anything begins.
     ///
     /// - Throws: ``GuestError``, `scratch`.
@@ -34,13 +23,13 @@ package enum LibvirtMemory {
     ) throws(GuestError) {
         guard let free = HostPaths.freeBytes(folder) else { return }
         let memory = max(domain.memory ?? 0, domain.currentMemory ?? 0)
-        let (needed, overflow) = byteCount(memory: memory).addingReportingOverflow(guest.host.scratchReserve)
+        let (needed, overflow) = MemoryRoom.byteCount(memory: memory).addingReportingOverflow(guest.host.scratchReserve)
         guard overflow || free < needed else { return }
         throw GuestError(
             .scratch,
             "\(folder) has \(free >> 20) MiB left, and the memory of the guest \(guest.name) needs "
-                + "\(needed >> 20): as much as it is large, \(deviceByteCount >> 20) MiB for its devices, and "
-                + "\(guest.host.scratchReserve >> 20) for what it overwrites; give another folder with --scratch")
+                + "\(needed >> 20): as much as it is large, \(MemoryRoom.deviceByteCount >> 20) MiB for its devices, "
+                + "and \(guest.host.scratchReserve >> 20) for what it overwrites; give another folder with --scratch")
     }
 
     /// Writes it, with the guest stopped; returns when it is complete. When the task is cancelled, libvirt is told to

@@ -51,16 +51,9 @@ final class LibvirtPreparation: CapturePreparation {
                 "\(request.scratchFolder) has \(free >> 20) MiB left, and more than \(guest.host.scratchReserve >> 20) "
                     + "are needed for what the guest \(guest.name) overwrites; give another folder with --scratch")
         }
-        var taken: [GuestDisk] = []
-        var omitted: [GuestDisk] = []
-        for var disk in try guest.disks(of: domain) {
-            if disk.omission == nil, request.excluded.contains(disk.name) { disk.omission = .excluded }
-            if disk.omission == nil { taken.append(disk) } else { omitted.append(disk) }
-        }
-        try GuestDisk.requireSome(taken, guest: guest.name)
+        (taken, omitted) = try GuestDisk.chosen(
+            try guest.disks(of: domain), excluded: request.excluded, guest: guest.name)
         try GuestDisk.requireSafe(taken, guest: guest.name)
-        self.taken = taken
-        self.omitted = omitted
         let checkpoints = try LibvirtPreparation.checkpoints(guest, request)
         plan = CheckpointPlan(
             disks: taken, checkpoints: checkpoints, request: request,

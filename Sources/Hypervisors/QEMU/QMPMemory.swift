@@ -24,8 +24,6 @@ final class QMPMemory: Sendable {
     /// Nanoseconds in which the guest goes on after its device state was taken.
     private static let startPatience: UInt64 = 30_000_000_000
 
-    /// Bytes besides memory that a stream may have: device state, video memory, a page table's worth of headers.
-    private static let deviceByteCount: UInt64 = 256 << 20
     /// Nanoseconds that are waited for a stream whose point is given up.
     private static let longestEnd: UInt64 = 3600 * 1_000_000_000
     /// What QEMU calls a stream that has not come to its end.
@@ -137,13 +135,14 @@ final class QMPMemory: Sendable {
     /// - Throws: ``GuestError``, `scratch`.
     func reserve(_ client: QMPClient) throws(GuestError) {
         let answer = try client.execute("query-memory-size-summary")
+        // Two numbers of 63 bits at most.
         let memory = ["base-memory", "plugged-memory"].compactMap { answer[$0]?.integer }
             .reduce(UInt64(0)) { $0 + (UInt64(exactly: $1) ?? 0) }
-        do throws(FileError) { try file.reserve(memory + memory / 64 + QMPMemory.deviceByteCount) } catch {
+        do throws(FileError) { try file.reserve(MemoryRoom.byteCount(memory: memory)) } catch {
             throw GuestError(
                 .scratch,
                 "\(error.sentence); the memory of the guest takes as much room as it is large and "
-                    + "\(QMPMemory.deviceByteCount >> 20) MiB more: give another folder with --scratch")
+                    + "\(MemoryRoom.deviceByteCount >> 20) MiB more: give another folder with --scratch")
         }
     }
 

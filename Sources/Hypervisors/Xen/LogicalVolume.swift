@@ -97,17 +97,10 @@ struct VolumeManager: Sendable {
         guard let program = HostProgram.find(name) else {
             throw GuestError(.missing, "\(doing) needs \(name), which this host does not have (package lvm2)")
         }
+        let patience = ProgramPatience(limit: VolumeManager.patience, ends: ends)
         let answer = HostProgram.ask(
-            [program] + words, outputLimit: LogicalVolume.longestList,
-            patience: ProgramPatience(limit: VolumeManager.patience, ends: ends), clock: clock)
-        guard !answer.isLate else {
-            throw GuestError(
-                .late, "\(doing) failed: \(name) did not end within \(VolumeManager.patience / 1_000_000_000) s")
-        }
-        guard answer.status == 0, !answer.isCut else {
-            throw GuestError(.refused, "\(doing) failed: \(XenHost.words(answer))")
-        }
-        return answer.output
+            [program] + words, outputLimit: LogicalVolume.longestList, patience: patience, clock: clock)
+        return try answer.output(of: name, doing, patience)
     }
 
     /// All volumes of the host; none without LVM.

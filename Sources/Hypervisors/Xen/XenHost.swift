@@ -11,8 +11,6 @@ package struct XenHost: Sendable {
     let clock: SystemClock
     /// Nanoseconds for an answer; then the program is ended.
     private static let patience: UInt64 = 60_000_000_000
-    /// Bytes of xl's own words that are passed on.
-    private static let longestWords = 300
 
     /// Finds `xl`.
     ///
@@ -43,27 +41,10 @@ package struct XenHost: Sendable {
     func ask(
         _ words: [String], _ doing: String, passing: [Int32] = [], patience: UInt64? = XenHost.patience
     ) throws(GuestError) -> [UInt8] {
+        let patience = ProgramPatience(limit: patience, ends: patience != nil)
         let answer = HostProgram.ask(
-            [program] + words, passing: passing, outputLimit: XenDomain.longestList,
-            patience: ProgramPatience(limit: patience, ends: patience != nil), clock: clock)
-        guard !answer.isLate else {
-            throw GuestError(
-                .late, "\(doing) failed: xl \(words[0]) did not end within \((patience ?? 0) / 1_000_000_000) s")
-        }
-        guard answer.status == 0, !answer.isCut else {
-            throw GuestError(.refused, "\(doing) failed: \(XenHost.words(answer))")
-        }
-        return answer.output
-    }
-
-    /// What a program said of its failure: its last lines, for the first ones tell how it went.
-    static func words(_ answer: ProgramAnswer) -> String {
-        let lines = answer.errorText.split { $0.isNewline || $0 == "\r" }.filter { !$0.allSatisfy(\.isWhitespace) }
-        guard !lines.isEmpty else {
-            return answer.isCut ? "it wrote too much" : "it ended with \(answer.status) and said nothing"
-        }
-        let text = lines.joined(separator: "; ")
-        return text.count <= longestWords ? text : "…" + text.suffix(longestWords)
+            [program] + words, passing: passing, outputLimit: XenDomain.longestList, patience: patience, clock: clock)
+        return try answer.output(of: "xl \(words[0])", doing, patience)
     }
 
     /// All guests that are there, by number.
@@ -105,5 +86,35 @@ package struct XenHost: Sendable {
             if parts.count == 2, parts[0] == "xen_version", !parts[1].isEmpty { return String(parts[1]) }
         }
         return nil
+    }
+}
+
+extension ProgramAnswer {
+    /// Characters of a program's own words that are passed on.
+    private static let longestWords = 300
+
+    /// What the program wrote, when it did what it was asked for.
+    ///
+    /// - Parameters:
+    ///   - name: the program's, for messages.
+    ///   - doing: what for, before " failed: …".
+    /// - Throws: ``GuestError``: `refused` with the program's own words; `late`.
+    func output(of name: String, _ doing: String, _ patience: ProgramPatience) throws(GuestError) -> [UInt8] {
+        guard !isLate else {
+            throw GuestError(
+                .late, "\(doing) failed: \(name) did not end within \((patience.limit ?? 0) / 1_000_000_000) s")
+        }
+        guard status == 0, !isCut else { throw GuestError(.refused, "\(doing) failed: \(words)") }
+        return output
+    }
+
+    /// What it said of its failure: its last lines, for the first ones tell how it went.
+    private var words: String {
+        let lines = errorText.split { $0.isNewline || $0 == "\r" }.filter { !$0.allSatisfy(\.isWhitespace) }
+        guard !lines.isEmpty else {
+            return isCut ? "it wrote too much" : "it ended with \(status) and said nothing"
+        }
+        let text = lines.joined(separator: "; ")
+        return text.count <= ProgramAnswer.longestWords ? text : "…" + text.suffix(ProgramAnswer.longestWords)
     }
 }

@@ -17,7 +17,7 @@ final class XenMemory: Sendable {
     /// - Throws: ``GuestError``, `scratch`.
     init(_ guest: XenGuest, _ domain: XenDomain, folder: String) throws(GuestError) {
         self.guest = guest
-        let wanted = domain.memoryByteCount + domain.memoryByteCount / 64 + XenMemory.deviceByteCount
+        let wanted = MemoryRoom.byteCount(memory: domain.memoryByteCount, devices: XenMemory.deviceByteCount)
         if let free = HostPaths.freeBytes(folder), free < wanted {
             throw GuestError(
                 .scratch,

@@ -32,17 +32,12 @@ final class XenPreparation: CapturePreparation {
         }
         self.lock = lock
         volumes = VolumeManager(clock: guest.host.clock)
-        var disks: [GuestDisk] = []
-        var omitted: [GuestDisk] = []
-        for var disk in XenGuest.sized(domain.disks) {
-            if disk.omission == nil, request.excluded.contains(disk.name) { disk.omission = .excluded }
-            if disk.omission == nil { disks.append(disk) } else { omitted.append(disk) }
-        }
-        try GuestDisk.requireSome(disks, guest: guest.name)
+        let disks: [GuestDisk]
+        (disks, omitted) = try GuestDisk.chosen(
+            XenGuest.sized(domain.disks), excluded: request.excluded, guest: guest.name)
         guard Set(disks.map(\.name)).count == disks.count else {
             throw GuestError(.refused, "the guest \(guest.name) has two disks of one name")
         }
-        self.omitted = omitted
         let found = try XenPreparation.removeLeftovers(of: domain, volumes)
         var taken: [FrozenDisk] = []
         for (number, disk) in disks.enumerated() {

@@ -185,10 +185,10 @@ struct CheckpointPlanTests {
     @Test("memory needs more room than it is large, and no memory needs a number that wraps around")
     func room() {
         for memory in [0, 1, 160 << 20, 1 << 40] as [UInt64] {
-            #expect(LibvirtMemory.byteCount(memory: memory) >= memory + 256 << 20)
+            #expect(MemoryRoom.byteCount(memory: memory) >= memory + 256 << 20)
         }
         for memory in [.max, .max - 1, .max / 65 * 64 + 1 << 30] as [UInt64] {
-            #expect(LibvirtMemory.byteCount(memory: memory) == .max)
+            #expect(MemoryRoom.byteCount(memory: memory) == .max)
         }
     }
 
