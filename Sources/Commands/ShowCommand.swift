@@ -87,8 +87,10 @@ struct ShowCommand: AsyncParsableCommand {
             ["built on", record.base?.hexadecimal ?? "nothing"],
         ]
         for image in record.disks {
+            // A hypervisor serves its disks as plain bytes, whatever container it keeps them in.
+            let origin = record.machine == nil ? "read as \(image.format)" : "read from its hypervisor"
             rows.append(
-                ["disk", "\(Console.printable(image.name)): \(Console.size(image.byteCount)), read as \(image.format)"])
+                ["disk", "\(Console.printable(image.name)): \(Console.size(image.byteCount)), \(origin)"])
         }
         if let machine = record.machine { rows += ShowCommand.rows(of: machine) }
         if let memory = record.memory {

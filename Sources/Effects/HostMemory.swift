@@ -9,8 +9,8 @@ package enum HostMemory {
     /// Called once, before anything large is allocated.
     package static func keepFreed() {
         // mallopt(3): no allocation by mmap; memory is given back from so much on at the top.
-        _ = mallopt(M_MMAP_MAX, 0)
-        _ = mallopt(M_TRIM_THRESHOLD, trimByteCount)
+        _ = mallopt(Int32(MALLOC_MMAP_MAX), 0)
+        _ = mallopt(Int32(MALLOC_TRIM_THRESHOLD), trimByteCount)
     }
 
     /// Gives back what is free now: deriving a key from a passphrase takes 64 MiB that nothing needs again.

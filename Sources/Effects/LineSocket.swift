@@ -80,8 +80,8 @@ import Glibc
 
     /// Process at the other end; `nil` when the kernel does not say.
     package var peer: Int32? {
-        var credentials = ucred()
-        var size = socklen_t(MemoryLayout<ucred>.size)
+        var credentials = peer_credentials()
+        var size = socklen_t(MemoryLayout<peer_credentials>.size)
         // Safety: the structure has room for what is asked.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 else { return nil }
         return credentials.pid > 0 ? credentials.pid : nil

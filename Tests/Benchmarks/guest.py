@@ -203,7 +203,7 @@ def main():
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dozo", required=True)
-    parser.add_argument("--size", type=int, default=2048, metavar="MIB")
+    parser.add_argument("--size", type=int, default=4096, metavar="MIB")
     parser.add_argument("--nights", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=15, help="of the guest's writes, each time")
     parser.add_argument("--points", type=int, default=7)

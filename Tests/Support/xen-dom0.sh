@@ -150,12 +150,12 @@ echo "== back $(cut -d' ' -f1 /proc/uptime)"
 xl destroy web01
 point=$(sed -n 's/.*"id" : "\([0-9a-f]*\)".*/\1/p' /captured/memory.json | head -n 1)
 restore() { "$dozo" restore --quiet --key-file /captured/reader.key "$point" "$@"; }
-restore --to-directory /captured/back && restore --memory-to /captured/back/state &&
+restore --to-directory /captured/back &&
     restore --definition-to /captured/definition
 cp /captured/back/xvda.raw /images/web01-a.raw && dd if=/captured/back/xvdb.raw of=/dev/vg/web01-b bs=1M 2>/dev/null
 taken=$(dd if=/captured/back/xvda.raw bs=512 count=1 2>/dev/null | tr -dc 0-9)
 rm -f "$console"
-xl restore /captured/definition/xl.cfg /captured/back/state
+xl restore /captured/definition/xl.cfg /captured/back/memory.stream
 for _ in $(seq 30); do grep -q number "$console" 2>/dev/null && break; sleep 1; done
 next=$(grep -ao 'number [0-9]*' "$console" | head -n 1 | tr -dc 0-9)
 if [ -n "$next" ] && [ "$next" -ge "$taken" ] && [ "$next" -le $((taken + 2)) ]; then
@@ -171,4 +171,4 @@ xl destroy web01
 umount /images
 vgchange -q -an vg
 losetup -D
-rm -rf /captured/images.raw /captured/group.raw /captured/back/state
+rm -rf /captured/images.raw /captured/group.raw /captured/back/memory.stream
