@@ -208,19 +208,28 @@ package final class ChunkIndex: Sendable {
     /// Every place where a blob stands, in ascending generation; empty when it stands nowhere.
     ///
     /// An id that is missed is asked for again, without filters and in the runs that others were merged from: a filter
-    /// may be damaged, and a merge may have left something out.
+    /// may be damaged, and a merge may have left something out. One that stands in condemned packs alone is read from
+    /// them, for they may be pardoned (format page §12); nothing new leans on them.
     package func places(of identifier: Hash256) async throws -> Few<BlobPlace> {
+        let places = try await places(of: identifier, where: \.isLive)
+        return places.isEmpty ? try await self.places(of: identifier) { _ in true } : places
+    }
+
+    /// As ``places(of:)``, in packs that `counts` is true of.
+    func places(of identifier: Hash256, where counts: (PackTable.Facts) -> Bool) async throws -> Few<BlobPlace> {
         var places = Few<BlobPlace>()
         let probe = probed
         probe.expect(identifier)
         var position = IndexProbe.Position()
         while let candidate = probe.next(identifier, from: &position) {
             let group = probe.groups[candidate.group]
-            try await add(&places, of: identifier, in: group.parts[candidate.part], group)
+            try await add(&places, of: identifier, in: group.parts[candidate.part], group, where: counts)
         }
         if places.isEmpty {
-            for group in groups { try await add(&places, of: identifier, unfiltered: group) }
-            for group in try await reopenedGroups() { try await add(&places, of: identifier, unfiltered: group) }
+            for group in groups { try await add(&places, of: identifier, unfiltered: group, where: counts) }
+            for group in try await reopenedGroups() {
+                try await add(&places, of: identifier, unfiltered: group, where: counts)
+            }
         }
         for place in extra.withLock({ $0[identifier] }) ?? [] { places.append(place) }
         guard places.count > 1 else { return places }
@@ -233,22 +242,24 @@ package final class ChunkIndex: Sendable {
     }
 
     private func add(
-        _ places: inout Few<BlobPlace>, of identifier: Hash256, unfiltered group: IndexGroup
+        _ places: inout Few<BlobPlace>, of identifier: Hash256, unfiltered group: IndexGroup,
+        where counts: (PackTable.Facts) -> Bool
     ) async throws {
         for part in group.candidates(for: identifier) {
-            try await add(&places, of: identifier, in: group.parts[part], group)
+            try await add(&places, of: identifier, in: group.parts[part], group, where: counts)
         }
     }
 
     /// Adds the places that count, of those that a part names for an id.
     private func add(
-        _ places: inout Few<BlobPlace>, of identifier: Hash256, in part: IndexPart, _ group: IndexGroup
+        _ places: inout Few<BlobPlace>, of identifier: Hash256, in part: IndexPart, _ group: IndexGroup,
+        where counts: (PackTable.Facts) -> Bool
     ) async throws {
         for block in part.blocks.candidates(for: identifier) {
             let name = BlockCache.Name(run: part.number, block: UInt32(block))
             for entry in try await found(identifier, name, part, group) {
                 let pack = table.withLock { $0[group.packs[Int(entry.pack)]] }
-                if pack.isLive { places.append(BlobPlace(pack: pack.key, ordinal: Int(entry.ordinal))) }
+                if counts(pack) { places.append(BlobPlace(pack: pack.key, ordinal: Int(entry.ordinal))) }
             }
         }
     }

@@ -106,11 +106,10 @@ struct IndexOpening {
 
     private mutating func take(_ head: Read, parts: [Hash256: Read]) {
         guard let found = IndexOpening.whole(head, parts: parts) else { return }
-        let isNamedByLedger = view.generation.contains(head.key)
         let packs = head.fence.packs.map { key in
             let number = table.number(of: key)
-            // A pack that only a run of the generation names counts by that.
-            if isNamedByLedger, !view.condemned.contains(Ledger.Condemned(kind: .pack, key: key)) {
+            // A pack that only a run names, for a ledger has taken its session over, counts by that.
+            if !view.condemned.contains(Ledger.Condemned(kind: .pack, key: key)) {
                 table[number].isLive = true
             }
             covered.insert(number)

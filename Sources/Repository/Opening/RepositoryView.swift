@@ -42,6 +42,10 @@ package struct RepositoryView: Sendable {
     package private(set) var generation: [ObjectKey] = []
     /// Condemned keys; they count as absent.
     package private(set) var condemned: Set<Ledger.Condemned> = []
+    /// What maintainers have said about points.
+    package private(set) var said = SaidOfPoints()
+    /// Records that whoever sweeps must know and this program does not, a sentence each.
+    package private(set) var unknownRecords: [String] = []
     /// Restore points, in the order of their outcomes; empty without the structure key.
     package private(set) var points: [RestorePoint] = []
     /// What is void, damaged, missing or unknown: each with the name of its object and the points that suffer, as far
@@ -89,9 +93,11 @@ package struct RepositoryView: Sendable {
     ///   - unseen: what others have seen and the store does not show.
     ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
     ///   - opened: what the commits came to, by their hashes; others are opened here.
+    ///   - absent: condemned keys that count as absent; `nil` for all of them, as for everybody but a sweep.
     init(
         log: ControlLog, sessions: [ReadSession], chain: OwnerChain, opening: [RepositoryFinding] = [],
-        unseen: [RepositoryFinding] = [], keys: RepositoryKeys?, opened: [Hash256: OpenedPoints]
+        unseen: [RepositoryFinding] = [], keys: RepositoryKeys?, opened: [Hash256: OpenedPoints],
+        absent: Set<Ledger.Condemned>? = nil
     ) throws {
         self.log = log
         self.sessions = sessions
@@ -104,7 +110,7 @@ package struct RepositoryView: Sendable {
             log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         var live = Set<PointID>()
         if let ledger = log.ledger {
-            condemned = Set(ledger.condemnedFresh + ledger.condemnedCarried)
+            condemned = absent ?? Set(ledger.condemnedFresh + ledger.condemnedCarried)
             live = Set(ledger.points.map(\.point))
             generation = ledger.generation
         }
@@ -122,7 +128,11 @@ package struct RepositoryView: Sendable {
                     }
                 }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
+                unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
+                    if chain.signer(session.signer)?.role.closesEpochs ?? false {
+                        findings += try said.take(entry, slot: session.slot.slot, keys: keys)
+                    }
                     let told =
                         try opened[entry.hash]
                         ?? RepositoryView.points(of: entry, by: chain.signer(session.signer), keys: keys)
@@ -131,6 +141,7 @@ package struct RepositoryView: Sendable {
                 }
             }
         }
+        said.take(log.slots)
         let told = Set(findings.map(\.object))
         findings += unseen.filter { !told.contains($0.object) }
         if showsPoints, log.ledger == nil { blameForUnseenBases() }

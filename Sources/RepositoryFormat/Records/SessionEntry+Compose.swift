@@ -125,6 +125,10 @@ package struct Record: Hashable, Sendable {
     package static let restorePointKind: UInt32 = 1
     /// Map leaves that are finished.
     package static let checkpointRootsKind: UInt32 = 2
+    /// Points that need not be kept.
+    package static let forgetKind: UInt32 = 3
+    /// Holds and pins that hold nothing any more.
+    package static let releaseKind: UInt32 = 4
 
     /// Number of the kind.
     package let kind: UInt32
