@@ -16,9 +16,12 @@ extension History {
             let reader = try await RepositoryReader(repository, view: view)
             for line in view.notes + reader.index.notes { complain("the repository shows something odd: \(line)") }
             let shown = Dictionary(grouping: view.points, by: \.record.identifier)
-            for (identifier, number) in promised.sorted(by: { $0.value < $1.value }) where shown[identifier] == nil {
+            for (identifier, number) in promised.sorted(by: { $0.value < $1.value })
+            where shown[identifier] == nil && (held.contains(identifier) || !forgotten.contains(identifier)) {
                 complain("point \(identifier), told to the host as \(number), is not there")
             }
+            // What was whole may be swept away.
+            if !sweepers.isEmpty { restored = [] }
             for point in view.points {
                 if shown[point.record.identifier]?.count != 1 {
                     complain("several points are called \(point.record.identifier)")

@@ -26,6 +26,15 @@ package struct History {
         package init() {}
     }
 
+    /// What sweeps did.
+    package struct Swept: Sendable {
+        /// Objects deleted, points let go, epochs closed, sessions ended from outside, runs that waited for some.
+        package var (deleted, dropped, closes, fenced, waits) = (0, 0, 0, 0, 0)
+
+        /// Nothing yet.
+        package init() {}
+    }
+
     /// How a history came out.
     package struct Report: Sendable {
         /// What is wrong; `nil` when nothing is.
@@ -38,6 +47,8 @@ package struct History {
         package var failures = 0
         /// Points found that nobody was told of.
         package var untold = 0
+        /// Objects that sweeps deleted, points that they let go, epochs they closed, sessions they ended.
+        package var swept = Swept()
     }
 
     let template: RepositoryTemplate
@@ -49,12 +60,20 @@ package struct History {
     var report = Report()
     /// What was presented for backup, by number.
     var presented: [UInt64: [[UInt8]]] = [:]
+    /// Who frees what nobody needs; empty in histories without.
+    var sweepers: [SimulatedSweeper] = []
+    /// Points that somebody was told to forget: they may be gone.
+    var forgotten: Set<PointID> = []
+    /// Points that are held: they stay whatever is said.
+    var held: Set<PointID> = []
     /// Points that a host was told of, by what they were presented as.
     var promised: [PointID: UInt64] = [:]
     /// Points that were restored and compared already.
     var restored: Set<PointID> = []
 
-    private init(seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant) async throws {
+    private init(
+        seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant, sweeps: Bool
+    ) async throws {
         self.template = template
         self.executor = executor
         dice = Dice(seed: seed)
@@ -74,16 +93,21 @@ package struct History {
                     name: "host\(number)", disk: SimulatedDisk(leftOut: mutant.host),
                     guest: SimulatedGuest(label: "guest\(number)", dice: &dice)))
         }
+        guard sweeps else { return }
+        for number in 0...dice.roll(below: 2) { sweepers.append(SimulatedSweeper(name: "sweeper\(number)")) }
     }
 
     /// Plays the history of one seed.
+    ///
+    /// - Parameter sweeps: whether points are forgotten and the repository is swept, also while backups run.
     package static func play(
-        seed: UInt64, template: RepositoryTemplate, mutant: Mutant = Mutant()
+        seed: UInt64, template: RepositoryTemplate, mutant: Mutant = Mutant(), sweeps: Bool = false
     ) async -> Report {
         let executor = SeededExecutor(seed: seed ^ 0x5EED)
         return await executor.run {
             do {
-                var history = try await History(seed: seed, template: template, executor: executor, mutant: mutant)
+                var history = try await History(
+                    seed: seed, template: template, executor: executor, mutant: mutant, sweeps: sweeps)
                 return await history.play()
             } catch {
                 return Report(complaint: "the repository could not be laid out: \(error)")
@@ -92,8 +116,9 @@ package struct History {
     }
 
     private mutating func play() async -> Report {
-        for _ in 0...dice.roll(below: 3) {
+        for _ in 0...dice.roll(below: sweepers.isEmpty ? 3 : 6) {
             await round()
+            await releaseSleepers()
             if report.complaint == nil { await check() }
             if report.complaint != nil { return finished() }
         }
@@ -102,7 +127,8 @@ package struct History {
         }
         restored = []
         await check()
-        if report.complaint == nil { await end() }
+        if report.complaint == nil, sweepers.isEmpty { await end() }
+        if report.complaint == nil, !sweepers.isEmpty { await sweepToTheEnd() }
         return finished()
     }
 
@@ -133,6 +159,8 @@ package struct History {
                     store: store.opened(&dice), executor: executor,
                     machine: livesOn.contains(number) ? nil : hosts[number].disk)
             }
+            let errands = sweepers.indices.map { errand(of: $0) }
+            async let done = SimulatedSweeper.run(errands)
             let outcomes = await withTaskGroup(of: (Int, BackupAttempt.Outcome).self) { group in
                 for (number, attempt) in attempts.enumerated() {
                     let store = stores[number]
@@ -140,9 +168,11 @@ package struct History {
                 }
                 return await group.reduce(into: [Int: BackupAttempt.Outcome]()) { $0[$1.0] = $1.1 }
             }
+            let ends = await done
             for number in hosts.indices {
                 if let outcome = outcomes[number] { take(outcome, of: attempts[number], by: number) }
             }
+            for (errand, end) in zip(errands, ends) { take(end, of: errand) }
         }
         store.restart(&dice)
         for number in hosts.indices {

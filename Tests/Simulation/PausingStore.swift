@@ -3,8 +3,8 @@ import TestKit
 
 /// A store as one process sees it: before each call the dice decide who goes on, and a process whose machine has lost
 /// power reaches it no more.
-struct PausingStore: ObjectStore {
-    let store: any ObjectStore
+struct PausingStore: SweepableStore {
+    let store: any SweepableStore
     let executor: SeededExecutor
     /// The disk of the machine; `nil` when only the disk fails and the process lives on.
     let machine: SimulatedDisk?
@@ -32,5 +32,10 @@ struct PausingStore: ObjectStore {
     func list(prefix: String) async throws(StorageError) -> [ObjectName] {
         try await step()
         return try await store.list(prefix: prefix)
+    }
+
+    func delete(_ name: ObjectName) async throws(StorageError) {
+        try await step()
+        try await store.delete(name)
     }
 }

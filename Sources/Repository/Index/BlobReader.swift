@@ -66,6 +66,32 @@ package final class BlobReader {
         throw RepositoryError(.damaged, "\(name()) (\(identifier.abbreviated)) cannot be read: \(why)", .repair)
     }
 
+    /// The plain bytes of a structure blob of any kind, from the first copy that is whole.
+    ///
+    /// - Throws: ``RepositoryError``: `damaged` when no copy is whole; `roleLacksKey`.
+    package func structureBytes(of identifier: Hash256, name: @autoclosure () -> String) async throws -> [UInt8] {
+        var failure: RepositoryError?
+        for place in try await index.places(of: identifier) {
+            do {
+                let entries = try await shelf.contents(of: place.pack).entries
+                guard place.ordinal < entries.count, entries[place.ordinal].kind.objectClass == .structure else {
+                    continue
+                }
+                // Safety: what was opened is copied before this reader is used again.
+                return try unsafe Array(
+                    await read(place, identifier: identifier, kind: entries[place.ordinal].kind))
+            } catch let error as RepositoryError where error.isAboutBytes {
+                // A store that fails for a moment has not lost it.
+                if error.isUnreadable || failure == nil { failure = error }
+            }
+        }
+        if let failure, failure.isUnreadable { throw failure }
+        let why = failure.map { ": \($0.sentence)" } ?? ""
+        throw RepositoryError(
+            .damaged,
+            "\(name()) (\(identifier.abbreviated)) cannot be read from any pack\(why); run `dozo verify`", .repair)
+    }
+
     /// Whether the bytes are the whole content of a data chunk, by its id.
     ///
     /// - Throws: ``RepositoryError``, `roleLacksKey`.

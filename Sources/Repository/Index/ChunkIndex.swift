@@ -24,6 +24,8 @@ package final class ChunkIndex: Sendable {
     /// Runs that count and cannot be used, and packs that no readable run lists: what a session makes good.
     let lostRuns: [ObjectKey]
     let unlistedPacks: [ObjectKey]
+    /// All runs that count, whether or not they are asked.
+    let countedRuns: [ObjectKey]
     let table: Mutex<PackTable>
     private let blocks = BlockCache()
     private let recent = RecentPacks()
@@ -68,7 +70,9 @@ package final class ChunkIndex: Sendable {
         try await opening.readRuns()
         groupList = Mutex(IndexProbe(opening.groups.sorted { $0.entryCount > $1.entryCount }))
         passedOver = opening.passedOver
-        let uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
+        countedRuns = opening.wanted.sorted()
+        var uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
+        uncovered += try await opening.listTakenOver(shelf: shelf)
         lostRuns = opening.lostRuns
         unlistedPacks = uncovered.map(\.0)
         trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
@@ -84,6 +88,23 @@ package final class ChunkIndex: Sendable {
     private var probed: IndexProbe { groupList.withLock { $0 } }
     /// Takes note of filters that parts have by now.
     func takeFilters() { groupList.withLock { $0 = IndexProbe($0.groups) } }
+    /// What is known of every pack that an outcome or a run names.
+    var knownPacks: [PackTable.Facts] { table.withLock { $0.facts } }
+
+    /// Packs that any run names which counts, also one that others were merged from.
+    ///
+    /// - Throws: ``RepositoryError``, `damaged` when one of those cannot be read any more: what it names is not known.
+    func namedPacks() async throws -> Set<ObjectKey> {
+        let earlier = try await reopenedGroups()
+        let read = Set(earlier.flatMap(\.parts).map(\.key))
+        if let lost = passedOver.first(where: { !read.contains($0) }) {
+            throw RepositoryError(
+                .damaged, "the merged index run \(lost.runName) cannot be read; run `dozo verify`", .repair)
+        }
+        let numbers = Set((groups + earlier).flatMap(\.packs))
+        return table.withLock { table in Set(numbers.map { table[$0].key }) }
+    }
+
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
     package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
     /// Names of the runs that are asked, in ascending order of ids within a group.

@@ -109,7 +109,7 @@ package struct IndexMerge {
         }
         guard !entries.isEmpty else { return [] }
         // What those have merged is still named, until a sweep takes over the sessions that named it.
-        let named = Set(session.view.runs.map(\.key.hash)).union(session.ownRuns)
+        let named = Set((session.view.runs.map(\.key) + session.view.generation).map(\.hash)).union(session.ownRuns)
         let earlier = groups.flatMap(\.merged).filter { named.contains($0) }
         put.append(
             try await session.put(

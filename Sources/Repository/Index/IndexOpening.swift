@@ -16,7 +16,7 @@ struct IndexOpening {
     private let filters: IndexFilterFolder?
     private let indexKey: SecretBytes
     /// Runs that count, the newest first.
-    private let wanted: [ObjectKey]
+    let wanted: [ObjectKey]
     private(set) var groups: [IndexGroup] = []
     private(set) var passedOver: [ObjectKey] = []
     private(set) var table = PackTable()
@@ -203,5 +203,17 @@ struct IndexOpening {
             }
         }
         return listed
+    }
+
+    /// The directories of packs that only a lost run of the generation may have named: of the sessions that a ledger
+    /// has taken over, those that are still there.
+    mutating func listTakenOver(shelf: PackShelf) async throws -> [(ObjectKey, [PackEntry])] {
+        guard !lostRuns.isEmpty else { return [] }
+        var there: [Inventory.Pack] = []
+        for pack in view.takenOver where !covered.contains(table.number(of: pack.key)) {
+            // What a sweep has deleted is missing, and nothing is wrong with that.
+            if try await access.byteCount(pack.key.packName) == pack.byteCount { there.append(pack) }
+        }
+        return try await listUncovered(there, shelf: shelf)
     }
 }

@@ -98,6 +98,26 @@ package struct ControlLog: Sendable {
         return nil
     }
 
+    /// The last close that counts; `nil` before the first.
+    package var lastClose: LogHead? {
+        guard let slot = slots.last(where: { $0.content?.closesEpoch ?? false }), let hash = slot.hash else {
+            return nil
+        }
+        return LogHead(slot: slot.slot, hash: hash)
+    }
+
+    /// The log as it was right behind its last close: what no later slot changes.
+    ///
+    /// - Precondition: there is a close.
+    package var settled: ControlLog {
+        guard let close = lastClose else { preconditionFailure("a log with a close") }
+        var log = self
+        log.slots = slots.filter { $0.slot <= close.slot }
+        log.next = close.slot.nextEpoch
+        log.previous = close.hash
+        return log
+    }
+
     /// A log without slots.
     package init(identity: StoreIdentity, identityHash: Hash256) {
         self.identity = identity

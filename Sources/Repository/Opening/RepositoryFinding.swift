@@ -12,6 +12,8 @@ package struct RepositoryFinding: Hashable, Sendable {
     package var points: [PointID] = []
     /// Whether nothing is wrong but that the owner takes no more of a key's word: no damage.
     package var isRevoked = false
+    /// Whether nothing is wrong but that somebody said what nobody lets him say: no damage.
+    package var isVoid = false
     /// Whether all that a damaged or missing pack held stands elsewhere by now, and every point is whole: nothing needs
     /// it any more. Set only when the whole of that was proven.
     package var isReplaced = false

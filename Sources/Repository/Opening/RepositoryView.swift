@@ -36,6 +36,9 @@ package struct RepositoryView: Sendable {
     package let sessions: [ReadSession]
     /// Packs that outcomes which count have added, in that order.
     package private(set) var packs: [Inventory.Pack] = []
+    /// Packs of sessions that the ledger has taken over: those that live are named by runs of the generation; of the
+    /// others some are gone. Asked for only when such a run is lost.
+    package private(set) var takenOver: [Inventory.Pack] = []
     /// Index runs that count.
     package private(set) var runs: [Inventory.Run] = []
     /// Runs of the last ledger whose size no outcome tells.
@@ -122,11 +125,10 @@ package struct RepositoryView: Sendable {
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
                 // Of a session behind the horizon only what the ledger names counts: its packs may have been condemned
                 // and deleted long ago, and those that live are named by the runs of the generation.
-                if !isTakenOver {
-                    packs += entry.inventory.packs.filter {
-                        !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
-                    }
+                let added = entry.inventory.packs.filter {
+                    !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
                 }
+                if isTakenOver { takenOver += added } else { packs += added }
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
@@ -195,7 +197,11 @@ package struct RepositoryView: Sendable {
                     RestorePoint(
                         record: record, writer: entry.writer, session: entry.session, entry: entry.number,
                         slot: entry.slot))
-            } catch { findings.append(RepositoryFinding(object: name, sentence: error.sentence)) }
+            } catch {
+                var finding = RepositoryFinding(object: name, sentence: error.sentence)
+                finding.isVoid = error.code == .void
+                findings.append(finding)
+            }
         }
         return (points, findings)
     }

@@ -23,23 +23,41 @@ struct SlotClaim {
     func open(
         session: SessionID, bases: [PointID], ended: [LogSlot.Ended], heads: Heads, log: inout ControlLog
     ) async throws -> LogHead {
+        try await claim(.open(session, bases: bases), ended: ended, heads: heads, log: &log)
+    }
+
+    /// Claims the next free slot for anything but a close, which fits only behind what its composer has read.
+    func claim(
+        _ claim: LogSlot.Claim, ended: [LogSlot.Ended] = [], heads: Heads, log: inout ControlLog
+    ) async throws -> LogHead {
         for _ in 0..<SlotClaim.attemptLimit {
-            let object = slotObject(
-                claim: .open(session, bases: bases), ended: ended, heads: heads, log: log)
-            let slot = log.next
-            switch try await repository.access.put(ObjectPaths.slot(slot), object.bytes) {
-            case .mine:
-                try await log.take(object.bytes, repository.access, chain: repository.chain)
-                if let reason = log.slots.last?.complaint {
-                    throw RepositoryError(.refused, "this host may not write into the repository: \(reason)")
-                }
-                return LogHead(slot: slot, hash: object.hash)
-            case .theirs(let winner): try await log.take(winner, repository.access, chain: repository.chain)
-            case .unknown: preconditionFailure("a put is asked about until it is decided")
-            }
+            if let slot = try await attempt(claim, ended: ended, heads: heads, log: &log) { return slot }
         }
         throw RepositoryError(
             .storage, "\(SlotClaim.attemptLimit) others were faster at the control log; run the backup again", .retry)
+    }
+
+    /// Tries the next slot, once.
+    ///
+    /// - Parameter log: read to its end; afterwards read up to and with that slot, whoever won it.
+    /// - Returns: the slot and its hash; `nil` when somebody else won it.
+    func attempt(
+        _ claim: LogSlot.Claim, ended: [LogSlot.Ended] = [], heads: Heads, log: inout ControlLog
+    ) async throws -> LogHead? {
+        let object = slotObject(claim: claim, ended: ended, heads: heads, log: log)
+        let slot = log.next
+        switch try await repository.access.put(ObjectPaths.slot(slot), object.bytes) {
+        case .mine:
+            try await log.take(object.bytes, repository.access, chain: repository.chain)
+            if let reason = log.slots.last?.complaint {
+                throw RepositoryError(.refused, "this host may not write into the repository: \(reason)")
+            }
+            return LogHead(slot: slot, hash: object.hash)
+        case .theirs(let winner):
+            try await log.take(winner, repository.access, chain: repository.chain)
+            return nil
+        case .unknown: preconditionFailure("a put is asked about until it is decided")
+        }
     }
 
     private func slotObject(

@@ -1,0 +1,205 @@
+import BackupModel
+import ChunkEncryption
+import RepositoryFormat
+
+// What a close says
+// -----------------
+// See format page §12 (4). Everything here only chooses what becomes absent: that a wrong or old choice costs no chunk
+// is the verdict's part, which reads the sessions that did not know of it.
+
+/// The ledger that closes an epoch.
+struct LedgerComposition {
+    /// Closes for which what an unfinished session had stored waits for its writer to go on.
+    static let graceCloses: UInt32 = 7
+
+    /// What the close says.
+    let ledger: Ledger
+    /// Points that the last ledger, or an outcome, had and this one leaves out.
+    let dropped: [PointID]
+    /// Sizes in bytes of freshly condemned packs, as far as they were stated.
+    let byteCounts: [ObjectKey: UInt64]
+    /// Whether it changes anything: else there is nothing to close for.
+    let isWorthClosing: Bool
+
+    /// What composing needs to know besides the repository.
+    struct Circumstances {
+        /// The verdict on the last close; `nil` before the first.
+        let verdict: Verdict?
+        /// Keys of it whose deletion was answered.
+        let deleted: Set<Ledger.Condemned>
+        /// Whether a point that was forgotten at a time, in ns since 1970, is to go now.
+        let isDue: (_ forgottenAt: UInt64) -> Bool
+    }
+
+    /// Composes what closes the epoch that `view` ends in.
+    ///
+    /// - Parameter view: with what is dead as absent, and pardoned packs as present.
+    /// - Throws: ``RepositoryError``: `refused` and `damaged` when not everything that is needed is there.
+    init(
+        _ repository: OpenRepository, view: RepositoryView, keys: RepositoryKeys, damage: HostState.Damage,
+        circumstances: Circumstances
+    ) async throws {
+        let shelf = PackShelf(repository.access, keys: keys)
+        let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
+        try SweepRefusal.requireWhole(index)
+        let epoch = view.log.next.epoch
+        let waiting = view.sessions.filter { LedgerComposition.isAwaited($0, in: view, epoch: epoch) }
+        let taken = view.sessions.filter { $0.hasEnded && !waiting.map(\.name).contains($0.name) }
+        let horizon = Set(taken.map(\.name)).union(
+            view.log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+        let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, isDue: circumstances.isDue)
+        self.dropped = dropped.map(\.record.identifier)
+
+        let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
+        let choice = Keep(repository.access, index: index, damage: damage)
+        var walk = NeededWalk(index: index, blobs: blobs, choice: choice)
+        for point in live {
+            for image in point.record.images {
+                try await walk.need(structure: image.root, mayMiss: false, name: image.title)
+            }
+        }
+        for session in view.sessions where !horizon.contains(session.name) {
+            for root in try CheckpointRoots.of(session, keys: keys) {
+                try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
+            }
+        }
+        let (fresh, hasYoungOrphans) = try await LedgerComposition.garbage(
+            repository, view: view, index: index, needed: walk.needed, epoch: epoch)
+        byteCounts = fresh
+        let outside = view.sessions.filter { !horizon.contains($0.name) }
+        let carried = try await LedgerComposition.carried(
+            index: index, outside: outside, circumstances: circumstances)
+        ledger = Ledger(
+            points: live.map {
+                Ledger.LivePoint(
+                    point: $0.record.identifier, writer: $0.writer, session: $0.session, number: $0.entry)
+            },
+            horizon: LedgerComposition.heads(taken, view: view), generation: index.countedRuns,
+            condemnedFresh: fresh.keys.sorted().map { Ledger.Condemned(kind: .pack, key: $0) },
+            condemnedCarried: carried)
+        isWorthClosing =
+            !fresh.isEmpty || !dropped.isEmpty || Set(carried) != Set(view.log.ledger?.condemnedCarried ?? [])
+            || hasYoungOrphans || waiting.contains { $0.hasEnded }
+    }
+
+    /// Whether what a session that ended without a commit had stored is left for its writer to go on with.
+    private static func isAwaited(_ session: ReadSession, in view: RepositoryView, epoch: UInt32) -> Bool {
+        let hasCommit = session.entries.contains { $0.action == .commit }
+        guard !hasCommit, session.entries.contains(where: { $0.action == .checkpoint }) else { return false }
+        let wentOn = view.sessions.contains { later in
+            later.signer == session.signer && later.slot.slot > session.slot.slot
+                && later.entries.contains { $0.action == .commit }
+        }
+        return !wentOn && session.slot.slot.epoch + graceCloses > epoch
+    }
+
+    /// Points that live on, and those that go.
+    private static func points(
+        in view: RepositoryView, horizon: Set<SessionName>, isDue: (UInt64) -> Bool
+    ) -> (live: [RestorePoint], dropped: [RestorePoint]) {
+        var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
+        for point in view.points {
+            // Wording D: only of a session that is taken over is what goes void for those who would build on it.
+            if horizon.contains(SessionName(writer: point.writer, session: point.session)),
+                let forget = view.said.forget(of: point.record.identifier), isDue(forget.at)
+            {
+                dropped.append(point)
+            } else {
+                live.append(point)
+            }
+        }
+        return (live, dropped)
+    }
+
+    /// The horizon: cumulative, each session once, with its last entry.
+    private static func heads(_ taken: [ReadSession], view: RepositoryView) -> [SessionHead] {
+        var heads = view.log.ledger?.horizon ?? []
+        let known = Set(heads.map { SessionName(writer: $0.writer, session: $0.session) })
+        heads += taken.filter { !known.contains($0.name) }.compactMap(\.head)
+        return heads
+    }
+
+    /// Packs that are present and hold nothing that is needed, with their sizes where those are known; and whether
+    /// there are packs that nobody has named and that only closes make old enough to go.
+    private static func garbage(
+        _ repository: OpenRepository, view: RepositoryView, index: ChunkIndex, needed: NeededBlobs, epoch: UInt32
+    ) async throws -> (fresh: [ObjectKey: UInt64], hasYoungOrphans: Bool) {
+        var fresh: [ObjectKey: UInt64] = [:]
+        var hasYoungOrphans = false
+        // What a running session has named is its own affair until it has ended.
+        let runningSessions = view.sessions.filter { !$0.hasEnded }
+        let running = Set(runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+        let runningEpochs = Set(runningSessions.map(\.slot.slot.epoch))
+        var known = Set<ObjectKey>()
+        for facts in index.knownPacks {
+            known.insert(facts.key)
+            guard facts.isLive, !running.contains(facts.key), needed.count(in: facts.key) == 0 else { continue }
+            fresh[facts.key] = facts.byteCount
+        }
+        // A listing is a hint: what it misses is found by a later sweep. Whoever might adopt a pack has had its chance.
+        for name in try await repository.access.hint(under: "packs/") {
+            guard let key = ObjectKey(name: name, folder: "packs"), !known.contains(key), !running.contains(key) else {
+                continue
+            }
+            guard key.generation + 1 < epoch else {
+                if key.generation <= epoch, !runningEpochs.contains(key.generation) { hasYoungOrphans = true }
+                continue
+            }
+            guard let byteCount = try await repository.access.byteCount(name) else { continue }
+            fresh[key] = byteCount
+        }
+        for condemned in view.condemned where condemned.kind == .pack { fresh[condemned.key] = nil }
+        return (fresh, hasYoungOrphans)
+    }
+
+    /// What is dead and may still be there, or is still named by a run that counts or by an outcome outside the
+    /// horizon: that would bring it back.
+    private static func carried(
+        index: ChunkIndex, outside: [ReadSession], circumstances: Circumstances
+    ) async throws -> [Ledger.Condemned] {
+        guard let verdict = circumstances.verdict, !verdict.dead.isEmpty else { return [] }
+        let named = try await index.namedPacks().union(
+            outside.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+        return verdict.dead.filter { condemned in
+            !circumstances.deleted.contains(condemned) || (condemned.kind == .pack && named.contains(condemned.key))
+        }.sorted { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
+    }
+}
+
+/// Keeps one copy of each blob: of the packs that are whole the one of the lowest key, for the first copy is the one
+/// that no later writer can have poisoned.
+private final class Keep: CopyChoice {
+    private let access: ObjectAccess
+    private let damaged: Set<ObjectKey>
+    /// Packs that were read to see whether they are whole.
+    private var isWhole: [ObjectKey: Bool] = [:]
+
+    init(_ access: ObjectAccess, index: ChunkIndex, damage: HostState.Damage) {
+        self.access = access
+        damaged = Set(damage.packs)
+    }
+
+    func needed(_ places: Few<BlobPlace>) async throws -> Few<BlobPlace> {
+        guard places.count > 1 else { return places }
+        for place in places.sorted(by: {
+            ($0.pack.generation, $0.pack.hash) < ($1.pack.generation, $1.pack.hash)
+        }) where try await isWhole(place.pack) {
+            var one = Few<BlobPlace>()
+            one.append(place)
+            return one
+        }
+        // None is whole: each may be what another cannot give.
+        return places
+    }
+
+    /// Whether a pack has the bytes that it is named after. Asked only of packs that share a blob with others: few.
+    private func isWhole(_ pack: ObjectKey) async throws -> Bool {
+        if let known = isWhole[pack] { return known }
+        var whole = false
+        if !damaged.contains(pack), case .bytes(let bytes) = try await access.look(pack.packName) {
+            whole = SecureHash.sha256(bytes) == pack.hash
+        }
+        isWhole[pack] = whole
+        return whole
+    }
+}

@@ -1,0 +1,110 @@
+package import BackupModel
+package import Effects
+import ObjectStorage
+package import RepositoryFormat
+
+// What maintainers say
+// --------------------
+// Forgets and releases are records in a session of their own that adds nothing; holds and undos are slots. Both are the
+// word of a maintainer or of the owner. None of them removes anything: a sweep acts on them when it composes a ledger.
+
+/// Says something about points as a maintainer or the owner.
+package struct MaintenanceSession {
+    /// Points that one slot names: it stays within the limit of a slot.
+    package static let pointsPerSlot = 128
+
+    private let repository: OpenRepository
+    private let randomness: Randomness
+    private let recipient: DomainRecipient
+    private let signer: MaintainerKey
+
+    /// - Throws: ``RepositoryError``: `roleLacksKey`, `unsupported`, `refused` for a revoked key.
+    package init(_ repository: OpenRepository, randomness: Randomness) throws {
+        signer = try MaintainerKey(repository)
+        recipient = try repository.keys().recipient(.structure)
+        self.repository = repository
+        self.randomness = randomness
+    }
+
+    /// Says that points need not be kept.
+    ///
+    /// - Returns: where the record stands.
+    /// - Throws: ``RepositoryError``: `refused` for a store that hides something; `storage`.
+    @discardableResult
+    package func forget(_ points: [PointID], at time: UInt64, reason: String) async throws -> SessionHead {
+        let records = stride(from: 0, to: points.count, by: ForgetRecord.pointLimit).map { start in
+            let piece = points[start..<min(points.count, start + ForgetRecord.pointLimit)]
+            return ForgetRecord(points: Array(piece), at: time, reason: reason).record
+        }
+        return try await say(records)
+    }
+
+    /// Says that holds hold nothing any more.
+    @discardableResult
+    package func release(_ slots: [SlotNumber], at time: UInt64, reason: String) async throws -> SessionHead {
+        try await say([ReleaseRecord(slots: slots, at: time, reason: reason).record])
+    }
+
+    /// Makes points stay, until the hold is released.
+    ///
+    /// - Returns: the slots that hold them.
+    /// - Throws: ``RepositoryError``: `noSuchPoint` for one that is gone, and was when the slot was claimed.
+    package func hold(_ points: [PointID]) async throws -> [LogHead] { try await claim(points) { .hold($0) } }
+
+    /// Takes forgets of points back.
+    ///
+    /// - Throws: ``RepositoryError``: `noSuchPoint` for one that is gone.
+    package func undo(_ points: [PointID]) async throws -> [LogHead] { try await claim(points) { .undo($0) } }
+
+    private func claim(_ points: [PointID], _ claim: ([PointID]) -> LogSlot.Claim) async throws -> [LogHead] {
+        var slots: [LogHead] = []
+        for start in stride(from: 0, to: points.count, by: MaintenanceSession.pointsPerSlot) {
+            let piece = Array(points[start..<min(points.count, start + MaintenanceSession.pointsPerSlot)])
+            var (log, before) = try await read()
+            let slot = try await SlotClaim(repository: repository, signer: signer.key, sessions: before.sessions)
+                .claim(claim(piece), heads: repository.heads(before), log: &log)
+            // Only now: what was read before the claim may have been left out by a ledger since.
+            let shown = Set(try await repository.view(of: log).points.map(\.record.identifier))
+            if let gone = piece.first(where: { !shown.contains($0) }) {
+                throw RepositoryError(
+                    .noSuchPoint, "point \(gone) is gone: a sweep has left it out of what lives on; nothing brings it back"
+                )
+            }
+            slots.append(slot)
+        }
+        return slots
+    }
+
+    private func read() async throws -> (ControlLog, RepositoryView) {
+        let log = try await repository.readLog()
+        let view = try await repository.view(of: log)
+        if let unread = repository.unread ?? view.unread { throw unread }
+        if let first = view.hidden.first {
+            throw RepositoryError(
+                .refused, "\(first) is known to exist and is not shown; nothing was written; `dozo verify` says who has "
+                    + "seen it")
+        }
+        return (log, view)
+    }
+
+    private func say(_ records: [Record]) async throws -> SessionHead {
+        var (log, before) = try await read()
+        let taken = Set(before.sessions.map(\.session))
+        guard let session = SessionID(bytes: randomness.bytes(16)), !taken.contains(session) else {
+            throw RepositoryError(.refused, "the random generator of this machine repeats itself; nothing was written")
+        }
+        let slot = try await SlotClaim(repository: repository, signer: signer.key, sessions: before.sessions)
+            .open(session: session, bases: [], ended: [], heads: repository.heads(before), log: &log)
+        let draft = SessionEntry.Draft(
+            writer: signer.writer, session: session, number: 0, previous: slot.hash, slot: slot.slot, action: .commit,
+            heads: repository.heads(before), inventory: Inventory(), records: records)
+        let object = try SessionEntry.compose(
+            draft, recipient: recipient, signer: signer.key, randomness: randomness.bound(to: slot.hash))
+        let name = ObjectPaths.sessionEntry(writer: signer.writer, session: session, number: 0)
+        guard case .mine = try await repository.access.put(name, object.bytes) else {
+            throw RepositoryError(
+                .refused, "a sweep ended this session before it had said anything; say it again", .retry)
+        }
+        return SessionHead(writer: signer.writer, session: session, number: 0, hash: object.hash)
+    }
+}

@@ -1,0 +1,67 @@
+import BackupModel
+import RepositoryFormat
+
+/// What decides which copies of a blob are needed: the one point where the verdict on a close and the composing of the
+/// next differ.
+protocol CopyChoice {
+    /// The copies of a blob that are needed, of those that count: at least one. The first is the one that says whether
+    /// the blob was met before.
+    mutating func needed(_ places: Few<BlobPlace>) async throws -> Few<BlobPlace>
+}
+
+/// Walks from roots to all that they lean on, each blob once (format page §12).
+///
+/// It reads reference tables alone, so that it goes through kinds of structure that it does not know (design §4.12).
+struct NeededWalk<Choice: CopyChoice> {
+    private let index: ChunkIndex
+    private let blobs: BlobReader
+    /// See ``CopyChoice``.
+    private(set) var choice: Choice
+    private(set) var needed = NeededBlobs()
+
+    init(index: ChunkIndex, blobs: BlobReader, choice: Choice) {
+        self.index = index
+        self.blobs = blobs
+        self.choice = choice
+    }
+
+    /// Marks a structure blob and all below it.
+    ///
+    /// - Parameters:
+    ///   - mayMiss: whether what is not found is passed over, as below the roots of checkpoints.
+    ///   - name: whose it is, for errors.
+    /// - Throws: ``RepositoryError``: `damaged` for what is needed and stands nowhere, or cannot be read.
+    mutating func need(structure root: Hash256, mayMiss: Bool, name: String) async throws {
+        var open = [root]
+        while let identifier = open.popLast() {
+            try Task.checkCancellation()
+            guard try await isNew(identifier, mayMiss: mayMiss, name: name) else { continue }
+            let bytes: [UInt8]
+            do {
+                bytes = try await blobs.structureBytes(of: identifier, name: "the map of \(name)")
+            } catch let error as RepositoryError where mayMiss && error.code == .damaged { continue }
+            let blob = try await RepositoryError.translating {
+                try StructureBlob(parsing: bytes, name: "the map of \(name)")
+            }
+            open += blob.structures
+            for chunk in blob.contents { _ = try await isNew(chunk, mayMiss: mayMiss, name: name) }
+        }
+    }
+
+    private mutating func isNew(_ identifier: Hash256, mayMiss: Bool, name: String) async throws -> Bool {
+        let places = try await index.places(of: identifier, where: \.isLive)
+        guard !places.isEmpty else {
+            if mayMiss { return false }
+            throw RepositoryError(
+                .damaged,
+                "\(name) leans on blob \(identifier.abbreviated), which no pack that counts holds: run `dozo verify` "
+                    + "and mend what it says first; nothing was deleted", .repair)
+        }
+        var isNew = false
+        for (position, place) in try await choice.needed(places).enumerated() {
+            let wasNew = needed.mark(place)
+            if position == 0 { isNew = wasNew }
+        }
+        return isNew
+    }
+}

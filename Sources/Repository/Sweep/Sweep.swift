@@ -1,0 +1,271 @@
+package import BackupModel
+package import Effects
+package import ObjectStorage
+import RepositoryFormat
+
+// The sweep
+// ---------
+// Frees what no restore point needs, beside running backups, without a lock, a clock or a listing in any argument for
+// its safety (design §4.8; format page §12; docs/models). It carries out the last close: ends the sessions below it,
+// judges what it condemned, deletes the dead; then it composes the next close, claims it, and carries that out as well.
+// It may die between any two calls, wake a week later, run beside others: whoever carries out a close comes to the same
+// verdict, and a key that was deleted never comes back.
+
+/// One run of the sweep.
+package struct Sweep {
+    /// What an operator chooses.
+    package struct Settings: Sendable {
+        /// Nanoseconds for which a session says nothing before it is ended from outside: longer than any backup takes
+        /// between two of its checkpoints. Decides when space is freed, and nothing else.
+        package var patience: UInt64 = 12 * 3600 * 1_000_000_000
+        /// Nanoseconds for which a forgotten point can still be had back.
+        package var undoTime: UInt64 = 0
+        /// Nanoseconds since 1970, by the host's clock.
+        package var now: UInt64
+
+        /// The usual settings.
+        package init(now: UInt64) { self.now = now }
+    }
+
+    /// What a run remembers for the next on the same host: it only spares work and decides when to look again.
+    package struct Memory: Hashable, Sendable {
+        /// How far a running session was when it was first seen there.
+        package struct Seen: Hashable, Sendable {
+            /// Number of its next entry.
+            package let next: UInt32
+            /// Nanoseconds since 1970.
+            package let at: UInt64
+        }
+
+        /// Running sessions below a close.
+        package var seen: [SessionID: Seen] = [:]
+
+        /// Nothing remembered.
+        package init() {}
+    }
+
+    /// How a run came out.
+    package struct Report: Hashable, Sendable {
+        /// Points that are gone.
+        package var dropped: [PointID] = []
+        /// Packs and runs that were deleted.
+        package var deleted = 0
+        /// Bytes of them, as far as they were stated.
+        package var freedByteCount: UInt64 = 0
+        /// Keys that could not be deleted, with why; a later sweep tries again.
+        package var left: [String] = []
+        /// Sessions from outside of which nothing is freed before they end.
+        package var waitsFor: [SessionID] = []
+        /// Sessions that were ended from outside.
+        package var fenced: [SessionID] = []
+        /// Whether an epoch was closed.
+        package var hasClosed = false
+        /// Packs that are condemned and wait for sessions to end.
+        package var condemned = 0
+    }
+
+    /// Closes lost to other sweeps before a run gives up.
+    private static let attemptLimit = 16
+
+    private let repository: OpenRepository
+    private let store: any SweepableStore
+    private let keys: RepositoryKeys
+    private let state: HostState?
+    private let settings: Settings
+    private let signer: MaintainerKey
+    private let settling: SessionSettling
+    private var memory: Memory
+    private var report = Report()
+    /// Keys whose deletion was answered in this run.
+    private var deleted: Set<Ledger.Condemned> = []
+    /// The last close of the log as it was read last.
+    private var lastSeenClose: LogHead?
+    /// Sizes of packs that this run condemned.
+    private var byteCounts: [ObjectKey: UInt64] = [:]
+
+    private init(
+        _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: Memory,
+        settings: Settings, randomness: Randomness
+    ) throws {
+        self.repository = repository
+        self.store = store
+        self.state = state
+        self.memory = memory
+        self.settings = settings
+        keys = try repository.keys()
+        signer = try MaintainerKey(repository)
+        settling = SessionSettling(
+            repository: repository, signer: signer, recipient: try keys.recipient(.structure), randomness: randomness)
+    }
+
+    /// Sweeps once.
+    ///
+    /// - Parameters:
+    ///   - repository: opened with a maintainer's or the owner's credential.
+    ///   - store: the same store, which also deletes.
+    ///   - state: what this host remembers of the repository; `nil` for a look from nowhere.
+    ///   - memory: of the last run; changed for the next.
+    /// - Throws: ``RepositoryError``: `refused` when anything is missing, hidden or not understood; `damaged`; `storage`.
+    ///   Whatever is thrown, nothing that a point needs was deleted.
+    package static func run(
+        _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: inout Memory,
+        settings: Settings, randomness: Randomness
+    ) async throws -> Report {
+        var sweep = try Sweep(
+            repository, store: store, state: state, memory: memory, settings: settings, randomness: randomness)
+        defer { memory = sweep.memory }
+        do { try await sweep.run() } catch let error as RepositoryError where error.code == .damaged {
+            // What this sweep still needed may be what another has let go meanwhile.
+            guard try await sweep.wasOvertaken() else { throw error }
+            throw RepositoryError(
+                .refused, "another host has swept meanwhile, further than this one: sweep again; nothing that a point "
+                    + "needs was deleted", .retry)
+        }
+        return sweep.report
+    }
+
+    /// Whether an epoch was closed that this run has not seen.
+    private func wasOvertaken() async throws -> Bool { try await repository.readLog().lastClose != lastSeenClose }
+
+    private mutating func run() async throws {
+        for _ in 0..<Sweep.attemptLimit {
+            var log = try await repository.readLog()
+            lastSeenClose = log.lastClose
+            let (view, sessions) = try await settled(log)
+            try state?.check(view, chain: repository.chain)
+            var verdict: Verdict?
+            if log.lastClose != nil {
+                guard let judged = try await carriedOut(log: log, sessions: sessions) else { return }
+                verdict = judged
+            }
+            if report.hasClosed { return }
+            switch try await close(&log, sessions: sessions, verdict: verdict) {
+            case .nothing: return
+            // The new close is carried out by going round once more, over what can be read by then.
+            case .closed: report.hasClosed = true
+            case .lost: continue
+            }
+        }
+        if !report.hasClosed {
+            throw RepositoryError(
+                .storage, "other hosts were faster at the control log \(Sweep.attemptLimit) times; sweep again", .retry)
+        }
+    }
+
+    // MARK: Settling
+
+    /// All sessions, those that ended with a commit fenced behind it.
+    private mutating func settled(_ log: ControlLog) async throws -> (RepositoryView, [ReadSession]) {
+        let view = try await repository.view(of: log)
+        try SweepRefusal.requireWhole(view, repository)
+        var sessions = view.sessions
+        for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
+            sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
+        }
+        guard let close = log.lastClose else { return (view, sessions) }
+        for position in sessions.indices where sessions[position].slot.slot < close.slot {
+            guard !sessions[position].hasEnded, isSilent(sessions[position]) else { continue }
+            sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
+            report.fenced.append(sessions[position].session)
+        }
+        let open = Set(sessions.filter { !$0.hasEnded }.map(\.session))
+        memory.seen = memory.seen.filter { open.contains($0.key) }
+        return (view, sessions)
+    }
+
+    /// Whether a session has said nothing for the patience.
+    private mutating func isSilent(_ session: ReadSession) -> Bool {
+        guard let seen = memory.seen[session.session], seen.next == session.next, seen.at <= settings.now else {
+            memory.seen[session.session] = Memory.Seen(next: session.next, at: settings.now)
+            return settings.patience == 0
+        }
+        return settings.now - seen.at >= settings.patience
+    }
+
+    // MARK: The last close
+
+    /// Judges the last close and deletes what is dead. - Returns: `nil` while sessions below it run.
+    private mutating func carriedOut(log: ControlLog, sessions: [ReadSession]) async throws -> Verdict? {
+        guard let close = log.lastClose else { return nil }
+        let running = sessions.filter { $0.slot.slot < close.slot && !$0.hasEnded }
+        guard running.isEmpty else {
+            report.waitsFor = running.map(\.session)
+            report.condemned = log.ledger?.condemnedFresh.count ?? 0
+            return nil
+        }
+        let verdict = try await Verdict(repository, log: log, sessions: sessions, keys: keys)
+        for condemned in verdict.dead.sorted(by: { $0.key < $1.key }) where !deleted.contains(condemned) {
+            try Task.checkCancellation()
+            let name = condemned.kind == .pack ? condemned.key.packName : condemned.key.runName
+            do throws(StorageError) {
+                try await store.delete(ObjectAccess.name(name))
+                deleted.insert(condemned)
+                report.deleted += 1
+                report.freedByteCount += byteCounts[condemned.key] ?? 0
+            } catch {
+                guard error.code != .interrupted else { throw CancellationError() }
+                report.left.append(error.sentence)
+            }
+        }
+        return verdict
+    }
+
+    // MARK: The next close
+
+    private enum Closing { case nothing, closed, lost }
+
+    private mutating func close(
+        _ log: inout ControlLog, sessions: [ReadSession], verdict: Verdict?
+    ) async throws -> Closing {
+        let opened = try await RepositoryView.openedPoints(sessions, chain: repository.chain, keys: keys)
+        let view = try RepositoryView(
+            log: log, sessions: sessions, chain: repository.chain, keys: keys, opened: opened,
+            absent: verdict?.dead ?? [])
+        let (now, undoTime) = (settings.now, settings.undoTime)
+        let composition = try await LedgerComposition(
+            repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(),
+            circumstances: LedgerComposition.Circumstances(verdict: verdict, deleted: deleted) { at in
+                at <= now && now - at >= undoTime
+            })
+        guard composition.isWorthClosing else { return .nothing }
+        let object = SignedObject(
+            kind: .ledger, repository: repository.chain.repository, body: composition.ledger.body,
+            signedBy: signer.key)
+        guard object.bytes.count <= FormatLimits.recordByteCount else {
+            throw RepositoryError(
+                .exhausted,
+                "the ledger would have \(object.bytes.count) bytes, more than the format's "
+                    + "\(FormatLimits.recordByteCount): forget points in smaller steps")
+        }
+        guard case .mine = try await repository.access.put(ObjectPaths.ledger(object.hash), object.bytes) else {
+            throw RepositoryError(
+                .damaged, "\(ObjectPaths.ledger(object.hash)) holds other bytes than it is named after", .repair)
+        }
+        // The owner may have revoked a key meanwhile: what it signed counts for nobody who composes from now on.
+        var chain = repository.chain
+        var reader = TrustReader(repository.access)
+        try await reader.readOn(&chain)
+        guard chain.head == repository.chain.head else {
+            throw RepositoryError(
+                .refused, "the owner has stated something while this sweep ran: sweep again", .retry)
+        }
+        let claim = SlotClaim(repository: repository, signer: signer.key, sessions: sessions)
+        guard
+            try await claim.attempt(
+                .close(ledger: object.hash), heads: repository.heads(view), log: &log) != nil
+        else { return .lost }
+        report.dropped = composition.dropped
+        byteCounts = composition.byteCounts
+        try remember(log)
+        return .closed
+    }
+
+    private func remember(_ log: ControlLog) throws {
+        guard let state else { return }
+        var remembered = try state.memory() ?? HostState.Memory(of: repository)
+        remembered.saw(repository.chain.head)
+        remembered.log = log.head
+        remembered.incarnation = log.identity.incarnation
+        try state.keep(memory: remembered)
+    }
+}

@@ -1,0 +1,45 @@
+import Glibc
+import Simulation
+import Synchronization
+import TestKit
+import Testing
+
+@Suite("sweeps beside backups, crashes, zombies and lagging listings (S10, S26, S49)")
+struct SweepHistoryTests {
+    /// Histories played in one test run.
+    static let seedCount: UInt64 = 5_000
+    private static let batch: UInt64 = 100
+    private static let played = Mutex((histories: UInt64(0), commits: 0, swept: History.Swept()))
+
+    /// `SIM_SEED` of the environment: plays this one alone and prints its trace.
+    private static var chosenSeed: UInt64? {
+        unsafe getenv("SIM_SEED").flatMap { unsafe UInt64(String(cString: $0)) }
+    }
+
+    @Test("no point that nobody forgot loses a chunk, and what nobody needs is freed", arguments: 0..<50)
+    func histories(hundred: UInt64) async throws {
+        let template = try await RepositoryTemplate.made()
+        if let seed = Self.chosenSeed {
+            guard hundred == 0 else { return }
+            let report = await History.play(seed: seed, template: template, sweeps: true)
+            print(report.trace.joined(separator: "\n"))
+            #expect(report.complaint == nil, "SIM_SEED=\(seed)")
+            return
+        }
+        for seed in hundred * Self.batch..<(hundred + 1) * Self.batch {
+            let report = await History.play(seed: seed, template: template, sweeps: true)
+            #expect(report.complaint == nil, "SIM_SEED=\(seed)")
+            let sum = Self.played.withLock { played in
+                played.histories += 1
+                played.commits += report.commits
+                played.swept.deleted += report.swept.deleted
+                played.swept.dropped += report.swept.dropped
+                played.swept.closes += report.swept.closes
+                played.swept.fenced += report.swept.fenced
+                played.swept.waits += report.swept.waits
+                return played
+            }
+            if sum.histories == Self.seedCount { print("sweeps: \(sum)") }
+        }
+    }
+}
