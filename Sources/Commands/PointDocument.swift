@@ -26,8 +26,12 @@ struct PointDocument: Encodable {
     let base: String?
     let host: String
     let writer: String
+    /// Since when it need not be kept; absent unless it was forgotten and is not held.
+    let forgotten_at: String?
+    /// Whether it stays whatever is said of it.
+    let held: Bool
 
-    init(_ point: RestorePoint) {
+    init(_ point: RestorePoint, said: SaidOfPoints) {
         let record = point.record
         id = record.identifier.hexadecimal
         guest = record.label
@@ -45,5 +49,7 @@ struct PointDocument: Encodable {
         base = record.base?.hexadecimal
         host = record.host
         writer = point.writer.hexadecimal
+        forgotten_at = said.forget(of: record.identifier).map { TimeText.utc($0.at) }
+        held = !said.holds(of: record.identifier).isEmpty
     }
 }

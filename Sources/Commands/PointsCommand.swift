@@ -50,20 +50,20 @@ struct PointsCommand: AsyncParsableCommand {
             try Console.json(
                 points.map { point in
                     Document(
-                        point: PointDocument(point), new_bytes: point.record.volume.new,
+                        point: PointDocument(point, said: view.said), new_bytes: point.record.volume.new,
                         stored_bytes: point.record.volume.stored)
                 })
         } else if points.isEmpty {
             options.note(guest.map { "no restore points of \(Console.printable($0))" } ?? "no restore points yet")
         } else {
-            show(points)
+            show(points, said: view.said)
         }
         try looked.requireWhole("the list may lack points")
     }
 
-    private func show(_ points: [RestorePoint]) {
+    private func show(_ points: [RestorePoint], said: SaidOfPoints) {
         Console.table(
-            ["POINT", "GUEST", "TAKEN AT", "DISKS", "SIZE", "NEW", "STORED"],
+            ["POINT", "GUEST", "TAKEN AT", "DISKS", "SIZE", "NEW", "STORED", ""],
             points.map { point in
                 let record = point.record
                 return [
@@ -72,6 +72,8 @@ struct PointsCommand: AsyncParsableCommand {
                     Console.size((record.disks + (record.memory.map { [$0] } ?? [])).reduce(0) { $0 + $1.byteCount }),
                     Console.size(record.volume.new),
                     Console.size(record.volume.stored),
+                    said.forget(of: record.identifier) != nil
+                        ? "forgotten" : said.holds(of: record.identifier).isEmpty ? "" : "held",
                 ]
             })
     }

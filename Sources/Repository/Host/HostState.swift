@@ -87,7 +87,7 @@ package struct HostState: Sendable {
         }
     }
 
-    private func file(_ name: String) -> StateFile {
+    func file(_ name: String) -> StateFile {
         StateFile(files: files, folder: folder, name: name, randomness: randomness)
     }
 

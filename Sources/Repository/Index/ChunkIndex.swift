@@ -91,16 +91,12 @@ package final class ChunkIndex: Sendable {
     /// What is known of every pack that an outcome or a run names.
     var knownPacks: [PackTable.Facts] { table.withLock { $0.facts } }
 
-    /// Packs that any run names which counts, also one that others were merged from.
-    ///
-    /// - Throws: ``RepositoryError``, `damaged` when one of those cannot be read any more: what it names is not known.
-    func namedPacks() async throws -> Set<ObjectKey> {
+    /// Packs that any run names which counts, also one that others were merged from; `nil` when one of those cannot be
+    /// read at the moment, or any more.
+    func namedPacks() async throws -> Set<ObjectKey>? {
         let earlier = try await reopenedGroups()
         let read = Set(earlier.flatMap(\.parts).map(\.key))
-        if let lost = passedOver.first(where: { !read.contains($0) }) {
-            throw RepositoryError(
-                .damaged, "the merged index run \(lost.runName) cannot be read; run `dozo verify`", .repair)
-        }
+        guard passedOver.allSatisfy(read.contains) else { return nil }
         let numbers = Set((groups + earlier).flatMap(\.packs))
         return table.withLock { table in Set(numbers.map { table[$0].key }) }
     }

@@ -16,8 +16,6 @@ struct LedgerComposition {
     let ledger: Ledger
     /// Points that the last ledger, or an outcome, had and this one leaves out.
     let dropped: [PointID]
-    /// Sizes in bytes of freshly condemned packs, as far as they were stated.
-    let byteCounts: [ObjectKey: UInt64]
     /// Whether it changes anything: else there is nothing to close for.
     let isWorthClosing: Bool
 
@@ -27,6 +25,8 @@ struct LedgerComposition {
         let verdict: Verdict?
         /// Keys of it whose deletion was answered.
         let deleted: Set<Ledger.Condemned>
+        /// Sessions that have not ended and seem dead.
+        let silent: Set<SessionID>
         /// Whether a point that was forgotten at a time, in ns since 1970, is to go now.
         let isDue: (_ forgottenAt: UInt64) -> Bool
     }
@@ -44,7 +44,12 @@ struct LedgerComposition {
         try SweepRefusal.requireWhole(index)
         let epoch = view.log.next.epoch
         let waiting = view.sessions.filter { LedgerComposition.isAwaited($0, in: view, epoch: epoch) }
-        let taken = view.sessions.filter { $0.hasEnded && !waiting.map(\.name).contains($0.name) }
+        let unlisted = Set(index.unlistedPacks)
+        let taken = view.sessions.filter { session in
+            // Behind the horizon a pack counts by a run that names it: a session with others stays before it.
+            session.hasEnded && !waiting.map(\.name).contains(session.name)
+                && !session.entries.flatMap(\.inventory.packs).contains { unlisted.contains($0.key) }
+        }
         let horizon = Set(taken.map(\.name)).union(
             view.log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, isDue: circumstances.isDue)
@@ -63,19 +68,19 @@ struct LedgerComposition {
                 try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
             }
         }
+        try SweepRefusal.requireWhole(index)
         let (fresh, hasYoungOrphans) = try await LedgerComposition.garbage(
-            repository, view: view, index: index, needed: walk.needed, epoch: epoch)
-        byteCounts = fresh
+            repository, view: view, index: index, needed: walk.needed, silent: circumstances.silent)
         let outside = view.sessions.filter { !horizon.contains($0.name) }
         let carried = try await LedgerComposition.carried(
-            index: index, outside: outside, circumstances: circumstances)
+            index: index, view: view, outside: outside, circumstances: circumstances)
         ledger = Ledger(
             points: live.map {
                 Ledger.LivePoint(
                     point: $0.record.identifier, writer: $0.writer, session: $0.session, number: $0.entry)
             },
             horizon: LedgerComposition.heads(taken, view: view), generation: index.countedRuns,
-            condemnedFresh: fresh.keys.sorted().map { Ledger.Condemned(kind: .pack, key: $0) },
+            condemnedFresh: fresh.sorted().map { Ledger.Condemned(kind: .pack, key: $0) },
             condemnedCarried: carried)
         isWorthClosing =
             !fresh.isEmpty || !dropped.isEmpty || Set(carried) != Set(view.log.ledger?.condemnedCarried ?? [])
@@ -119,22 +124,23 @@ struct LedgerComposition {
         return heads
     }
 
-    /// Packs that are present and hold nothing that is needed, with their sizes where those are known; and whether
-    /// there are packs that nobody has named and that only closes make old enough to go.
+    /// Packs that are present and hold nothing that is needed; and whether there are packs that nobody has named and that only closes make old enough to go.
     private static func garbage(
-        _ repository: OpenRepository, view: RepositoryView, index: ChunkIndex, needed: NeededBlobs, epoch: UInt32
-    ) async throws -> (fresh: [ObjectKey: UInt64], hasYoungOrphans: Bool) {
-        var fresh: [ObjectKey: UInt64] = [:]
+        _ repository: OpenRepository, view: RepositoryView, index: ChunkIndex, needed: NeededBlobs,
+        silent: Set<SessionID>
+    ) async throws -> (fresh: Set<ObjectKey>, hasYoungOrphans: Bool) {
+        var fresh = Set<ObjectKey>()
         var hasYoungOrphans = false
+        let epoch = view.log.next.epoch
         // What a running session has named is its own affair until it has ended.
         let runningSessions = view.sessions.filter { !$0.hasEnded }
         let running = Set(runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
-        let runningEpochs = Set(runningSessions.map(\.slot.slot.epoch))
+        let runningEpochs = Set(runningSessions.filter { !silent.contains($0.session) }.map(\.slot.slot.epoch))
         var known = Set<ObjectKey>()
         for facts in index.knownPacks {
             known.insert(facts.key)
             guard facts.isLive, !running.contains(facts.key), needed.count(in: facts.key) == 0 else { continue }
-            fresh[facts.key] = facts.byteCount
+            fresh.insert(facts.key)
         }
         // A listing is a hint: what it misses is found by a later sweep. Whoever might adopt a pack has had its chance.
         for name in try await repository.access.hint(under: "packs/") {
@@ -145,24 +151,33 @@ struct LedgerComposition {
                 if key.generation <= epoch, !runningEpochs.contains(key.generation) { hasYoungOrphans = true }
                 continue
             }
-            guard let byteCount = try await repository.access.byteCount(name) else { continue }
-            fresh[key] = byteCount
+            // A listing may show what was deleted.
+            if try await repository.access.byteCount(name) != nil { fresh.insert(key) }
         }
-        for condemned in view.condemned where condemned.kind == .pack { fresh[condemned.key] = nil }
+        for condemned in view.condemned where condemned.kind == .pack { fresh.remove(condemned.key) }
         return (fresh, hasYoungOrphans)
     }
 
     /// What is dead and may still be there, or is still named by a run that counts or by an outcome outside the
     /// horizon: that would bring it back.
     private static func carried(
-        index: ChunkIndex, outside: [ReadSession], circumstances: Circumstances
+        index: ChunkIndex, view: RepositoryView, outside: [ReadSession], circumstances: Circumstances
     ) async throws -> [Ledger.Condemned] {
         guard let verdict = circumstances.verdict, !verdict.dead.isEmpty else { return [] }
-        let named = try await index.namedPacks().union(
+        // What cannot be read any more may name anything.
+        guard let named = try await index.namedPacks()?.union(
             outside.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
-        return verdict.dead.filter { condemned in
-            !circumstances.deleted.contains(condemned) || (condemned.kind == .pack && named.contains(condemned.key))
-        }.sorted { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
+        else { return LedgerComposition.sorted(verdict.dead) }
+        // By the next close in any case: who opened before may still name it.
+        let fresh = Set(view.log.ledger?.condemnedFresh ?? [])
+        return LedgerComposition.sorted(verdict.dead.filter { condemned in
+            fresh.contains(condemned) || !circumstances.deleted.contains(condemned)
+                || (condemned.kind == .pack && named.contains(condemned.key))
+        })
+    }
+
+    private static func sorted(_ keys: some Sequence<Ledger.Condemned>) -> [Ledger.Condemned] {
+        keys.sorted { ($0.kind.rawValue, $0.key) < ($1.kind.rawValue, $1.key) }
     }
 }
 

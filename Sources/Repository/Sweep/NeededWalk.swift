@@ -51,6 +51,8 @@ struct NeededWalk<Choice: CopyChoice> {
     private mutating func isNew(_ identifier: Hash256, mayMiss: Bool, name: String) async throws -> Bool {
         let places = try await index.places(of: identifier, where: \.isLive)
         guard !places.isEmpty else {
+            // A store that failed for a moment has not lost it.
+            try SweepRefusal.requireWhole(index)
             if mayMiss { return false }
             throw RepositoryError(
                 .damaged,

@@ -80,8 +80,8 @@ package struct Sweep {
     private var deleted: Set<Ledger.Condemned> = []
     /// The last close of the log as it was read last.
     private var lastSeenClose: LogHead?
-    /// Sizes of packs that this run condemned.
-    private var byteCounts: [ObjectKey: UInt64] = [:]
+    /// Sessions of the open epoch that have said nothing for the patience.
+    private var silent: Set<SessionID> = []
 
     private init(
         _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: Memory,
@@ -162,9 +162,13 @@ package struct Sweep {
         for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
         }
-        guard let close = log.lastClose else { return (view, sessions) }
-        for position in sessions.indices where sessions[position].slot.slot < close.slot {
-            guard !sessions[position].hasEnded, isSilent(sessions[position]) else { continue }
+        silent = []
+        for position in sessions.indices where !sessions[position].hasEnded && isSilent(sessions[position]) {
+            // A close that comes is what makes it end; until then it may still be waited for.
+            guard let close = log.lastClose, sessions[position].slot.slot < close.slot else {
+                silent.insert(sessions[position].session)
+                continue
+            }
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
             report.fenced.append(sessions[position].session)
         }
@@ -198,10 +202,14 @@ package struct Sweep {
             try Task.checkCancellation()
             let name = condemned.kind == .pack ? condemned.key.packName : condemned.key.runName
             do throws(StorageError) {
-                try await store.delete(ObjectAccess.name(name))
+                let object = ObjectAccess.name(name)
+                // Only to count: what a store does not show for a moment is found by a later listing.
+                if let byteCount = try await store.byteCount(of: object) {
+                    try await store.delete(object)
+                    report.deleted += 1
+                    report.freedByteCount += byteCount
+                }
                 deleted.insert(condemned)
-                report.deleted += 1
-                report.freedByteCount += byteCounts[condemned.key] ?? 0
             } catch {
                 guard error.code != .interrupted else { throw CancellationError() }
                 report.left.append(error.sentence)
@@ -224,7 +232,7 @@ package struct Sweep {
         let (now, undoTime) = (settings.now, settings.undoTime)
         let composition = try await LedgerComposition(
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(),
-            circumstances: LedgerComposition.Circumstances(verdict: verdict, deleted: deleted) { at in
+            circumstances: LedgerComposition.Circumstances(verdict: verdict, deleted: deleted, silent: silent) { at in
                 at <= now && now - at >= undoTime
             })
         guard composition.isWorthClosing else { return .nothing }
@@ -255,7 +263,6 @@ package struct Sweep {
                 .close(ledger: object.hash), heads: repository.heads(view), log: &log) != nil
         else { return .lost }
         report.dropped = composition.dropped
-        byteCounts = composition.byteCounts
         try remember(log)
         return .closed
     }

@@ -41,7 +41,6 @@ struct Verdict {
             absent: Set(ledger.condemnedCarried))
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
-        // A copy that is not seen for a moment would make this verdict differ from others'.
         try SweepRefusal.requireWhole(index)
         let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
         var walk = NeededWalk(index: index, blobs: blobs, choice: Pardon(fresh: fresh))
@@ -56,6 +55,8 @@ struct Verdict {
                 try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
             }
         }
+        // A copy that was not seen for a moment would make this verdict differ from others'.
+        try SweepRefusal.requireWhole(index)
         let pardoned = walk.choice.pardoned
         self.pardoned = pardoned
         dead = condemned.filter { $0.kind != .pack || !pardoned.contains($0.key) }

@@ -265,21 +265,27 @@ package final class WritingSession: Sendable {
     /// Packs whose directories are listed anew at once: about 60 MB of entries.
     private static let makeGoodLimit = 2_048
 
-    /// Lists the packs of lost index runs anew: the next run of this session takes the place of those.
+    /// Lists anew the packs of lost index runs, and those that no run lists: the next run of this session takes the place
+    /// of lost ones.
     private static func makeGood(
         _ index: ChunkIndex, view: RepositoryView, shelf: PackShelf, in pending: inout Pending
     ) async throws {
-        guard !index.lostRuns.isEmpty else { return }
+        guard !index.lostRuns.isEmpty || !index.unlistedPacks.isEmpty else { return }
         // More would not fit into memory; it is said by every verification.
         guard index.unlistedPacks.count <= makeGoodLimit else { return }
         // Where other runs list everything already, one pack is listed twice, for a run of none there is not.
         let packs = index.unlistedPacks.isEmpty ? view.packs.prefix(1).map(\.key) : index.unlistedPacks
+        var isWhole = true
         for pack in packs {
-            guard let entries = try? await shelf.contents(of: pack).entries else { continue }
+            guard let entries = try? await shelf.contents(of: pack).entries else {
+                isWhole = false
+                continue
+            }
             pending.entries.append((pack, entries))
             pending.entryCount += entries.count
         }
-        pending.replacedRuns = index.lostRuns.map(\.hash)
+        // A run that may only have been out of reach for a moment is not replaced by one that says less.
+        if isWhole { pending.replacedRuns = index.lostRuns.map(\.hash) }
     }
 
     /// Refuses a guest that this writer's enrolment does not list: its point would be void for everybody.

@@ -1,0 +1,79 @@
+import ArgumentParser
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// `dozo hold`: points stay whatever policies and people say, until the hold is released.
+struct HoldCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hold", abstract: "Make restore points stay until the hold is released.",
+        discussion: """
+            Examples:
+              dozo hold -r /backup/dozo web01@2026-11-01
+              dozo hold -r /backup/dozo web01@2026-11-01 --release --yes
+
+            Hold beats forget, whoever said what first. Only a maintainer's credential or the passphrase may say this.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    var points: [String]
+    @Flag(help: "Let them go again: all holds of the points.")
+    var release = false
+    @Option(help: ArgumentHelp("Why, for whoever looks later; with --release.", valueName: "text"))
+    var reason: String?
+    @Flag(help: "With --release: do it.")
+    var yes = false
+
+    func validate() throws {
+        guard !points.isEmpty else { throw ValidationError("name at least one point") }
+        guard reason == nil || release else { throw ValidationError("--reason goes with --release") }
+        guard (reason ?? "").utf8.count <= FormatLimits.textByteCount else {
+            throw ValidationError("--reason has more than \(FormatLimits.textByteCount) bytes")
+        }
+    }
+
+    private struct Document: Encodable {
+        let points: [String]
+        let released: Bool
+        let slots: [String]
+    }
+
+    func run() async throws {
+        let (repository, view) = try await options.openAndLook()
+        let chosen = try points.map { try PointArgument.find($0, in: view) }
+        let session = try MaintenanceSession(repository, randomness: .system)
+        let identifiers = chosen.map(\.record.identifier)
+        let slots: [SlotNumber]
+        if release {
+            slots = try released(identifiers, view)
+            guard yes else {
+                throw CommandFailure(
+                    .refused,
+                    "\(slots.count) holds would be released, also of other points that they name; nothing was changed; "
+                        + "say --yes to do it")
+            }
+            try await session.release(slots, at: SystemClock.system.wall(), reason: reason ?? "")
+        } else {
+            slots = try await session.hold(identifiers).map(\.slot)
+        }
+        if options.json {
+            try Console.json(
+                Document(
+                    points: identifiers.map(\.hexadecimal), released: release, slots: slots.map(\.description)))
+        } else {
+            for point in chosen {
+                Console.result(
+                    "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label)) "
+                        + (release ? "is not held any more" : "is held"))
+            }
+        }
+    }
+
+    private func released(_ points: [PointID], _ view: RepositoryView) throws -> [SlotNumber] {
+        let slots = Set(points.flatMap { view.said.holds(of: $0) }.filter { !$0.isPin }.map(\.slot)).sorted()
+        guard !slots.isEmpty else { throw CommandFailure(.failed, "none of these points is held") }
+        return slots
+    }
+}

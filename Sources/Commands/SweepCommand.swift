@@ -1,0 +1,111 @@
+import ArgumentParser
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// `dozo sweep`: frees what no restore point needs.
+struct SweepCommand: AsyncParsableCommand, LoadingCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sweep", abstract: "Let forgotten points go and free what no point needs.",
+        discussion: """
+            Examples:
+              dozo sweep -r /backup/dozo --yes
+              dozo sweep -r /backup/dozo --yes --undo-time 7     forgotten for 7 days before a point goes
+
+            It runs beside backups and other sweeps, may be interrupted at any moment and started again, and deletes \
+            only once every session that might need something has ended. A session of which nothing was seen for \
+            --patience hours is ended from outside: its backup fails and is run again. While one runs, what was \
+            condemned waits, and the command ends with status 3. It refuses (7) while anything of the repository is \
+            missing, damaged or not understood. Only a maintainer's credential or the passphrase may sweep.
+            """)
+
+    @OptionGroup var options: RepositoryOptions
+    @OptionGroup var load: LoadOptions
+    var usualNice: Int { LoadOptions.backgroundNice }
+    @Option(help: ArgumentHelp("Days for which a forgotten point can still be had back, 0 to 3650.", valueName: "days"))
+    var undoTime = 0
+    @Option(
+        help: ArgumentHelp(
+            "Hours without a sign of life after which a session is ended from outside, 0 to 8760; counted from the "
+                + "sweep that saw it first.", valueName: "hours"))
+    var patience = 12
+    @Flag(help: "Do it; without this the command only says which points would go.")
+    var yes = false
+
+    func validate() throws {
+        guard (0...3650).contains(undoTime) else { throw ValidationError("--undo-time is 0 to 3650 days") }
+        guard (0...8760).contains(patience) else { throw ValidationError("--patience is 0 to 8760 hours") }
+    }
+
+    private struct Document: Encodable {
+        let dropped_points: [String]
+        let deleted_objects: Int
+        let freed_bytes: UInt64
+        let left: [String]
+        let waits_for_sessions: [String]
+        let ended_sessions: [String]
+        let closed: Bool
+    }
+
+    func run() async throws {
+        let rates = load.rates()
+        let (repository, view) = try await options.openAndLook(rates: rates)
+        guard yes else { return try explain(view) }
+        let host = try HostContext(repository.chain.repository)
+        var memory = try host.state.sweepMemory()
+        var settings = Sweep.Settings(now: SystemClock.system.wall())
+        settings.patience = UInt64(patience) * 3600 * 1_000_000_000
+        settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
+        let outcome: Result<Sweep.Report, any Error>
+        do {
+            outcome = .success(
+                try await Sweep.run(
+                    repository, store: try options.store(), state: host.state, memory: &memory, settings: settings,
+                    randomness: .system))
+        } catch { outcome = .failure(error) }
+        // Also of a run that failed: it may have met a session for the first time.
+        try host.state.keep(sweepMemory: memory)
+        try show(try outcome.get())
+    }
+
+    private func explain(_ view: RepositoryView) throws {
+        let now = SystemClock.system.wall()
+        let wait = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
+        for point in view.points {
+            guard let forget = view.said.forget(of: point.record.identifier) else { continue }
+            let isDue = forget.at <= now && now - forget.at >= wait
+            let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
+            let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
+            Console.result("\(name) would \(isDue ? "go" : "stay for now"), forgotten \(TimeText.local(forget.at))\(reason)")
+        }
+        throw CommandFailure(.refused, "nothing was changed; say --yes to sweep")
+    }
+
+    private func show(_ report: Sweep.Report) throws {
+        if options.json {
+            try Console.json(
+                Document(
+                    dropped_points: report.dropped.map(\.hexadecimal), deleted_objects: report.deleted,
+                    freed_bytes: report.freedByteCount, left: report.left,
+                    waits_for_sessions: report.waitsFor.map(\.hexadecimal),
+                    ended_sessions: report.fenced.map(\.hexadecimal), closed: report.hasClosed))
+        } else {
+            for point in report.dropped { Console.result("point \(point.hexadecimal.prefix(12)) is gone") }
+            for session in report.fenced { options.note("note: session \(session) was silent and was ended") }
+            Console.result(
+                "\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
+        }
+        guard report.waitsFor.isEmpty else {
+            throw CommandFailure(
+                .partial,
+                "\(report.condemned) packs are condemned and wait for \(report.waitsFor.count) backups that still run; "
+                    + "sweep again when they are done")
+        }
+        guard report.left.isEmpty else {
+            throw CommandFailure(
+                .partial, "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); "
+                    + "sweep again")
+        }
+    }
+}
