@@ -6,7 +6,7 @@ lab=${DOZO_XEN_LAB:-$top/.build/xen-lab}
 for command in qemu-system-x86_64 debugfs mke2fs; do
     command -v "$command" >/dev/null 2>&1 || { skip "$wanted" "needs $command"; echo done; exit 0; }
 done
-if [ ! -f "$lab/made-2" ]; then
+if [ ! -f "$lab/made-3" ]; then
     if [ "$(id -u)" != 0 ]; then skip "$wanted" "only root can make the lab"; echo done; exit 0; fi
     for command in debootstrap cpio depmod; do
         command -v "$command" >/dev/null 2>&1 || { skip "$wanted" "needs $command"; echo done; exit 0; }

@@ -40,8 +40,9 @@ make_lab() {
     for command in debootstrap dpkg-deb mke2fs depmod cpio apt-cache; do
         command -v "$command" >/dev/null 2>&1 || fail "the command $command is missing"
     done
-    work=$folder/work
-    rm -rf "$work"
+    # debootstrap takes no space in its path, and says nothing when it then leaves half of the packages out.
+    work=$(mktemp -d /var/tmp/dozo-xen-lab.XXXXXX) || exit 1
+    trap 'rm -rf "$work"' EXIT
     mkdir -p "$folder/packages" "$work/boot" "$work/first/bin" "$work/first/modules" "$work/guest/bin" || exit 1
     kernel=$(apt-cache depends linux-image-amd64 | awk '/Depends: linux-image/ { print $2; exit }')
     [ -n "$kernel" ] || fail "apt knows no kernel"
@@ -181,7 +182,7 @@ START
     mke2fs -q -t ext4 -d "$work/dom0" "$folder/dom0.raw" || exit 1
     rm -rf "$work"
     # The number goes up when what make makes changes.
-    : >"$folder/made-2"
+    : >"$folder/made-3"
 }
 
 # boot MEMORY DISK…: boots dom0 with the disks, until it says that it is done.
