@@ -52,12 +52,12 @@ check() {
         done
         printf '#include "repository.pml"\n'
     } >check.pml
-    # A broken rule is searched breadth first: the trail is then the shortest.
-    order=
-    if [ "$expected" = broken ]; then order=-DBFS; fi
+    # A broken rule is searched breadth first: the trail is then the shortest, and soon found. Compiling is what counts.
+    order=-O1
+    if [ "$expected" = broken ]; then order='-O0 -DBFS'; fi
     began=$(date +%s)
     if spin -a check.pml >log 2>&1 &&
-        gcc -O1 -w -DSAFETY -DCOLLAPSE -DNOFAIR -DVECTORSZ=512 -DMEMLIM=1900 $order -o pan pan.c >>log 2>&1; then
+        gcc -w -DSAFETY -DCOLLAPSE -DNOFAIR -DVECTORSZ=512 -DMEMLIM=1900 $order -o pan pan.c >>log 2>&1; then
         ./pan -E -n -m100000 >out 2>&1
         cat out >>log
     fi
@@ -109,7 +109,7 @@ one_copy='FORGOTTEN=0 KEYS_Y=5 NEED_X=5 NEED_Y=4 NO_POINT=10'
 in_close='REWRITE_IN_CLOSE FORGOTTEN=0 KEYS_Y=3 NEED_X=3 NEED_Y=2'
 
 echo '-- pins, holds, undo and forgetting as they stand'
-check safe 'forget, undo, hold, three closes' "$FORGET run Undo(0); $HOLD $S2" "$roots"
+check safe 'forget, undo, hold, three epochs' "$FORGET run Undo(0); $HOLD $S2" "$roots"
 check safe 'forget twice, undo' "$FORGET run Forgetter(3, 0); run Undo(0); $S2" "$roots"
 check safe 'forget, two holds of one point, released' "$FORGET $HELD_TWICE $S2" "$roots"
 check safe 'forget and hold against two sweeps' "$FORGET $HOLD $S2 $S1" "$roots" SAME_VERDICT
@@ -120,7 +120,7 @@ check safe 'forget and undo of a point that is new' "$W1 run Forgetter(2, 1); ru
 check safe 'a forgotten point goes one close later' "$FORGET run Undo(0); $HOLD $S2" "$roots" DELAY=1
 
 echo '-- merging as it stands'
-check safe 'runs are objects, two writers, three closes' "$W1 $W2 $S2" MERGING NEWCOMERS
+check safe 'runs are objects, two writers, three epochs' "$W1 $W2 $S2" MERGING NEWCOMERS
 check safe 'runs are objects, two sweeps' "$W1 $S2 $S1" MERGING SAME_VERDICT NEWCOMERS
 check safe 'a session merges, a writer' "$M1 $W2 $S2" "$merging" NEWCOMERS
 check safe 'a session and a sweep merge, a writer' "$M1 $W2 $S2" "$merging" SWEEP_MERGES NEWCOMERS
@@ -128,16 +128,16 @@ check safe 'two sessions and a sweep merge' "$M1 run Merger(2); $S2" \
     MERGING NO_POINT=14 FORGOTTEN=0 SWEEP_MERGES NEWCOMERS
 check safe 'two sessions merge, a writer' "$M1 run Merger(2); run Writer(3, 0, false); $S1" \
     MERGING NO_POINT=6 NEWCOMERS
-check safe 'two sweeps merge at once' "$W1 $S1 $S1" MERGING SWEEP_MERGES MAX_EPOCH=2 SAME_VERDICT
+check safe 'two sweeps merge at once' "$S2 $S1" MERGING SWEEP_MERGES FORGOTTEN=0 SAME_VERDICT NEWCOMERS
 check safe 'a sweep merges, a reader' "$W2 run Reader(2); $S2" "$merging" SWEEP_MERGES
 check safe 'a session merges and moves, a writer' "$M1 $W2 $S2" "$merging" MOVES SWEEP_MERGES NEWCOMERS
-check safe 'a session merges and moves, four closes' "$M1 $S3" "$merging" MOVES SWEEP_MERGES NEWCOMERS MAX_EPOCH=4
+check safe 'a session merges and moves, four epochs' "$M1 $S3" "$merging" MOVES SWEEP_MERGES NEWCOMERS MAX_EPOCH=4
 
 echo '-- rewriting by sweeps as it stands'
-check safe 'two sweeps copy, three closes' "$C1 $C2 $S2" "$two_copies" SAME_VERDICT NEWCOMERS
+check safe 'two sweeps copy, three epochs' "$C1 $C2 $S2" "$two_copies" SAME_VERDICT NEWCOMERS
 check safe 'two sweeps copy and race' "$C1 $C2 $S1 $S1" "$two_copies" SAME_VERDICT NEWCOMERS MAX_EPOCH=2
-check safe 'two sweeps copy, a writer leans on the old pack' "$C1 $C2 run Writer(3, 0, false); $S2" \
-    "$two_copies" MAX_EPOCH=2 NEWCOMERS
+check safe 'two sweeps copy, a writer leans on the old pack' "$C1 $C2 run Writer(3, 0, false); $S1" \
+    "$two_copies" SAME_VERDICT NEWCOMERS
 check safe 'a sweep copies and moves, a writer' "$C1 $W2 $S2" "$one_copy" MOVES NEWCOMERS
 check safe 'a sweep copies and merges, a writer' "$C1 $W2 $S2" "$one_copy" MERGING REWRITE_MERGES NEWCOMERS
 check safe 'a sweep copies, merges and moves, a writer' "$C1 $W2 $S2" \
@@ -223,9 +223,12 @@ if [ "$large" = yes ]; then
     check safe 'checkpoints, moves, adoption, forget, inherit' "$W1 run Writer(2, 2, false); run Forget(1); $S2" \
         ADOPT CHECKPOINTS MOVES
     check safe 'two writers, four closes' "$W1 $W2 run Sweep(3);" MAX_EPOCH=4
-    check safe 'a session and a sweep merge, a writer, four closes' "$M1 $W2 $S3" "$merging" SWEEP_MERGES MAX_EPOCH=4
+    check safe 'a session and a sweep merge, a writer, four epochs' "$M1 $W2 $S3" "$merging" SWEEP_MERGES MAX_EPOCH=4
     check safe 'a session and two sweeps merge' "$M1 $S2 $S1" "$merging" FORGOTTEN=0 SWEEP_MERGES
     check safe 'a session merges, a writer, two sweeps' "$M1 $W2 $S2 $S1" "$merging"
+    check safe 'two sweeps merge at once, a writer' "$W1 $S1 $S1" MERGING SWEEP_MERGES MAX_EPOCH=2 SAME_VERDICT
+    check safe 'two sweeps copy, a writer leans on the old pack, two closes' "$C1 $C2 run Writer(3, 0, false); $S2" \
+        "$two_copies" MAX_EPOCH=2 NEWCOMERS
     check safe 'copies named in the close itself, a writer, two sweeps' "$W1 $S1 $S1" \
         "$in_close" SAME_VERDICT NEWCOMERS MAX_EPOCH=2
     check safe 'a sweep copies and merges, another merges, a writer' "$C1 $W2 $S2" \
