@@ -3,6 +3,7 @@
  *
  * One file, many small exhaustive searches: `run.sh` chooses the cast (ACTORS), the state at the start, the rule that
  * is broken on purpose (a macro) and what must come out. README.md explains all of it.
+ * runs.pml makes runs objects (MERGING), roots.pml adds holds and undo (ROOTS), sessions.pml has more of those who act.
  *
  * Sets are bit masks in a byte. Bit s of a session set is session s; its restore point has the same number. Session 0
  * ended long ago: it committed point 0 in pack 0. Bit k of a key set is pack key k: keys 0..3 are the packs that
@@ -65,6 +66,9 @@ byte tidied;                /* committed outcomes whose objects were removed aft
 byte judged, verdict[EPOCHS];
 #endif
 byte flying;                /* commit entries sent whose answer was lost, not yet arrived */
+#ifdef REWRITE_IN_CLOSE
+byte copied;                /* copies that sweeps have made and mean to name in a close of their own */
+#endif
 byte onDisk;                /* keys a writer's own state directory lists as finished */
 
 #define ENDED           (committed | fenced | abandoned)
@@ -78,16 +82,47 @@ byte onDisk;                /* keys a writer's own state directory lists as fini
 #endif
 /* what somebody who stands in epoch e + 1 may believe: the last close, and outcomes that were read and are not void */
 #define POINTS(e)       ((ledger[e] | ((committed | checkpointed) & COUNTS(e))) & ~NO_POINT)
+#ifdef MERGING
+#include "runs.pml"
+#else
+#ifdef LEDGER_NAMES_PACKS
+#define INDEX(e)        (generation[e] | ADDED((committed | checkpointed) & (COUNTS(e) | ledger[e])))
+#else
 #define INDEX(e)        (generation[e] | ADDED((committed | checkpointed) & COUNTS(e)))
+#endif
+#define BELIEVED(e)     (INDEX(e) & ~CONDEMNED(e))
+#endif
 
 #define HAVE(need, keys, p)  (!((p) & (need)) || (keys))
 #define SERVED(p, keys) (HAVE(NEED_X, (keys) & KEYS_X, p) && HAVE(NEED_Y, (keys) & KEYS_Y, p))
-#define VISIBLE         (POINTS(tail - 1) & (committed | tidied) & ~forgotten)
+#ifdef ROOTS
+#include "roots.pml"
+#else
+#define KEPT            0
+#define GONE            forgotten
+#endif
+#define VISIBLE         (POINTS(tail - 1) & (committed | tidied) & ~GONE)
+
+#ifdef MERGING
+inline NewcomersFind() { Believe(tail - 1); assert(!(found & ~packs)); found = 0 }
+#else
+inline NewcomersFind() { assert(!(BELIEVED(tail - 1) & ~packs)) }
+#endif
 
 /* the promises: see README.md */
 inline Check() {
+#ifdef MERGING
+    Find(tail - 1); assert(SERVED(VISIBLE, packs & found)); counts = 0; found = 0;
+#else
     assert(SERVED(VISIBLE, packs & INDEX(tail - 1)));                       /* every visible point can be restored */
-    assert(!(acknowledged & ~NO_POINT & ~forgotten & ~POINTS(tail - 1)))    /* no acknowledged commit is lost */
+#endif
+    assert(!(acknowledged & ~NO_POINT & ~GONE & ~POINTS(tail - 1)));        /* no acknowledged commit is lost */
+#ifdef ROOTS
+    assert(!(KEPT & ~POINTS(tail - 1)));                                    /* no hold that stands is lost */
+#endif
+#ifdef NEWCOMERS                                /* what a newcomer believes is there */
+    NewcomersFind()
+#endif
 }
 
 /* ---- a writer: session `me`, which may inherit from the points `base` ------------------------------------------- */
@@ -97,11 +132,14 @@ inline Claim() {
 }
 
 inline ReadIndex(at) {
-    seen = INDEX(at);
-#ifdef BELIEVE_CACHED_RUN
-    seen = seen | 1;
+#ifdef MERGING
+    Believe(at); seen = found; found = 0;
+#else
+    seen = BELIEVED(at);
 #endif
-    seen = seen & ~CONDEMNED(at)
+#ifdef BELIEVE_CACHED_RUN
+    seen = (seen | 1) & ~CONDEMNED(at)
+#endif
 }
 
 #ifdef NO_BASE_CHECK
@@ -150,7 +188,12 @@ proctype Writer(byte me; byte base; bool copies) {
     }
     if
     :: own == 0 || (own == BIT(1) && me != 1)
-    :: else -> atomic { packs = packs | own; onDisk = onDisk | own }
+    :: else -> atomic {
+            packs = packs | own; onDisk = onDisk | own;
+#ifdef MERGING
+            lists[me] = own; runs = runs | BIT(me); addsRuns[me] = BIT(me)
+#endif
+        }
     fi;
 #ifdef CHECKPOINTS
     if
@@ -164,7 +207,11 @@ proctype Writer(byte me; byte base; bool copies) {
     :: atomic { me == 1 && tail > e && tail <= MAX_EPOCH && !(slots[tail] & BIT(3)) ->
             e = tail; epochOf[3] = e; slots[e] = slots[e] | BIT(3); claims++ };
         atomic { if
+#ifdef MOVE_IGNORES_FENCE
+            :: ENDED & BIT(1) -> me = 3
+#else
             :: ENDED & BIT(1) -> goto end
+#endif
             :: else -> abandoned = abandoned | BIT(1); me = 3
             fi };
 #ifndef NO_MOVE_CHECK
@@ -218,6 +265,8 @@ failure:
 end: skip
 }
 
+#include "sessions.pml"
+
 proctype Network() {        /* entries on their way arrive, or are lost */
 end: do
     :: atomic { flying ->
@@ -241,6 +290,7 @@ proctype Forget(byte point) {   /* an ordinary record: a sweep may see it late *
     atomic { POINTS(tail - 1) & BIT(point) -> forgotten = forgotten | BIT(point) }
 }
 
+#ifndef ROOTS
 proctype Undo(byte point) {     /* also a pin or a hold of a point that is about to go: refused when it is gone */
     byte e;
 #ifdef UNDO_WITHOUT_SLOT
@@ -252,6 +302,7 @@ proctype Undo(byte point) {     /* also a pin or a hold of a point that is about
         acknowledged = acknowledged | BIT(point); Check() }
 #endif
 }
+#endif
 
 /* ---- a sweep: settles and carries out close(e), then closes e + 1, `passes` times -------------------------------- */
 inline Settle(s) {
@@ -271,7 +322,14 @@ inline Settle(s) {
 /* Which condemned keys of close(e) are deleted. Reads only what can no longer change: the close and ended sessions. */
 inline Remark() {
     roots = (ledger[e] | ((committed | checkpointed) & slots[e] & ~horizon[e])) & ~NO_POINT;
+#ifdef MERGING
+    RemarkRuns();
+#else
     names = generation[e] | ADDED((committed | checkpointed) & slots[e] & ~horizon[e]);
+#endif
+#ifdef COPY_BY_LISTING
+    names = names | packs;
+#endif
 #ifdef FORGET_AT_ONCE
     roots = roots & ~forgotten;
 #endif
@@ -323,6 +381,8 @@ inline Choose(need, keys) {                     /* every copy, or any one of the
 
 #ifdef COUNT_CONDEMNED
 #define PRESENT     names
+#elif defined(COPY_BY_LISTING)
+#define PRESENT     ((names | packs) & ~dead)
 #else
 #define PRESENT     (names & ~dead)
 #endif
@@ -351,9 +411,15 @@ inline Compose() {
     :: hor != slots[e + 1] -> x = hor
     fi;
     led = (ledger[e] | ((committed | checkpointed) & x & ~horizon[e])) & ~NO_POINT;
+#ifdef MERGING
+    ComposeRuns();
+#else
     names = generation[e] | ADDED((committed | checkpointed) & x & ~horizon[e]);
+#endif
 #ifdef FORGET_AT_ONCE
     led = led & ~forgotten;
+#elif defined(ROOTS)
+    DropForgotten();
 #else
     led = led & ~(forgotten & hor);
 #endif
@@ -370,12 +436,28 @@ inline Compose() {
 #endif
     car = dead;
     if
+#ifdef MERGING
+    :: (done & BIT(e)) && !unsettled -> car = STAYS_CARRIED
+#else
     :: (done & BIT(e)) && !unsettled -> car = 0
+#endif
 #ifdef DROP_BEFORE_DELETED
     :: true -> names = names | (generation[e] & dead); car = 0
 #endif
     :: !(done & BIT(e)) || unsettled
     fi;
+#ifdef REWRITE_IN_CLOSE                         /* a sweep names its copy of the old pack in its own close */
+    if
+    :: !copy && copied < 2 && (names & packs & 1) -> copy = 4 << copied; copied++; copyEpoch = e + 1;
+        packs = packs | copy; names = names | copy
+#ifdef COPY_NAMED_LATE
+    :: copy -> names = names | copy
+#else
+    :: copy && e + 1 <= copyEpoch + 1 && !(CONDEMNED(e) & copy) -> names = names | copy
+#endif
+    :: true
+    fi;
+#endif
     keep = 0;
     Choose(NEED_X, PRESENT & KEYS_X);
     Choose(NEED_Y, PRESENT & KEYS_Y);
@@ -387,12 +469,35 @@ inline Compose() {
 #ifdef GENERATION_WITHOUT_CONDEMNED
     names = names & ~cond;
 #endif
+#ifdef MERGING
+    CondemnRuns();
+#endif
     keep = 0
+}
+
+inline Forgo() {
+    claimed = 0; hor = 0; led = 0; names = 0; car = 0; cond = 0;
+#ifdef MERGING
+    named = 0; top = 0; carRuns = 0; condRuns = 0;
+#endif
+#ifdef ROOTS
+    pend = 0; hld = 0;
+#endif
+    x = 0
 }
 
 proctype Sweep(byte passes) {
     byte e, dead, claimed, hor, led, names, car, cond, keep, roots, x;
     bool unsettled;
+#ifdef MERGING
+    byte deadRuns, named, top, carRuns, condRuns, mine, mineEpoch;
+#endif
+#ifdef ROOTS
+    byte pend, hld;
+#endif
+#ifdef REWRITE_IN_CLOSE
+    byte copy, copyEpoch;
+#endif
 
 next:
     atomic { e = tail - 1; unsettled = false };
@@ -425,6 +530,9 @@ settle:
                 od }
             :: !x -> break
             od;
+#ifdef MERGING
+            atomic { runs = runs & ~deadRuns; Check() };
+#endif
             atomic { done = done | BIT(e) }
         fi
     fi;
@@ -459,18 +567,29 @@ compose:
         if
         :: tail == e + 1 && claims == claimed ->
             e++; passes--;
-            ledger[e] = led; horizon[e] = hor; generation[e] = names; fresh[e] = cond; doomed[e] = car;
+            ledger[e] = led; horizon[e] = hor; fresh[e] = cond; doomed[e] = car;
+#ifdef MERGING
+            generationRuns[e] = top; freshRuns[e] = condRuns; doomedRuns[e] = carRuns;
+            deadRuns = 0;
+#else
+            generation[e] = names;
+#endif
+#ifdef ROOTS
+            pending[e] = pend; held[e] = hld;
+#endif
 #ifdef CARRY_UNSETTLED
             fresh[e] = cond | car; doomed[e] = 0;
 #endif
             slots[e + 1] = slots[e]; tail = e + 1; claims = 0;
             unsettled = false;
-            dead = 0; claimed = 0; hor = 0; led = 0; names = 0; car = 0; cond = 0;
-            Check(); goto settle
-        :: tail == e + 1 && claims != claimed ->
-            claimed = 0; hor = 0; led = 0; names = 0; car = 0; cond = 0; goto compose
+            dead = 0; Forgo(); Check(); goto settle
+        :: tail == e + 1 && claims != claimed -> Forgo(); goto compose
         :: tail != e + 1 ->
-            dead = 0; claimed = 0; hor = 0; led = 0; names = 0; car = 0; cond = 0; goto next
+            dead = 0; Forgo();
+#ifdef MERGING
+            deadRuns = 0;
+#endif
+            goto next
         fi
     }
 end: skip
@@ -478,7 +597,15 @@ end: skip
 
 init {
     atomic {
-        adds[0] = 1; ledger[0] = 1; horizon[0] = 1; generation[0] = RUNS; slots[0] = 1; slots[1] = 1; done = 1;
+        adds[0] = 1; ledger[0] = 1; horizon[0] = 1; slots[0] = 1; slots[1] = 1; done = 1;
+#ifdef ROOTS
+        pending[0] = FORGOTTEN;
+#endif
+#ifdef MERGING
+        lists[0] = RUNS; generationRuns[0] = 1; addsRuns[0] = 1;
+#else
+        generation[0] = RUNS;
+#endif
         ACTORS
     }
 }
