@@ -3,47 +3,54 @@
 ///
 /// All of it is pure: the same promises and the same now give the same problems.
 package struct Absence: Sendable {
-    /// What policies promise, one for each guest and policy.
-    package var expectations: [RunPromise] = []
+    /// What policies promise, one for each guest and policy. Here and below `nil` says that nobody could look: nothing
+    /// of it is a problem then, and none is over.
+    package var runs: [RunPromise]?
     /// Guests without a policy.
-    package var uncovered: [UncoveredGuest] = []
+    package var uncovered: [UncoveredGuest]?
     /// How long a guest may be without one, nanoseconds.
     package var uncoveredPatience: UInt64 = 0
     /// Agents.
-    package var heartbeats: [Heartbeat] = []
+    package var heartbeats: [Heartbeat]?
     /// What is to be read again.
-    package var verifications: [VerificationPromise] = []
+    package var verifications: [VerificationPromise]?
     /// Stores that fill up.
-    package var rooms: [RoomForecast] = []
+    package var rooms: [RoomForecast]?
     /// Nights that may be too short.
-    package var windows: [WindowForecast] = []
+    package var windows: [WindowForecast]?
 
-    /// Nothing is expected.
+    /// Nobody has looked at anything.
     package init() {}
 
     /// How far in the future a point or start may lie before that says something about the clock, nanoseconds: a day.
     package static let clockTolerance: UInt64 = 86_400 * 1_000_000_000
 
-    /// Kinds of the problems that this finds. What is not found any more of these is over.
-    package static let kinds: Set<NoticeKind> = [
-        .missed, .late, .objectiveMissed, .unprotected, .agentStopped, .unverified, .storageFull, .windowOverrun,
-    ]
+    /// Kinds of the problems that were looked for. What is not found of these is over.
+    package var kinds: Set<NoticeKind> {
+        var kinds: Set<NoticeKind> = []
+        if runs != nil { kinds.formUnion([.missed, .late, .objectiveMissed]) }
+        if uncovered != nil { kinds.insert(.unprotected) }
+        if heartbeats != nil { kinds.insert(.agentStopped) }
+        if verifications != nil { kinds.insert(.unverified) }
+        if rooms != nil { kinds.insert(.storageFull) }
+        if windows != nil { kinds.insert(.windowOverrun) }
+        return kinds
+    }
 
     /// All that is amiss at an instant, in no particular order; one notice for a kind and subject.
     ///
     /// - Parameter now: nanoseconds since 1970.
     package func problems(at now: UInt64) -> [Notice] {
         var found: [Notice] = []
-        for expectation in expectations {
-            if let notice = expectation.runProblem(at: now) { found.append(notice) }
-            if let notice = expectation.objectiveProblem(at: now) { found.append(notice) }
-            if let notice = expectation.clockProblem(at: now) { found.append(notice) }
+        for run in runs ?? [] {
+            found += [run.runProblem(at: now), run.objectiveProblem(at: now), run.clockProblem(at: now)].compactMap(
+                \.self)
         }
-        found += uncovered.filter { passed($0.since, now) >= uncoveredPatience }.map { $0.problem(at: now) }
-        found += heartbeats.compactMap { $0.problem(at: now) }
-        found += verifications.compactMap { $0.problem(at: now) }
-        found += rooms.compactMap { $0.problem(at: now) }
-        found += windows.compactMap { $0.problem(at: now) }
+        found += (uncovered ?? []).filter { passed($0.since, now) >= uncoveredPatience }.map { $0.problem(at: now) }
+        found += (heartbeats ?? []).compactMap { $0.problem(at: now) }
+        found += (verifications ?? []).compactMap { $0.problem(at: now) }
+        found += (rooms ?? []).compactMap { $0.problem(at: now) }
+        found += (windows ?? []).compactMap { $0.problem(at: now) }
         // Two expectations of one subject are the configuration's mistake; the worse one is told.
         var worst: [NoticeKey: Notice] = [:]
         var order: [NoticeKey] = []

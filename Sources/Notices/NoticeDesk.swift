@@ -36,6 +36,11 @@ package struct NoticeDesk: Sendable {
         route(state.ledger.observe(problems, of: kinds, at: now, settings.manners), at: now)
     }
 
+    /// Tells what did not happen, and what is over of it.
+    package mutating func observe(_ absence: Absence, at now: UInt64) {
+        observe(absence.problems(at: now), of: absence.kinds, at: now)
+    }
+
     /// Tells what somebody reports.
     package mutating func report(_ notices: [Notice], at now: UInt64) {
         route(state.ledger.note(notices, at: now, settings.manners), at: now)
@@ -82,6 +87,17 @@ package struct NoticeDesk: Sendable {
 
     // MARK: How it is sent
 
+    /// Targets that people look at.
+    private var paced: Set<String> {
+        Set(
+            settings.targets.filter { target in
+                switch target.way {
+                case .mail, .webhook: true
+                case .journal, .command: false
+                }
+            }.map(\.name))
+    }
+
     /// Tries what is due, and tells through the other targets when one does not take anything, and when it does again.
     ///
     /// - Parameter send: delivers one message, and waits until it knows.
@@ -96,17 +112,18 @@ package struct NoticeDesk: Sendable {
         var failed: Set<String> = []
         // Again, for a target's failure puts a message to others here.
         while attempts < NoticeDesk.mostDeliveries {
-            let next = state.outbox.due(at: now).first { !failed.contains($0.target) }
+            let next = state.outbox.due(at: now, paced: paced).first { !failed.contains($0.target) }
             guard let parcel = next, let target = settings.targets.first(where: { $0.name == parcel.target }) else {
                 break
             }
             attempts += 1
+            state.outbox.trying(parcel)
             let message = NoticeMessage(
                 parcel.notices, isDigest: parcel.isDigest, lost: state.outbox.lost[parcel.target] ?? 0)
             switch send(message, target) {
             case .delivered:
                 delivered += 1
-                state.outbox.delivered(parcel)
+                state.outbox.delivered(parcel, at: now)
                 tellRecovery(of: target.name, at: now)
             case .failed(let sentence):
                 failed.insert(target.name)
@@ -145,8 +162,9 @@ package struct NoticeDesk: Sendable {
 
     /// When something is to be done at the earliest: a message to be tried again; `nil` when nothing waits.
     package func nextAttempt(at now: UInt64) -> UInt64? {
-        if !state.outbox.due(at: now).isEmpty { return now }
-        return state.outbox.parcels.compactMap { state.outbox.troubles[$0.target]?.notBefore }.min()
+        let outbox = state.outbox
+        return outbox.parcels.map { max(now, outbox.earliest($0.target, at: now, isPaced: paced.contains($0.target))) }
+            .min()
     }
 }
 

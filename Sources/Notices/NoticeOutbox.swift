@@ -7,13 +7,18 @@ package struct NoticeOutbox: Hashable, Sendable {
         /// Name of the target.
         package let target: String
         /// What it tells.
-        package let notices: [Notice]
+        package fileprivate(set) var notices: [Notice]
         /// Whether it is a digest.
         package let isDigest: Bool
         /// When it was put here, nanoseconds since 1970.
         package let since: UInt64
         /// How often the target refused this very message for good.
         package var refusals: Int
+        /// Whether it was never tried.
+        package var isUntried = true
+
+        /// Whether more may be added.
+        fileprivate var isOpen: Bool { !isDigest && isUntried && notices.count < NoticeOutbox.mostInParcel }
     }
 
     /// How a target that did not take something is treated.
@@ -23,6 +28,19 @@ package struct NoticeOutbox: Hashable, Sendable {
         /// Before this instant it is not tried again.
         package var notBefore: UInt64
     }
+
+    /// How many messages a target may be sent at once, and when that was reckoned.
+    package struct Allowance: Hashable, Sendable {
+        /// Messages.
+        package var count: Int
+        /// Nanoseconds since 1970.
+        package var instant: UInt64
+    }
+
+    /// Messages that a target gets one right after the other, when it is one that people look at…
+    package static let mostAtOnce = 20
+    /// …and time after which it may get another one, nanoseconds: three minutes. What comes meanwhile goes with it.
+    package static let spacing: UInt64 = 180 * 1_000_000_000
 
     /// Most messages that wait.
     package static let mostParcels = 1024
@@ -45,9 +63,11 @@ package struct NoticeOutbox: Hashable, Sendable {
     package internal(set) var held: [String: [Notice]] = [:]
     /// Targets that do not take anything at present.
     package internal(set) var troubles: [String: Trouble] = [:]
+    /// Targets that got messages lately.
+    package internal(set) var allowances: [String: Allowance] = [:]
     /// Notices that were given up, by target, until a message says so.
     package internal(set) var lost: [String: Int] = [:]
-    private(set) var nextNumber: UInt64 = 1
+    private var nextNumber: UInt64 = 1
 
     /// Nothing waits.
     package init() {}
@@ -64,6 +84,14 @@ package struct NoticeOutbox: Hashable, Sendable {
     /// Puts a message here. When there is no room, the least urgent and oldest goes, and is counted.
     package mutating func put(_ notices: [Notice], for target: String, isDigest: Bool = false, at now: UInt64) {
         var rest = notices[...]
+        // One message for all that comes before the target is tried: five hundred guests that fail are not five hundred
+        // messages.
+        if !isDigest, let last = parcels.lastIndex(where: { $0.target == target }), parcels[last].isOpen {
+            let piece = rest.prefix(NoticeOutbox.mostInParcel - parcels[last].notices.count)
+            parcels[last].notices += piece
+            rest = rest.dropFirst(piece.count)
+            makeRoom()
+        }
         while !rest.isEmpty {
             let piece = Array(rest.prefix(NoticeOutbox.mostInParcel))
             rest = rest.dropFirst(piece.count)
@@ -125,17 +153,46 @@ package struct NoticeOutbox: Hashable, Sendable {
 
 extension NoticeOutbox {
     /// Messages that are to be tried now, oldest first, of targets that may be tried.
-    package func due(at now: UInt64) -> [Parcel] {
+    ///
+    /// - Parameter paced: targets that people look at, which are not flooded.
+    package func due(at now: UInt64, paced: Set<String>) -> [Parcel] {
         parcels.filter { parcel in
-            guard let trouble = troubles[parcel.target] else { return true }
+            let earliest = earliest(parcel.target, at: now, isPaced: paced.contains(parcel.target))
             // A clock that went back lets nothing wait longer than the longest pause.
-            return trouble.notBefore <= now || trouble.notBefore - now > NoticeOutbox.longestPause
+            return earliest <= now || earliest - now > NoticeOutbox.longestPause
         }
     }
 
+    /// Before which instant a target is not tried; 0 when it may be.
+    func earliest(_ target: String, at now: UInt64, isPaced: Bool) -> UInt64 {
+        var instant = troubles[target]?.notBefore ?? 0
+        if isPaced, let allowance = allowance(target, at: now), allowance.count <= 0 {
+            instant = max(instant, later(allowance.instant, by: NoticeOutbox.spacing))
+        }
+        return instant
+    }
+
+    /// What a target may be sent, with what time has added; `nil` when nothing was sent lately.
+    private func allowance(_ target: String, at now: UInt64) -> Allowance? {
+        guard let last = allowances[target], last.instant <= now else { return nil }
+        let added = (now - last.instant) / NoticeOutbox.spacing
+        guard added < UInt64(NoticeOutbox.mostAtOnce) else { return nil }
+        let count = min(last.count + Int(added), NoticeOutbox.mostAtOnce)
+        return Allowance(count: count, instant: last.instant + added * NoticeOutbox.spacing)
+    }
+
+    /// Notes that a message is being tried: from now on nothing is added to it.
+    package mutating func trying(_ parcel: Parcel) {
+        guard let index = parcels.firstIndex(where: { $0.number == parcel.number }) else { return }
+        parcels[index].isUntried = false
+    }
+
     /// Notes that a message was delivered.
-    package mutating func delivered(_ parcel: Parcel) {
+    package mutating func delivered(_ parcel: Parcel, at now: UInt64) {
         parcels.removeAll { $0.number == parcel.number }
+        var allowance = allowance(parcel.target, at: now) ?? Allowance(count: NoticeOutbox.mostAtOnce, instant: now)
+        allowance.count = max(0, allowance.count - 1)
+        allowances[parcel.target] = allowance
         troubles[parcel.target] = nil
         lost[parcel.target] = nil
     }
@@ -152,8 +209,17 @@ extension NoticeOutbox {
         guard isRefusal, let index = parcels.firstIndex(where: { $0.number == parcel.number }) else { return }
         parcels[index].refusals += 1
         guard parcels[index].refusals >= NoticeOutbox.mostRefusals else { return }
-        parcels.remove(at: index)
-        lose(parcel.notices.count, for: parcel.target)
+        let refused = parcels.remove(at: index)
+        guard refused.notices.count > 1 else { return lose(refused.notices.count, for: parcel.target) }
+        // One of them may be what is refused: the halves get one more attempt each, in the place of the whole.
+        let middle = refused.notices.count / 2
+        let halves = [refused.notices[..<middle], refused.notices[middle...]].map { half in
+            defer { nextNumber += 1 }
+            return Parcel(
+                number: nextNumber, target: refused.target, notices: Array(half), isDigest: refused.isDigest,
+                since: refused.since, refusals: NoticeOutbox.mostRefusals - 1, isUntried: false)
+        }
+        parcels.insert(contentsOf: halves, at: index)
     }
 
     /// Gives up what has waited too long, and what waits for targets that are gone.
@@ -164,6 +230,7 @@ extension NoticeOutbox {
         parcels.removeAll { numbers.contains($0.number) || !targets.contains($0.target) }
         held = held.filter { targets.contains($0.key) }
         troubles = troubles.filter { targets.contains($0.key) }
+        allowances = allowances.filter { targets.contains($0.key) }
         lost = lost.filter { targets.contains($0.key) }
     }
 
@@ -178,7 +245,7 @@ extension NoticeOutbox {
                         .members(
                             ("target", .text(parcel.target)), ("notices", list(parcel.notices)),
                             ("digest", .truth(parcel.isDigest)), ("since", .count(parcel.since)),
-                            ("refusals", .number(Int64(parcel.refusals))))
+                            ("refusals", .number(Int64(parcel.refusals))), ("untried", .truth(parcel.isUntried)))
                     })
             ),
             (
@@ -195,6 +262,15 @@ extension NoticeOutbox {
                         .members(
                             ("target", .text(target)), ("attempts", .number(Int64(trouble.attempts))),
                             ("not-before", .count(trouble.notBefore)))
+                    })
+            ),
+            (
+                "allowances",
+                .list(
+                    allowances.sorted { $0.key < $1.key }.map { target, allowance in
+                        .members(
+                            ("target", .text(target)), ("count", .number(Int64(allowance.count))),
+                            ("at", .count(allowance.instant)))
                     })
             ),
             (
@@ -219,7 +295,8 @@ extension NoticeOutbox {
             add(
                 Parcel(
                     number: nextNumber, target: target, notices: Array(list.prefix(NoticeOutbox.mostInParcel)),
-                    isDigest: entry["digest"]?.truth ?? false, since: since, refusals: refusals))
+                    isDigest: entry["digest"]?.truth ?? false, since: since, refusals: refusals,
+                    isUntried: entry["untried"]?.truth ?? false))
         }
         for entry in document["held"]?.elements ?? [] {
             guard let target = entry["target"]?.text else { continue }
@@ -231,6 +308,14 @@ extension NoticeOutbox {
                 let notBefore = entry["not-before"]?.count, troubles.count < NoticeOutbox.mostParcels
             else { continue }
             troubles[target] = Trouble(attempts: Int(min(max(attempts, 0), 1000)), notBefore: notBefore)
+        }
+        for entry in document["allowances"]?.elements ?? [] {
+            guard let target = entry["target"]?.text, let count = entry["count"]?.number,
+                let instant = entry["at"]?.count,
+                allowances.count < NoticeOutbox.mostParcels
+            else { continue }
+            allowances[target] = Allowance(
+                count: Int(min(max(count, 0), Int64(NoticeOutbox.mostAtOnce))), instant: instant)
         }
         for entry in document["lost"]?.elements ?? [] {
             guard let target = entry["target"]?.text, let count = entry["count"]?.number,

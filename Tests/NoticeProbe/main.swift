@@ -34,11 +34,11 @@ private func take(_ step: JSONDocument, _ desk: inout NoticeDesk, _ courier: Not
         desk.report(notices, at: now)
     case "observe":
         var absence = Absence()
-        absence.expectations = (step["expectations"]?.elements ?? []).map(expectation)
-        absence.uncovered = (step["uncovered"]?.elements ?? []).map { entry in
+        absence.runs = step["expectations"]?.elements?.map(expectation)
+        absence.uncovered = step["uncovered"]?.elements?.map { entry in
             UncoveredGuest(name: entry["guest"]?.text ?? "", since: entry["since"]?.count ?? 0)
         }
-        desk.observe(absence.problems(at: now), of: Absence.kinds, at: now)
+        desk.observe(absence, at: now)
     case "succeeded":
         desk.succeeded(
             NoticeSubject(document: step), isComplete: step["complete"]?.truth ?? true, at: now)

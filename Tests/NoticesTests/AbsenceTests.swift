@@ -17,7 +17,7 @@ struct AbsenceTests {
 
     private func problems(_ promise: RunPromise, at now: UInt64) -> [Notice] {
         var absence = Absence()
-        absence.expectations = [promise]
+        absence.runs = [promise]
         return absence.problems(at: now)
     }
 
@@ -184,6 +184,25 @@ struct AbsenceTests {
         subject.guest ?? subject.repository ?? subject.object ?? subject.policy ?? ""
     }
 
+    @Test("what nobody could look at is neither a problem nor over")
+    func unseen() {
+        var ledger = NoticeLedger()
+        var absence = Absence()
+        absence.uncovered = [UncoveredGuest(name: "new01", since: Sample.start)]
+        let first = ledger.observe(
+            absence.problems(at: Sample.start), of: absence.kinds, at: Sample.start, Sample.manners)
+        #expect(first.map(\.kind) == [.unprotected])
+        absence = Absence()
+        absence.runs = []
+        #expect(
+            ledger.observe(absence.problems(at: Sample.start), of: absence.kinds, at: Sample.start, Sample.manners)
+                == [])
+        absence.uncovered = []
+        let last = ledger.observe(
+            absence.problems(at: Sample.start), of: absence.kinds, at: Sample.start, Sample.manners)
+        #expect(last.map(\.phase) == [.over])
+    }
+
     @Test("whatever times are given, nothing traps and one notice stands for one kind and subject")
     func anyTimes() {
         var dice = Dice(seed: 7)
@@ -192,7 +211,7 @@ struct AbsenceTests {
         for _ in 0..<3000 {
             var absence = Absence()
             absence.uncoveredPatience = pick()
-            absence.expectations = (0..<2).map { _ in
+            absence.runs = (0..<2).map { _ in
                 RunPromise(
                     subject: Sample.guest, since: pick(), objective: dice.roll(below: 2) == 0 ? nil : pick(),
                     dueTimes: [pick(), pick(), pick()], patience: pick(), missedAfter: pick(), longestRun: pick(),

@@ -109,10 +109,10 @@ struct NoticeDeskTests {
     func refusal() throws {
         var desk = try desk()
         desk.report([Sample.failure("bad")], at: Sample.start)
-        desk.report([Sample.failure("good")], at: Sample.start)
         var lost: [Int] = []
         var got: [String] = []
         for hour in UInt64(0)..<24 {
+            if hour == 1 { desk.report([Sample.failure("good")], at: Sample.start + Sample.hour) }
             desk.deliver(at: Sample.start + hour * Sample.hour) { message, target in
                 guard target.name == "mail" else { return .delivered }
                 if message.notices.contains(where: { $0.subject.guest == "bad" }) { return .refused("552 too large") }
@@ -125,12 +125,58 @@ struct NoticeDeskTests {
         #expect(lost == [1])
     }
 
+    @Test("five hundred guests that fail one by one are one message, and a flood of messages is slowed for people only")
+    func floods() throws {
+        var desk = try desk()
+        for index in 0..<500 { desk.report([Sample.failure("g\(index)")], at: Sample.start) }
+        var sizes: [Int] = []
+        desk.deliver(at: Sample.start) { message, target in
+            if target.name == "mail" { sizes.append(message.notices.count) }
+            return .delivered
+        }
+        #expect(sizes == [256, 244])
+        var counts: [String: Int] = [:]
+        var told: [String: Int] = [:]
+        for minute in UInt64(60)..<120 {
+            let now = Sample.start + minute * 60 * Sample.second
+            desk.report([Sample.failure("h\(minute)", at: now)], at: now)
+            desk.deliver(at: now) { message, target in
+                counts[target.name, default: 0] += 1
+                told[target.name, default: 0] += message.notices.count
+                return .delivered
+            }
+        }
+        #expect(told["log"] == 60 && told["mail"] ?? 0 >= 57)
+        #expect(counts["log"] == 60)
+        // Twenty at once, and one each three minutes.
+        #expect((30...41).contains(counts["mail"] ?? 0), "\(counts)")
+    }
+
+    @Test("of a message whose one notice is refused for good, all others come")
+    func poison() throws {
+        var desk = try desk()
+        let guests = (0..<11).map { "g\($0)" }
+        desk.report(guests.map { Sample.failure($0) }, at: Sample.start)
+        var got: Set<String> = []
+        for hour in UInt64(0)..<48 {
+            desk.deliver(at: Sample.start + hour * Sample.hour) { message, target in
+                guard target.name == "mail" else { return .delivered }
+                let names = message.notices.compactMap(\.subject.guest)
+                if names.contains("g7") { return .refused("550 no") }
+                got.formUnion(names)
+                return .delivered
+            }
+        }
+        #expect(got == Set(guests).subtracting(["g7"]))
+        #expect(desk.state.outbox.parcels.isEmpty)
+    }
+
     @Test("what waits has bounds, and the least urgent goes first")
     func bounds() {
         var outbox = NoticeOutbox()
-        outbox.put([Sample.failure("precious", .critical)], for: "mail", at: Sample.start)
+        outbox.put([Sample.failure("precious", .critical)], for: "mail", isDigest: true, at: Sample.start)
         for index in 0..<(NoticeOutbox.mostParcels + 50) {
-            outbox.put([Sample.failure("g\(index)")], for: "mail", at: Sample.start + UInt64(index))
+            outbox.put([Sample.failure("g\(index)")], for: "mail", isDigest: true, at: Sample.start + UInt64(index))
         }
         #expect(outbox.parcels.count == NoticeOutbox.mostParcels)
         #expect(outbox.parcels.first?.notices.first?.subject.guest == "precious")

@@ -25,8 +25,8 @@ struct NoticeLedgerTests {
                 promise.lastPoint = now
             }
             var absence = Absence()
-            absence.expectations = [promise]
-            let news = ledger.observe(absence.problems(at: now), of: Absence.kinds, at: now, Sample.manners)
+            absence.runs = [promise]
+            let news = ledger.observe(absence.problems(at: now), of: absence.kinds, at: now, Sample.manners)
             told += lines(news).map { (day, $0) }
         }
         #expect(
