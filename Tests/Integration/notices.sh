@@ -122,8 +122,10 @@ is "and that it is over is told too" 'len(mails) == 3 and "[over] over after 1 d
 case_of hostile
 with "$(mail_target "$smtp" "$login")"
 # shellcheck disable=SC2016  # names, not commands
-told "$(failed_run 'a\r\nBcc: everybody@example.org\r\n\r\nforged')" "$(failed_run '\r\n.\r\nMAIL FROM:<x@y>\r\n')" \
-    "$(failed_run '$(touch /tmp/x)`reboot`\u0000\u001b]0;t\u0007')" "$(failed_run '=?UTF-8?B?YQ==?=')" "$(deliver)"
+told "$(failed_run 'a\r\nBcc: everybody@example.org\r\n\r\nforged')" "$(deliver)" \
+    "$(failed_run '\r\n.\r\nMAIL FROM:<x@y>\r\n')" "$(deliver)" \
+    "$(failed_run '$(touch /tmp/x)`reboot`\u0000\u001b]0;t\u0007')" "$(deliver)" \
+    "$(failed_run '=?UTF-8?B?YQ==?=')" "$(deliver)"
 is "names that would make headers, end the message or steer a terminal do not" \
     'len(mails) == 4 and all(len(mail["recipients"]) == 2 and mail["commands"].count("MAIL") == 1 for mail in mails) and
      not any(text["bcc"] or text.defects for text in texts) and "\x1b" not in texts[2].get_content()'
@@ -218,11 +220,11 @@ is "a run that never began and a guest without a policy are told, and nobody had
     'all(any(words in text.get_content() for text in texts)
          for words in ["not backed up: the run", "not backed up: no policy"])'
 told "$(watch "$((night + 5 * hour))")" "$(deliver "$((night + 5 * hour))")"
-is "what is no more than a warning waits for the digest" 'len(mails) == 2'
+is "what is no more than a warning waits for the digest" 'len(mails) == 1'
 told '{"do": "digest", "at": '"$((night + 6 * hour))"'}' "$(deliver "$((night + 6 * hour))")"
 is "which is one message with all of the night, the worst first" \
-    'len(mails) == 3 and "(digest)" in texts[2]["subject"] and
-     -1 < texts[2].get_content().find("(class <=2)") and "waits for its backup" in texts[2].get_content()'
+    'len(mails) == 2 and "(digest)" in texts[1]["subject"] and
+     -1 < texts[1].get_content().find("(class <=2)") and "waits for its backup" in texts[1].get_content()'
 
 # Webhooks.
 usual_rules='{"targets": ["hook", "log"]}'

@@ -1,3 +1,4 @@
+import Foundation
 import Notices
 import TestKit
 import Testing
@@ -243,6 +244,20 @@ struct NoticeDeskTests {
         for (text, wanted) in table {
             let error = #expect(throws: NoticeError.self) { try Sample.settings(text) }
             #expect(error?.sentence.contains(wanted) == true, "\(text): \(error?.sentence ?? "")")
+        }
+    }
+
+    @Test("the page's settings are taken as they stand there, and it has all kinds")
+    func page() throws {
+        let top = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(
+            contentsOf: top.deletingLastPathComponent().appending(path: "docs/operating/notices.md"), encoding: .utf8)
+        let parts = page.components(separatedBy: "```json\n")
+        let settings = try Sample.settings(try #require(parts.last?.components(separatedBy: "```").first))
+        #expect(parts.count == 2 && settings.targets.count == 4 && settings.rules.count == 5)
+        for kind in NoticeKind.allCases { #expect(page.contains("`\(kind.rawValue)`"), "\(kind.rawValue)") }
+        for pair in NoticeText.environment([Sample.failure()], host: "h", isDigest: false, path: "/bin") {
+            #expect(page.contains("`\(pair.prefix { $0 != "=" })`"), "\(pair)")
         }
     }
 
