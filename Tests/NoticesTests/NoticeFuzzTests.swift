@@ -59,6 +59,18 @@ struct NoticeFuzzTests {
         }
     }
 
+    @Test("records of runs")
+    func records() {
+        let samples = [
+            NightReportTests.record("業務", .partial(["a", "b"])), NightReportTests.record("x", .running),
+            NightReportTests.record("y", .failed("no\nroom")),
+        ]
+        Mutator.run("records of runs", samples.map { $0.document.encoded }, refusedBy: JSONRefusal.self) { bytes in
+            guard let record = RunRecord(document: try JSONDocument(decoding: bytes)) else { return nil }
+            return RunRecord(document: record.document) == record ? nil : "a record that does not come back"
+        }
+    }
+
     @Test("settings")
     func settings() {
         let text = """
