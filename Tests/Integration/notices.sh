@@ -325,4 +325,22 @@ case_of no-journal
 with "{\"name\": \"log\", \"type\": \"journal\", \"socket\": \"$folder/nothing\"}"
 told "$(failed_run web01)" "$(deliver)"
 is "without a journal it is the system's log" 'outcome("log") == ["delivered"]'
+
+# The report of a night.
+case_of nightly
+with "$log_target"
+run=$(printf '{"run": "r1", "guest": "<業務&", "policy": "nightly", "began": %s, "ended": %s, "outcome": "failed",' \
+    "$night" "$((night + hour))")
+run="$run \"reasons\": [\"no room\"], \"bytes-read\": 1073741824, \"started-by\": \"schedule\"}"
+for format in text json html; do
+    told "$(failed_run '<業務&')" "$(
+        printf '{"do": "nightly", "format": "%s", "at": %s, "from": %s,' "$format" "$((night + 8 * hour))" "$night"
+        printf ' "until": %s, "runs": [%s]}' "$((night + 8 * hour))" "$run")"
+    cp "$folder/said" "$state/$format"
+done
+is "as text it says what failed and why" \
+    '"<業務&, run r1: failed: no room" in file(state + "/text") and "1 failed" in file(state + "/text")'
+is "as JSON it has the record" 'json.loads(file(state + "/json"))["runs"][0]["reasons"] == ["no room"]'
+is "as a page it has a picture, and names are no tags" \
+    '"<svg" in file(state + "/html") and "<業務" not in file(state + "/html") and "&lt;業務&amp;" in file(state + "/html")'
 echo done

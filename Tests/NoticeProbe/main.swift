@@ -4,8 +4,9 @@
 //
 // SETTINGS is a file of JSON as docs/operating/notices.md has it. Each line of STEPS is one object: `do` is report
 // (with `notices`), observe (with `expectations` and `uncovered`), succeeded (with `guest`, `complete`), remind,
-// digest or deliver; `at` is the instant, nanoseconds since 1970, or left out for now. The state is written after each
-// step. Each delivery is told in one line of JSON. Status 1 when something could not be read.
+// digest, deliver, or nightly (with `format`, `from`, `until`, `runs`, `expectations`); `at` is the instant,
+// nanoseconds since 1970, or left out for now. The state is written after each step. Each delivery is told in one line
+// of JSON; SECONDS is what it may take. Status 1 when something could not be read.
 import Effects
 import Glibc
 import Notices
@@ -42,6 +43,17 @@ private func take(_ step: JSONDocument, _ desk: inout NoticeDesk, _ courier: Not
     case "succeeded":
         desk.succeeded(
             NoticeSubject(document: step), isComplete: step["complete"]?.truth ?? true, at: now)
+    case "nightly":
+        let report = NightReport(
+            host: HostPaths.hostName, night: (step["from"]?.count ?? 0)..<(step["until"]?.count ?? .max),
+            runs: (step["runs"]?.elements ?? []).compactMap { RunRecord(document: $0) },
+            promises: (step["expectations"]?.elements ?? []).map(expectation),
+            problems: desk.state.ledger.open.values.map(\.notice), at: now)
+        switch step["format"]?.text {
+        case "html": print(report.page)
+        case "json": say(report.document)
+        default: print(report.text)
+        }
     case "remind": desk.remind(at: now)
     case "digest": desk.closeDigests(at: now)
     case "deliver":

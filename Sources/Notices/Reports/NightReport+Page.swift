@@ -24,7 +24,7 @@ extension NightReport {
             }
             parts.append("</ul>")
         }
-        if !runs.isEmpty { parts += ["<h2>When</h2>", picture] }
+        if !runs.isEmpty { parts += ["<h2>When (UTC)</h2>", picture, legend] }
         if !standings.isEmpty {
             parts.append("<h2>Promises</h2>")
             parts.append(
@@ -136,6 +136,15 @@ extension NightReport {
         out.append("</svg>")
         if order.count > shown.count { out.append("<p>and \(order.count - shown.count) more guests in the table</p>") }
         return out.joined(separator: "\n")
+    }
+
+    /// What the colours say, with the numbers, for whoever cannot tell them apart.
+    private var legend: String {
+        let parts = NightReport.words.compactMap { word -> String? in
+            guard let count = counts[word], let colour = NightReport.colours[word] else { return nil }
+            return "<span style=\"color:\(colour)\">&#9632;</span> \(count) \(word)"
+        }
+        return "<p>\(parts.joined(separator: ", "))</p>"
     }
 
     private func bar(_ run: RunRecord, top: Int) -> String {
