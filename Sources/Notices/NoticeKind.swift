@@ -33,11 +33,13 @@ package enum NoticeKind: String, CaseIterable, Hashable, Sendable {
     case agentStarted = "agent-started"
     /// Notices do not reach one of their targets.
     case targetFailed = "target-failed"
+    /// A night is over, however it was: whoever waits for it notices when nothing comes.
+    case night
     /// There is more to tell than is kept.
     case tooMany = "too-many"
 
     /// Whether it tells of a moment that cannot be over, and not of something that goes on.
-    package var isMoment: Bool { self == .clockJumped || self == .agentStarted || self == .tooMany }
+    package var isMoment: Bool { [.clockJumped, .agentStarted, .night, .tooMany].contains(self) }
 }
 
 /// How much a notice wants somebody to act.

@@ -127,6 +127,34 @@ struct NightReportTests {
         }
     }
 
+    @Test("every night is told once to whoever asks for it, good or bad")
+    func notice() throws {
+        let settings = try Sample.settings(
+            """
+            {"targets": [{"name": "log", "type": "journal"}, {"name": "other", "type": "journal"}],
+             "rules": [{"kinds": ["night"], "targets": "log"}, {"at-least": "warning", "targets": "other"}]}
+            """)
+        var desk = NoticeDesk(settings: settings)
+        var told: [String] = []
+        for night in UInt64(0)..<5 {
+            let begin = Sample.start + night * Sample.day
+            let runs = night == 3 ? [] : [Self.record("g", .complete)]
+            let report = NightReport(
+                host: "h", night: begin..<(begin + Sample.hour), runs: runs, promises: [], problems: [],
+                at: begin + Sample.hour)
+            desk.report([report.notice, report.notice], at: begin + Sample.hour)
+            desk.deliver(at: begin + Sample.hour) { message, target in
+                told += message.notices.map { "\(target.name) \($0.severity.word)" }
+                return .delivered
+            }
+        }
+        #expect(told == ["information", "information", "information", "notice", "information"].map { "log \($0)" })
+        #expect(desk.state.ledger.open.isEmpty)
+        let bad = report().notice
+        #expect(bad.severity == .notice && bad.sentence.contains("1 failed"))
+        #expect(bad.details.contains(NoticeDetail("broken-promise", "業務サーバ01 <=2")))
+    }
+
     @Test("more runs than are told one by one are counted")
     func bounds() {
         let runs =

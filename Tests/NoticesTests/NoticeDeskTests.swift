@@ -254,7 +254,7 @@ struct NoticeDeskTests {
             contentsOf: top.deletingLastPathComponent().appending(path: "docs/operating/notices.md"), encoding: .utf8)
         let parts = page.components(separatedBy: "```json\n")
         let settings = try Sample.settings(try #require(parts.last?.components(separatedBy: "```").first))
-        #expect(parts.count == 2 && settings.targets.count == 4 && settings.rules.count == 5)
+        #expect(parts.count == 2 && settings.targets.count == 4 && settings.rules.count == 6)
         for kind in NoticeKind.allCases { #expect(page.contains("`\(kind.rawValue)`"), "\(kind.rawValue)") }
         for pair in NoticeText.environment([Sample.failure()], host: "h", isDigest: false, path: "/bin") {
             #expect(page.contains("`\(pair.prefix { $0 != "=" })`"), "\(pair)")

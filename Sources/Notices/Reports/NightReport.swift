@@ -103,6 +103,27 @@ package struct NightReport: Hashable, Sendable {
         return standings.isEmpty ? runs : "\(runs); \(broken)"
     }
 
+    /// The notice that the night is over: information after a good night, else a notice, for what was bad has been told
+    /// by itself. Whoever asks for it is told every night, and misses it when nobody is left to tell anything.
+    package var notice: Notice {
+        let broken = standings.filter { $0.grade.map { $0 > .kept } ?? false }
+        let isGood = broken.isEmpty && problems.isEmpty && !runs.isEmpty && counts.keys.allSatisfy { $0 == "complete" }
+        let named = broken.prefix(NightReport.mostNamed).map { standing in
+            NoticeDetail("broken-promise", "\(standing.subject.guest ?? "?") \(standing.grade?.rawValue ?? "")")
+        }
+        return Notice(
+            .night, isGood ? .information : .notice, NoticeSubject(object: "\(host) \(CivilTime(made).date)"), at: made,
+            "the night of \(host) that ended \(CivilTime(night.upperBound).readable): \(headline)",
+            remedy: isGood ? nil : "see dozo report nightly",
+            details: [
+                NoticeDetail("bytes-read", "\(sizes.read)"), NoticeDetail("bytes-stored", "\(sizes.stored)"),
+                NoticeDetail("open-problems", "\(problems.count)"), NoticeDetail("broken-promises", "\(broken.count)"),
+            ] + named)
+    }
+
+    /// Guests with a broken promise that its notice names.
+    private static let mostNamed = 24
+
     /// For machines.
     package var document: JSONDocument {
         .members(
