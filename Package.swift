@@ -77,7 +77,7 @@ let package = Package(
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
             ],
             swiftSettings: hot),
-        .target(name: "Notices", dependencies: ["Effects", "GuestSource"], swiftSettings: strict),
+        .target(name: "Notices", dependencies: ["Effects", "GuestSource"], swiftSettings: hot),
         .target(
             name: "Commands",
             dependencies: [

@@ -28,7 +28,7 @@ package enum JSONDocument: Hashable, Sendable {
     /// How deep lists and objects may lie in each other.
     package static let deepest = 16
     /// Most values of a text.
-    package static let mostValues = 1 << 19
+    package static let mostValues = 1 << 20
 
     /// A member; `nil` when there is none, or this is no object.
     package subscript(name: String) -> JSONDocument? {
@@ -94,6 +94,8 @@ package enum JSONDocument: Hashable, Sendable {
         bytes.append(UInt8(ascii: "\""))
         for scalar in text.unicodeScalars {
             switch scalar {
+            case "\u{20}", "\u{21}", "\u{23}"..."\u{5B}", "\u{5D}"..."\u{7E}":
+                bytes.append(UInt8(truncatingIfNeeded: scalar.value))
             case "\"", "\\":
                 bytes += [UInt8(ascii: "\\"), UInt8(truncatingIfNeeded: scalar.value)]
             // Line and paragraph separators break lines for some readers.
@@ -142,7 +144,12 @@ private struct JSONReader {
     func refusal(_ what: String) -> JSONRefusal { JSONRefusal(sentence: "at byte \(position): \(what)") }
 
     mutating func skipSpace() {
-        while position < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[position]) { position += 1 }
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x09, 0x0A, 0x0D: position += 1
+            default: return
+            }
+        }
     }
 
     /// The next byte that is no space, which stays where it is.

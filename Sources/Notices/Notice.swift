@@ -16,6 +16,9 @@ package struct NoticeSubject: Hashable, Sendable {
         self.policy = policy.map { PlainText.line($0) }
         self.object = object.map { PlainText.line($0) }
     }
+
+    /// Bytes that it takes in a document at most: each name by itself, with escapes, and in the key.
+    var weight: Int { 8 * [guest, repository, policy, object].reduce(0) { $0 + ($1?.utf8.count ?? 0) } }
 }
 
 /// One more thing to know, with its name for machines.
@@ -91,6 +94,8 @@ package struct Notice: Hashable, Sendable {
     package let details: [NoticeDetail]
     /// How it stands.
     package var phase = Phase.new
+    /// Bytes that its document has at most.
+    let weight: Int
 
     /// A notice; texts lose what steers or breaks lines, and what is too long.
     ///
@@ -109,7 +114,14 @@ package struct Notice: Hashable, Sendable {
         self.sentence = PlainText.line(sentence, limit: PlainText.longestSentence)
         self.remedy = remedy.map { PlainText.line($0, limit: PlainText.longestSentence) }
         self.details = Array(details.prefix(Notice.mostDetails))
+        let texts = [self.sentence, self.remedy ?? "", self.run ?? ""]
+        weight =
+            Notice.frame + subject.weight + 2 * texts.reduce(0) { $0 + $1.utf8.count }
+            + self.details.reduce(0) { $0 + 16 + 2 * ($1.name.utf8.count + $1.value.utf8.count) }
     }
+
+    /// Bytes of names of members, numbers and words of a document.
+    private static let frame = 600
 
     /// What two notices of the same problem have in common.
     package var key: NoticeKey { NoticeKey(kind: kind, subject: subject) }
@@ -147,10 +159,28 @@ package struct NoticeKey: Hashable, Sendable, Comparable {
         // A name may hold the marks between names; percent signs keep two subjects apart.
         return names.reduce(kind.rawValue) { line, part in
             guard let value = part.1 else { return line }
-            let escaped = value.map { $0 == "%" ? "%25" : $0 == "/" ? "%2F" : String($0) }.joined()
-            return "\(line)/\(part.0)=\(escaped)"
+            var escaped = "\(line)/\(part.0)="
+            for scalar in value.unicodeScalars {
+                switch scalar {
+                case "%": escaped += "%25"
+                case "/": escaped += "%2F"
+                default: escaped.unicodeScalars.append(scalar)
+                }
+            }
+            return escaped
         }
     }
 
-    package static func < (left: NoticeKey, right: NoticeKey) -> Bool { left.line < right.line }
+    /// By kind, then by names; what has no name comes first.
+    package static func < (left: NoticeKey, right: NoticeKey) -> Bool {
+        if left.kind != right.kind { return left.kind.rawValue < right.kind.rawValue }
+        let (first, second) = (left.subject, right.subject)
+        let pairs = [
+            (first.guest, second.guest), (first.repository, second.repository), (first.policy, second.policy),
+            (first.object, second.object),
+        ]
+        guard let differing = pairs.first(where: { $0 != $1 }) else { return false }
+        guard let one = differing.0, let other = differing.1 else { return differing.0 == nil }
+        return one < other
+    }
 }

@@ -19,7 +19,8 @@ package struct NoticeMessage: Sendable {
 }
 
 /// Takes messages to their targets, one at a time, each within a time limit. It keeps nothing: what could not be
-/// delivered is the sender's to keep.
+/// delivered is the sender's to keep. A delivery blocks its thread for up to a minute or the limit of a command: it is
+/// called from a thread of its own and not from a task's.
 package struct NoticeCourier: Sendable {
     /// Most bytes of a file with a secret.
     package static let longestSecret = 4096

@@ -38,6 +38,10 @@ package struct NoticeLedger: Hashable, Sendable {
 
     /// Most problems that are kept; of more at once only their number is told.
     package static let mostOpen = 4096
+    /// Most bytes of the problems that are kept.
+    package static let mostBytes = 2 << 20
+    /// Most bytes of the moments that are kept.
+    private static let mostMomentBytes = 512 << 10
     /// Most moments that are kept, so that they are not told again and again.
     package static let mostMoments = 1024
 
@@ -45,16 +49,19 @@ package struct NoticeLedger: Hashable, Sendable {
     package private(set) var open: [NoticeKey: OpenProblem] = [:]
     /// Moments, and when they were told.
     package private(set) var moments: [NoticeKey: UInt64] = [:]
+    /// Bytes of both, at most.
+    private var (openBytes, momentBytes) = (0, 0)
 
     /// Nothing was told.
     package init() {}
 
     /// A ledger as it was kept.
     init(open: [OpenProblem], moments: [NoticeKey: UInt64]) {
-        for problem in open.prefix(NoticeLedger.mostOpen) { self.open[problem.notice.key] = problem }
-        for (key, instant) in moments.sorted(by: { $0.value > $1.value }).prefix(NoticeLedger.mostMoments) {
-            self.moments[key] = instant
+        for problem in open where self.open[problem.notice.key] == nil && hasRoom(for: problem.notice) {
+            self.open[problem.notice.key] = problem
+            openBytes += problem.notice.weight
         }
+        for (key, instant) in moments.sorted(by: { $0.value > $1.value }) { keepMoment(key, instant) }
     }
 
     /// Takes what somebody who looks at all of it has found: what is new is told, and what is not found any more is
@@ -71,7 +78,7 @@ package struct NoticeLedger: Hashable, Sendable {
         let found = Set(problems.map(\.key))
         let gone = open.keys.filter { kinds.contains($0.kind) && !found.contains($0) }.sorted()
         for key in gone {
-            guard let problem = open.removeValue(forKey: key) else { continue }
+            guard let problem = remove(key) else { continue }
             // What was late and is missed now is not over.
             let isMissed = key.kind == .late && found.contains(NoticeKey(kind: .missed, subject: key.subject))
             if !isMissed { told.append(problem.notice.over(at: now)) }
@@ -88,7 +95,7 @@ package struct NoticeLedger: Hashable, Sendable {
         for notice in notices {
             if notice.kind.isMoment {
                 if tellMoment(notice.key, at: now, manners.interval(notice.severity)) { told.append(notice) }
-            } else if open[notice.key] != nil || open.count < NoticeLedger.mostOpen {
+            } else if open[notice.key] != nil || hasRoom(for: notice) {
                 if let news = take(notice, at: now, manners) { told.append(news) }
             } else {
                 unkept += 1
@@ -113,30 +120,59 @@ package struct NoticeLedger: Hashable, Sendable {
     ///
     /// - Returns: the good news.
     package mutating func end(at now: UInt64, where isOver: (NoticeKey) -> Bool) -> [Notice] {
-        open.keys.filter(isOver).sorted().compactMap { open.removeValue(forKey: $0)?.notice.over(at: now) }
+        open.keys.filter(isOver).sorted().compactMap { remove($0)?.notice.over(at: now) }
     }
 
     /// Whether a moment is news; then it is remembered.
     private mutating func tellMoment(_ key: NoticeKey, at now: UInt64, _ interval: UInt64) -> Bool {
         // What was told in a future that a clock has left since does not keep quiet for ever.
         if let told = moments[key], told <= now, now - told < interval { return false }
-        moments[key] = now
-        if moments.count > NoticeLedger.mostMoments, let oldest = moments.min(by: { $0.value < $1.value })?.key {
-            moments[oldest] = nil
-        }
+        keepMoment(key, now)
         return true
+    }
+
+    private mutating func keepMoment(_ key: NoticeKey, _ instant: UInt64) {
+        if moments.updateValue(instant, forKey: key) == nil { momentBytes += NoticeLedger.weight(key) }
+        while moments.count > NoticeLedger.mostMoments || momentBytes > NoticeLedger.mostMomentBytes {
+            guard let oldest = moments.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key else { return }
+            moments[oldest] = nil
+            momentBytes -= NoticeLedger.weight(oldest)
+        }
+    }
+
+    /// Bytes of a moment in a document, at most.
+    private static func weight(_ key: NoticeKey) -> Int { 150 + key.subject.weight }
+
+    private func hasRoom(for notice: Notice) -> Bool {
+        open.count < NoticeLedger.mostOpen && openBytes + notice.weight <= NoticeLedger.mostBytes
+    }
+
+    private mutating func remove(_ key: NoticeKey) -> OpenProblem? {
+        guard let problem = open.removeValue(forKey: key) else { return nil }
+        openBytes -= problem.notice.weight
+        return problem
     }
 
     private mutating func take(_ notice: Notice, at now: UInt64, _ manners: NoticeManners) -> Notice? {
         let key = notice.key
         guard var problem = open[key] else {
             open[key] = OpenProblem(notice: notice, firstTold: now, lastTold: now, sightings: 1)
+            openBytes += notice.weight
             return notice
         }
         let isWorse = notice.severity > problem.notice.severity
         let since = min(problem.notice.since, notice.since)
-        problem.notice = notice
+        let old = problem.notice
+        let fits = openBytes - old.weight + notice.weight <= NoticeLedger.mostBytes
+        // Where there is no room for new words, the old ones are kept with what is new of the matter.
+        problem.notice =
+            fits
+            ? notice
+            : Notice(
+                notice.kind, notice.severity, notice.subject, at: notice.instant, run: old.run, old.sentence,
+                remedy: old.remedy, details: old.details)
         problem.notice.since = since
+        openBytes += problem.notice.weight - old.weight
         problem.sightings = problem.sightings == .max ? .max : problem.sightings + 1
         open[key] = problem
         if isWorse { return told(key, .worse, at: now) }

@@ -18,7 +18,7 @@ package struct NoticeOutbox: Hashable, Sendable {
         package var isUntried = true
 
         /// Whether more may be added.
-        fileprivate var isOpen: Bool { !isDigest && isUntried && notices.count < NoticeOutbox.mostInParcel }
+        fileprivate var isOpen: Bool { !isDigest && isUntried }
     }
 
     /// How a target that did not take something is treated.
@@ -44,8 +44,10 @@ package struct NoticeOutbox: Hashable, Sendable {
 
     /// Most messages that wait.
     package static let mostParcels = 1024
-    /// Most notices that wait in messages or are held for a digest, all together.
-    package static let mostNotices = 16_384
+    /// Most bytes of what waits in messages or is held for a digest, all together.
+    package static let mostBytes = 4 << 20
+    /// Most bytes of the notices of one message.
+    package static let mostParcelBytes = 512 << 10
     /// Most notices of one message; more are counted at its end.
     package static let mostInParcel = 256
     /// How long something is tried to be sent, nanoseconds: a week. What is older is no news any more.
@@ -77,8 +79,16 @@ package struct NoticeOutbox: Hashable, Sendable {
         parcels.filter { $0.target == target }.reduce(0) { $0 + $1.notices.count } + (held[target]?.count ?? 0)
     }
 
-    private var noticeCount: Int {
-        parcels.reduce(0) { $0 + $1.notices.count } + held.values.reduce(0) { $0 + $1.count }
+    private static func weight(_ notices: some Sequence<Notice>) -> Int { notices.reduce(0) { $0 + $1.weight } }
+
+    /// As many notices from the front as one message takes beside what it has; at least one when it has none.
+    private static func piece(of notices: ArraySlice<Notice>, beside: [Notice]) -> ArraySlice<Notice> {
+        var (count, bytes) = (beside.count, weight(beside))
+        return notices.prefix { notice in
+            bytes += notice.weight
+            defer { count += 1 }
+            return count == 0 || count < mostInParcel && bytes <= mostParcelBytes
+        }
     }
 
     /// Puts a message here. When there is no room, the least urgent and oldest goes, and is counted.
@@ -87,13 +97,13 @@ package struct NoticeOutbox: Hashable, Sendable {
         // One message for all that comes before the target is tried: five hundred guests that fail are not five hundred
         // messages.
         if !isDigest, let last = parcels.lastIndex(where: { $0.target == target }), parcels[last].isOpen {
-            let piece = rest.prefix(NoticeOutbox.mostInParcel - parcels[last].notices.count)
+            let piece = NoticeOutbox.piece(of: rest, beside: parcels[last].notices)
             parcels[last].notices += piece
             rest = rest.dropFirst(piece.count)
             makeRoom()
         }
         while !rest.isEmpty {
-            let piece = Array(rest.prefix(NoticeOutbox.mostInParcel))
+            let piece = Array(NoticeOutbox.piece(of: rest, beside: []))
             rest = rest.dropFirst(piece.count)
             add(
                 Parcel(
@@ -128,8 +138,15 @@ package struct NoticeOutbox: Hashable, Sendable {
     }
 
     private mutating func makeRoom() {
-        while parcels.count > NoticeOutbox.mostParcels || noticeCount > NoticeOutbox.mostNotices {
-            if let index = parcels.indices.min(by: { urgency(parcels[$0]) < urgency(parcels[$1]) }) {
+        while true {
+            let inParcels = parcels.reduce(0) { $0 + NoticeOutbox.weight($1.notices) }
+            let inHand = held.values.reduce(0) { $0 + NoticeOutbox.weight($1) }
+            guard parcels.count > NoticeOutbox.mostParcels || inParcels + inHand > NoticeOutbox.mostBytes else {
+                return
+            }
+            // What is held for a digest is less urgent than what was to go at once; half of the room is its.
+            let isTooMuch = parcels.count <= NoticeOutbox.mostParcels && inHand > NoticeOutbox.mostBytes / 2
+            if !isTooMuch, let index = parcels.indices.min(by: { urgency(parcels[$0]) < urgency(parcels[$1]) }) {
                 let parcel = parcels.remove(at: index)
                 lose(parcel.notices.count, for: parcel.target)
             } else if let largest = held.max(by: { ($0.value.count, $1.key) < ($1.value.count, $0.key) })?.key {
@@ -294,7 +311,7 @@ extension NoticeOutbox {
             let refusals = Int(clamping: min(max(entry["refusals"]?.number ?? 0, 0), Int64(NoticeOutbox.mostRefusals)))
             add(
                 Parcel(
-                    number: nextNumber, target: target, notices: Array(list.prefix(NoticeOutbox.mostInParcel)),
+                    number: nextNumber, target: target, notices: Array(NoticeOutbox.piece(of: list[...], beside: [])),
                     isDigest: entry["digest"]?.truth ?? false, since: since, refusals: refusals,
                     isUntried: entry["untried"]?.truth ?? false))
         }
