@@ -77,6 +77,7 @@ let package = Package(
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
             ],
             swiftSettings: hot),
+        .target(name: "Notices", dependencies: ["Effects", "GuestSource"], swiftSettings: hot),
         .target(
             name: "Commands",
             dependencies: [
@@ -142,6 +143,11 @@ let package = Package(
             name: "MapCacheTests",
             dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],
             swiftSettings: strict),
+        .executableTarget(
+            name: "NoticeProbe", dependencies: ["Effects", "Notices"], path: "Tests/NoticeProbe",
+            swiftSettings: strict),
+        .testTarget(
+            name: "NoticesTests", dependencies: ["Effects", "Notices", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

@@ -14,7 +14,7 @@ export XDG_CACHE_HOME XDG_DATA_HOME
 # itself.
 packages_to_build="libssl-dev libzstd-dev libsqlite3-dev libnbd-dev pkg-config gcc libc6-dev libstdc++-12-dev libxml2"
 packages_to_build="$packages_to_build libcurl4 libncurses6 libuuid1 binutils ca-certificates git tzdata"
-packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zstandard spin"
+packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zstandard spin curl"
 # Guests that run: emulation, libvirt without the daemon of the system, what their early user space is packed with, and
 # a file system that shares blocks.
 packages_to_test="$packages_to_test qemu-system-x86 libvirt-daemon libvirt-clients cpio kmod xfsprogs"
@@ -32,7 +32,7 @@ export DOZO_PYTHON
 everything_usable() {
     usable=0
     for command in pkg-config gcc git "$DOZO_PYTHON" qemu-img qemu-nbd qemu-io mke2fs debugfs spin \
-        qemu-system-x86_64 libvirtd virsh cpio depmod; do
+        qemu-system-x86_64 libvirtd virsh cpio depmod curl; do
         command -v "$command" >/dev/null 2>&1 || { say "  missing: the command $command"; usable=1; }
     done
     for library in libcrypto libzstd sqlite3 libnbd; do

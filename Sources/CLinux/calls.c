@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <syslog.h>
@@ -44,9 +45,15 @@ long descriptor_send(int socket, const void *bytes, long count, int passed) {
     return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
-void log_alert(const char *line) {
+_Static_assert(LOG_EMERG == 0 && LOG_DEBUG == 7, "syslog(3)");
+
+void log_line(int level, const char *line) {
     openlog("dozo", LOG_PID, LOG_DAEMON);
-    syslog(LOG_ALERT, "%s", line);
+    syslog(level & 7, "%s", line);
+}
+
+int memory_file(const char *label) {
+    return memfd_create(label, MFD_CLOEXEC);
 }
 
 int write_reports_refusal(void) {

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 
 /// A second process of this program that outlives the first one when that is killed, to put right what it left.
@@ -62,14 +61,5 @@ package final class CompanionProcess {
     /// In the second process: signals that end the first one do not end this one.
     package static func outliveSignals() {
         for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { signal(number, SIG_IGN) }
-    }
-}
-
-/// The system's log, for what must be said when nobody may be looking any more.
-package enum SystemLog {
-    /// Writes a line at the level of alerts.
-    package static func alert(_ line: String) {
-        // Safety: the text is terminated and lives through the call.
-        unsafe log_alert(line)
     }
 }

@@ -147,6 +147,36 @@ package enum HostPaths {
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw HostFiles.failure(errno, "cannot read", path) }
         defer { close(file) }
+        return try read(file, path, limit: limit)
+    }
+
+    /// Reads a small file whole that holds a secret: a regular file of this user or of root which nobody else may read
+    /// or write.
+    ///
+    /// - Parameter limit: more bytes than this are refused.
+    /// - Throws: ``FileError``.
+    package static func readSecret(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+        // Not held up by a pipe that lies there.
+        // Safety: the path lives through the call.
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot read", path) }
+        defer { close(file) }
+        var facts = stat()
+        // Safety: fstat writes one struct.
+        guard unsafe fstat(file, &facts) == 0 else { throw HostFiles.failure(errno, "cannot look at", path) }
+        guard facts.st_mode & S_IFMT == S_IFREG else {
+            throw FileError(number: EINVAL, sentence: "\(path) is not a regular file", remedy: .inspect)
+        }
+        guard facts.st_mode & 0o077 == 0, facts.st_uid == geteuid() || facts.st_uid == 0 else {
+            throw FileError(
+                number: EACCES,
+                sentence: "\(path) holds a secret and others than its owner may read or write it, or "
+                    + "it is another user's: make it this user's and chmod 600 it", remedy: .permit)
+        }
+        return try read(file, path, limit: limit)
+    }
+
+    private static func read(_ file: Int32, _ path: String, limit: Int) throws(FileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: limit + 1)
         var filled = 0
         while filled < bytes.count {

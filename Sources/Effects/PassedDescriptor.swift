@@ -33,6 +33,32 @@ import Glibc
         number = file
     }
 
+    /// A new file in memory, without a name, that holds `bytes` and is read from its beginning: nothing of it ever lies
+    /// on a disk, but in swap space.
+    ///
+    /// - Throws: ``FileError``.
+    package init(inMemory bytes: [UInt8]) throws(FileError) {
+        let what = "a file in memory"
+        // Safety: the label is terminated and lives through the call.
+        let file = unsafe memory_file("dozo")
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot make", what) }
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { buffer in
+                // Safety: `done` is below the buffer's count.
+                unsafe pwrite(file, buffer.baseAddress.map { unsafe $0 + done }, buffer.count - done, off_t(done))
+            }
+            if count > 0 {
+                done += count
+            } else if errno != EINTR {
+                let number = errno
+                close(file)
+                throw HostFiles.failure(number, "cannot fill", what)
+            }
+        }
+        number = file
+    }
+
     /// Takes room on the disk for so many bytes, without making the file longer.
     ///
     /// - Throws: ``FileError``, also where the file system cannot promise room.

@@ -15,6 +15,23 @@ package struct ProgramAnswer: Hashable, Sendable {
     package var isCut = false
 }
 
+/// What a program is given beside its arguments, which everybody on the host may read.
+package struct ProgramInput: Hashable, Sendable {
+    /// What stands on its standard input, in a file in memory; `nil` for nothing at all.
+    package var standardInput: [UInt8]?
+    /// What it can read from its descriptor 3 (`/dev/fd/3`), in a file in memory; `nil` when it gets none.
+    package var attached: [UInt8]?
+    /// Its environment, `NAME=value` each; `nil` for that of this process.
+    package var environment: [String]?
+
+    /// - Parameters: see the properties.
+    package init(standardInput: [UInt8]? = nil, attached: [UInt8]? = nil, environment: [String]? = nil) {
+        self.standardInput = standardInput
+        self.attached = attached
+        self.environment = environment
+    }
+}
+
 /// How a program is run, and for how long.
 package struct ProgramPatience: Hashable, Sendable {
     /// Nanoseconds; `nil` for as long as it takes.
@@ -43,19 +60,61 @@ extension HostProgram {
     // SETSIGDEF. A program that waits for children of its own, as xl does, must get the signals that we block.
     private static let startFlags: Int16 = 0x80 | 0x08 | 0x04
 
-    /// Runs `command` with nothing on standard input, in a session of its own: what interrupts us on a terminal does
-    /// not reach it.
+    /// Runs `command` with nothing on standard input; see
+    /// ``ask(_:input:passing:outputLimit:patience:clock:)``.
+    package static func ask(
+        _ command: [String], passing: [CInt] = [], outputLimit: Int, patience: ProgramPatience,
+        clock: SystemClock = .system
+    ) -> ProgramAnswer {
+        ask(
+            command, StartConditions(passing: passing), outputLimit: outputLimit, patience: patience, clock: clock)
+    }
+
+    /// Runs `command` in a session of its own, to its end or to that of its time; then all that belongs to it is ended.
+    ///
+    /// - Parameters:
+    ///   - command: the program's absolute path, and its arguments.
+    ///   - input: what it is given.
+    ///   - outputLimit: bytes of output that are kept; the rest is read and thrown away.
+    ///   - limit: nanoseconds.
+    /// - Throws: ``FileError`` when there is no memory for what it is given.
+    package static func ask(
+        _ command: [String], input: ProgramInput, outputLimit: Int, limit: UInt64, clock: SystemClock = .system
+    ) throws(FileError) -> ProgramAnswer {
+        let standardInput = try PassedDescriptor(inMemory: input.standardInput ?? [])
+        let attached = try PassedDescriptor(inMemory: input.attached ?? [])
+        var conditions = StartConditions(passing: [])
+        let standardCopy = try standardInput.duplicate()
+        defer { PassedDescriptor.giveBack(standardCopy) }
+        let attachedCopy = try attached.duplicate()
+        defer { PassedDescriptor.giveBack(attachedCopy) }
+        if input.standardInput != nil { conditions.standardInput = standardCopy }
+        if input.attached != nil { conditions.passing = [attachedCopy] }
+        conditions.environment = input.environment
+        return ask(
+            command, conditions, outputLimit: outputLimit, patience: ProgramPatience(limit: limit, ends: true),
+            clock: clock)
+    }
+
+    /// What a program starts with.
+    private struct StartConditions {
+        var passing: [CInt]
+        var standardInput: CInt?
+        var environment: [String]?
+    }
+
+    /// Runs `command` in a session of its own: what interrupts us on a terminal does not reach it.
     ///
     /// - Parameters:
     ///   - command: the program's absolute path, and its arguments.
     ///   - passing: open descriptors that it gets as 3, 4, …; they stay the caller's.
     ///   - outputLimit: bytes of output that are kept; the rest is read and thrown away.
-    package static func ask(
-        _ command: [String], passing: [CInt] = [], outputLimit: Int, patience: ProgramPatience,
-        clock: SystemClock = .system
+    private static func ask(
+        _ command: [String], _ conditions: StartConditions, outputLimit: Int, patience: ProgramPatience,
+        clock: SystemClock
     ) -> ProgramAnswer {
         guard patience.ends else {
-            return askOutliving(command, passing, outputLimit: outputLimit, limit: patience.limit, clock: clock)
+            return askOutliving(command, conditions, outputLimit: outputLimit, limit: patience.limit, clock: clock)
         }
         var answer = ProgramAnswer(status: -1, output: [], errorText: "")
         guard let out = pair() else { return answer }
@@ -65,7 +124,7 @@ extension HostProgram {
             return answer
         }
         defer { Glibc.close(messages.ours) }
-        let child = start(command, output: out.theirs, messages: messages.theirs, passing: passing)
+        let child = start(command, output: out.theirs, messages: messages.theirs, conditions)
         Glibc.close(out.theirs)
         Glibc.close(messages.theirs)
         guard let child else { return answer }
@@ -82,7 +141,8 @@ extension HostProgram {
             }
             guard let deadline, clock.monotonic() > deadline else { continue }
             answer.isLate = true
-            Glibc.kill(child, SIGKILL)
+            // The whole session: what it started would go on, holding what it was given.
+            Glibc.kill(-child, SIGKILL)
             var last: CInt = 0
             // Safety: waitpid writes one number.
             while unsafe waitpid(child, &last, 0) < 0, errno == EINTR {}
@@ -103,14 +163,14 @@ extension HostProgram {
     private static let outlivingGlance = 5
 
     private static func askOutliving(
-        _ command: [String], _ passing: [CInt], outputLimit: Int, limit: UInt64?, clock: SystemClock
+        _ command: [String], _ conditions: StartConditions, outputLimit: Int, limit: UInt64?, clock: SystemClock
     ) -> ProgramAnswer {
         var answer = ProgramAnswer(status: -1, output: [], errorText: "")
         guard let out = aside() else { return answer }
         defer { Glibc.close(out) }
         guard let messages = aside() else { return answer }
         defer { Glibc.close(messages) }
-        guard let child = start(command, output: out, messages: messages, passing: passing) else { return answer }
+        guard let child = start(command, output: out, messages: messages, conditions) else { return answer }
         let deadline = deadline(limit, clock)
         while true {
             if let status = ended(child) {
@@ -157,9 +217,11 @@ extension HostProgram {
         return (ends[0], ends[1])
     }
 
-    private static func start(_ command: [String], output: CInt, messages: CInt, passing: [CInt]) -> pid_t? {
+    private static func start(
+        _ command: [String], output: CInt, messages: CInt, _ conditions: StartConditions
+    ) -> pid_t? {
         // Copied out of the way first, for one that is passed on may have the number that another one gets.
-        let copies = passing.map { fcntl($0, F_DUPFD_CLOEXEC, lowestCopy) }
+        let copies = conditions.passing.map { fcntl($0, F_DUPFD_CLOEXEC, lowestCopy) }
         defer { for copy in copies where copy >= 0 { Glibc.close(copy) } }
         guard copies.allSatisfy({ $0 >= 0 }) else { return nil }
         var actions = unsafe posix_spawn_file_actions_t()
@@ -175,19 +237,35 @@ extension HostProgram {
         unsafe sigfillset(&signals)
         unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
         unsafe posix_spawnattr_setflags(&attributes, startFlags)
-        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if let input = conditions.standardInput {
+            unsafe posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
         unsafe posix_spawn_file_actions_adddup2(&actions, messages, 2)
         for (index, copy) in copies.enumerated() {
             unsafe posix_spawn_file_actions_adddup2(&actions, copy, firstPassed + CInt(index))
         }
         // Safety: the words are copied for the call and freed after it.
-        var words: [UnsafeMutablePointer<CChar>?] = unsafe command.map { word in unsafe strdup(word) }
-        unsafe words.append(nil)
+        let words = unsafe terminated(command)
         defer { unsafe words.forEach { word in unsafe free(word) } }
+        let variables = unsafe conditions.environment.map { list in unsafe terminated(list) }
+        defer { unsafe variables?.forEach { word in unsafe free(word) } }
         var child: pid_t = 0
-        let failure = unsafe posix_spawn(&child, command[0], &actions, &attributes, words, environ)
+        let failure: CInt
+        if let variables = unsafe variables {
+            failure = unsafe posix_spawn(&child, command[0], &actions, &attributes, words, variables)
+        } else {
+            failure = unsafe posix_spawn(&child, command[0], &actions, &attributes, words, environ)
+        }
         return failure == 0 ? child : nil
+    }
+
+    /// Copies that the caller frees, and the end of the list.
+    private static func terminated(_ list: [String]) -> [UnsafeMutablePointer<CChar>?] {
+        // Safety: strdup answers memory of its own.
+        unsafe list.map { word in unsafe strdup(word) } + [nil]
     }
 
     private static func wait(for descriptors: [CInt]) {

@@ -1,3 +1,5 @@
+import Effects
+import Foundation
 import Glibc
 import GuestSource
 import Testing
@@ -19,6 +21,48 @@ struct HostProgramTests {
         #expect(!answer.isLate && !answer.isCut)
         #expect(shell("kill -9 $$").status == 137)
         #expect(HostProgram.ask(["/no/such/program"], outputLimit: 1, patience: patience).status == -1)
+    }
+
+    private func given(_ input: ProgramInput, _ script: String, limit: UInt64 = 30_000_000_000) throws -> ProgramAnswer
+    {
+        try HostProgram.ask(["/bin/sh", "-c", script], input: input, outputLimit: 1 << 20, limit: limit)
+    }
+
+    @Test("what a program is given comes from memory, more than a pipe holds, and nothing else does")
+    func input() throws {
+        let much = [UInt8](repeating: UInt8(ascii: "x"), count: 300_000)
+        let both = ProgramInput(standardInput: Array("in\n".utf8), attached: much, environment: ["A=1", "B=two words"])
+        let answer = try given(both, "/bin/cat; /usr/bin/env; /usr/bin/wc -c </dev/fd/3; /usr/bin/wc -c <&3")
+        let lines = String(decoding: answer.output, as: UTF8.self).split(separator: "\n").map(String.init)
+        #expect(answer.status == 0, "\(answer.errorText)")
+        #expect(lines.contains("in") && lines.contains("A=1") && lines.contains("B=two words"))
+        #expect(lines.filter { $0 == "300000" }.count == 2)
+        #expect(!lines.contains { $0.hasPrefix("HOME=") })
+        let nothing = try given(ProgramInput(), "/bin/cat; ls /dev/fd/3")
+        #expect(nothing.output.isEmpty && nothing.status != 0)
+    }
+
+    @Test("with a program whose time is up, what it started ends too")
+    func descendants() throws {
+        let script = "sleep 600 & echo $!; wait"
+        let answer = try given(ProgramInput(), script, limit: 300_000_000)
+        #expect(answer.isLate)
+        let child = try #require(pid_t(String(decoding: answer.output, as: UTF8.self).filter(\.isNumber)))
+        // It was sent the signal together with the one that was waited for; the kernel needs a moment.
+        var tries = 0
+        while isRunning(child), tries < 500 {
+            ThreadPause.take(milliseconds: 10)
+            tries += 1
+        }
+        #expect(tries < 500)
+    }
+
+    /// A process whose end nobody has collected does not run.
+    private func isRunning(_ process: pid_t) -> Bool {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let state = text.split(separator: ")").last?.split(separator: " ").first
+        else { return false }
+        return state != "Z"
     }
 
     @Test("more output than was asked for is read and thrown away")
