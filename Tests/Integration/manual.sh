@@ -13,15 +13,15 @@ holds "the pages are what the program says" "$write" --check "$dozo"
 holds "every variable that dozo reads is explained" "$write" --words
 # A program that says something else, in each way that must be noticed.
 otherwise() { # SED
-    printf '#!/bin/sh\n"%s" "$@" | sed "%s"\n' "$dozo" "$1" >"$folder/other" && chmod +x "$folder/other"
+    printf '#!/bin/sh\n"%s" "$@" | sed '"'%s'"'\n' "$dozo" "$1" >"$folder/other" && chmod +x "$folder/other"
 }
 otherwise 's/List restore points/List points/'
 ends_with 1 "dozo-points.1" "another description is noticed" "$write" --check "$folder/other"
-otherwise 's/\\"salvage\\"/\\"fill\\"/'
+otherwise 's/"salvage"/"fill"/'
 ends_with 1 "dozo-restore.1" "an option with another name is noticed" "$write" --check "$folder/other"
-otherwise 's/\\"catalog\\"/\\"list\\"/'
+otherwise 's/"catalog"/"list"/'
 ends_with 1 "dozo-catalog.1" "a page without a command is noticed" "$write" --check "$folder/other"
-otherwise 's/\\"shouldDisplay\\" : false/\\"shouldDisplay\\" : true/'
+otherwise 's/"shouldDisplay" : false/"shouldDisplay" : true/'
 ends_with 1 "dozo-hold-still.1" "a command without a page is noticed" "$write" --check "$folder/other"
 if grep -rq 'hold.*still' "$pages"; then fail "what is hidden is in no page" "$(grep -rl 'hold.*still' "$pages")"
 else pass "what is hidden is in no page"; fi
@@ -46,47 +46,53 @@ done
 # --- completions
 for shell in bash zsh fish; do "$dozo" --generate-completion-script "$shell" >"$folder/completion.$shell"; done
 : >"$folder/place/disk.qcow2"
-# offers SHELL LINE: what the shell offers behind the line, which ends where the cursor is.
+# offers SHELL: what the shell offers behind each line of `lines`, where the cursor is at its end: "LINE|WORD".
+printf '%s\n' "dozo " "dozo key " "dozo backup --new" "dozo backup --quiesce " "dozo restore --format vh" \
+    "dozo backup --guest web01 di" >"$folder/lines"
 offers() {
     case "$1" in
         bash)
-            PATH=$folder/bin:$PATH LINE=$2 bash --norc --noprofile -c '
+            PATH=$folder/bin:$PATH bash --norc --noprofile -c '
                 cd "$1/place" && . "$1/completion.bash"
-                COMP_LINE=$LINE COMP_POINT=${#LINE}
-                read -ra COMP_WORDS <<<"$LINE"; case "$LINE" in *" ") COMP_WORDS+=("") ;; esac
-                COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-                _dozo dozo "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
-                printf "%s\n" "${COMPREPLY[@]}"' offers "$folder" ;;
+                while IFS= read -r LINE; do
+                    COMPREPLY=() COMP_LINE=$LINE COMP_POINT=${#LINE}
+                    read -ra COMP_WORDS <<<"$LINE"; case "$LINE" in *" ") COMP_WORDS+=("") ;; esac
+                    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+                    _dozo dozo "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+                    for word in "${COMPREPLY[@]}"; do printf "%s|%s\n" "$LINE" "$word"; done
+                done <"$1/lines"' offers "$folder" ;;
         fish)
-            HOME=$folder/place PATH=$folder/bin:$PATH LINE=$2 fish --no-config -c \
-                'cd $HOME; source ../completion.fish; complete -C "$LINE"' | cut -f1 ;;
+            HOME=$folder/place PATH=$folder/bin:$PATH fish --no-config -c '
+                cd $HOME; source ../completion.fish
+                while read -l line; for word in (complete -C "$line"); echo "$line|$word"; end; end <../lines' |
+                cut -f1 ;;
     esac
 }
-# offered SHELL LINE WORD: the word is among them.
-offered() { offers "$1" "$2" >"$folder/offered" 2>&1; grep -qx -- "$3" "$folder/offered"; }
+# offered LINE WORD: the word is among them.
+offered() { grep -qFx -- "$1|$2" "$folder/offered"; }
+"$dozo" --experimental-dump-help >"$folder/dump"
 for shell in bash fish; do
     command -v $shell >/dev/null 2>&1 || { skip "completions of $shell" "needs $shell"; continue; }
+    offers $shell >"$folder/offered" 2>"$folder/output"
     all=yes
-    for word in $("$dozo" --experimental-dump-help | python3 -c '
-import json, sys
-for command in json.load(sys.stdin)["command"]["subcommands"]:
-    if command["shouldDisplay"]: print(command["commandName"])'); do
-        offered $shell "dozo " "$word" || { fail "$shell completes commands" "not $word"; all=no; }
+    for word in $(json "$folder/dump" \
+        '" ".join(c["commandName"] for c in d["command"]["subcommands"] if c["shouldDisplay"])'); do
+        offered "dozo " "$word" || { fail "$shell completes commands" "not $word"; all=no; }
     done
     [ $all = no ] || pass "$shell completes commands"
-    if offered $shell "dozo " hold-still; then fail "$shell hides what is hidden" "it offers hold-still"
+    if offered "dozo " hold-still; then fail "$shell hides what is hidden" "it offers hold-still"
     else pass "$shell hides what is hidden"; fi
-    holds "$shell completes subcommands" offered $shell "dozo key " enroll
-    holds "$shell completes options" offered $shell "dozo backup --new" --new-guest
-    holds "$shell completes words of an option" offered $shell "dozo backup --quiesce " require
-    holds "$shell completes formats" offered $shell "dozo restore --format vh" vhdx
-    holds "$shell completes files" offered $shell "dozo backup --guest web01 di" disk.qcow2
+    holds "$shell completes subcommands" offered "dozo key " enroll
+    holds "$shell completes options" offered "dozo backup --new" --new-guest
+    holds "$shell completes words of an option" offered "dozo backup --quiesce " require
+    holds "$shell completes formats" offered "dozo restore --format vh" vhdx
+    holds "$shell completes files" offered "dozo backup --guest web01 di" disk.qcow2
 done
 if command -v zsh >/dev/null 2>&1; then
     # Its completion wants a terminal; what is tried is that it is read, names every command and knows files.
     holds "zsh reads its completions" zsh -f -c "
         autoload -Uz compinit && compinit -u -d '$folder/place/dump' && . '$(printf %s "$folder" | sed "s/'/'\\\\''/g")/completion.zsh'"
-    holds "zsh's name files" grep -q "image:_files" "$folder/completion.zsh"
+    holds "zsh completes files" grep -q "image:_files" "$folder/completion.zsh"
     if grep -q hold-still "$folder/completion.zsh"; then fail "zsh hides what is hidden" "it names hold-still"
     else pass "zsh hides what is hidden"; fi
 else
@@ -123,7 +129,7 @@ prepared() {
 holds "a repository for them" prepared
 point=$(json "$folder/point.json" 'd["point"]')
 slot=$(json "$folder/keys.json" '[s["id"] for s in d["slots"] if s["label"] == "second"][0]')
-key=$(json "$folder/keys.json" '[k["key"] for k in d["keys"] if k["role"] == "writer"][0]')
+key=$(json "$folder/keys.json" '[k["fingerprint"] for k in d["enrolled"] if k["role"] == "writer"][0]')
 mv "$home" "$folder/template"
 # Lines of other people's machines: that they are understood is all that can be tried here.
 printf '#!/bin/sh\nshift\nexec "$@"\n' >"$folder/bin/ssh" && chmod +x "$folder/bin/ssh"
