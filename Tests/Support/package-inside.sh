@@ -43,7 +43,8 @@ else
     skip "the group is there" "needs systemd"
 fi
 enabled() { find /etc/systemd -name 'dozo-agent.service' | grep -q .; }
-if enabled; then fail "nothing is enabled" "$(find /etc/systemd -name dozo-agent.service)"; else pass "nothing is enabled"; fi
+if enabled; then fail "nothing is enabled" "$(find /etc/systemd -name dozo-agent.service)"
+else pass "nothing is enabled"; fi
 if command -v systemd-analyze >/dev/null; then
     holds "the unit is one that systemd takes" systemd-analyze verify /lib/systemd/system/dozo-agent.service
     holds "its exposure is 2.5 at most" systemd-analyze security --offline=yes --threshold=25 \
@@ -86,7 +87,8 @@ else
 fi
 holds "bash knows how to complete it" bash -c '. /usr/share/bash-completion/completions/dozo && complete -p dozo'
 if command -v zsh >/dev/null; then
-    holds "zsh finds how to complete it" zsh -f -c 'autoload -Uz compinit && compinit -u -D && [[ $_comps[dozo] = _dozo ]]'
+    holds "zsh finds how to complete it" zsh -f -c \
+        'autoload -Uz compinit && compinit -u -D && [[ $_comps[dozo] = _dozo ]]'
 else skip "zsh finds how to complete it" "needs zsh"; fi
 if command -v fish >/dev/null; then
     holds "fish finds how to complete it" fish -c 'complete -C "dozo ver" | string match -q "verify*"'
@@ -104,7 +106,8 @@ holds "what was stored before comes back" came_back
 before=$(version)
 install_it "$older" >"$folder/output" 2>&1
 status=$?
-if [ $status -ne 0 ] && grep -q "does not replace version $before" "$folder/output"; then pass "a downgrade is refused with a sentence"
+if [ $status -ne 0 ] && grep -q "does not replace version $before" "$folder/output"; then
+    pass "a downgrade is refused with a sentence"
 else fail "a downgrade is refused with a sentence" "status $status: $(tail -n 3 "$folder/output" | tr '\n' ' ')"; fi
 holds "and leaves what was there, whole" test "$(version) $(state)" = "$before installed"
 holds "which works" came_back
@@ -115,7 +118,8 @@ ln -sf /lib/systemd/system/dozo-agent.service /etc/systemd/system/multi-user.tar
 find /srv/backup /var/lib/dozo /etc/dozo -type f -exec sha256sum {} + | sort >"$folder/kept"
 holds "it is removed" dpkg --force-unsafe-io --remove dozo
 holds "its program is gone" absent /usr/bin/dozo
-holds "a unit that was enabled leads nowhere no more" absent /etc/systemd/system/multi-user.target.wants/dozo-agent.service
+holds "a unit that was enabled is no dangling link" absent \
+    /etc/systemd/system/multi-user.target.wants/dozo-agent.service
 holds "settings stay" test -e /etc/default/dozo-ups
 dpkg --force-unsafe-io --purge dozo >"$folder/purge" 2>&1
 holds "it is purged" test "$(state)" = none -o "$(state)" = not-installed

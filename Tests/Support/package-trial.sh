@@ -6,7 +6,7 @@
 #
 # By hand or by `make deb-trial`, as root, with debootstrap, about 1 GB in TMPDIR (or /tmp; debootstrap takes no space in
 # that path) and a network for apt-get. DEBIAN_MIRROR names another mirror. Nothing of the host is bound into the new
-# system but /dev/null and its like are made in it; /proc is mounted in namespaces of its own. It is removed at the end.
+# system; /proc is mounted for it in namespaces of its own. It is removed at the end.
 set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
 . "$top/scripts/environment.sh"

@@ -1,0 +1,183 @@
+#!/bin/sh
+# The unit of the package under a systemd that runs: in a copy of this system that is thrown away, started by
+# systemd-nspawn with nothing else in it. The agent is not there yet, so the unit's own limits are tried with backups of
+# images in its place (a drop-in says so), and with what it is today.
+#
+#   Tests/Support/unit-trial.sh [PACKAGE]
+#
+# By hand or by `make deb-trial`, as root, with systemd-container and qemu-utils, half a minute. Network, block devices
+# and guests that run are not in it.
+set -u
+top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
+. "$top/scripts/environment.sh"
+stop() { echo "skip: the unit under systemd ($1)"; echo done; exit 0; }
+
+[ "$(id -u)" = 0 ] || stop "needs root"
+for command in systemd-nspawn dpkg-deb qemu-img; do
+    command -v "$command" >/dev/null 2>&1 ||
+        stop "needs $command: apt-get install systemd-container dpkg-dev qemu-utils"
+done
+package=${1:-$(find "$top/.build/package" -name 'dozo_*.deb' -printf '%T@ %p\n' 2>/dev/null | sort -rn |
+    sed -n '1s/[^ ]* //p')}
+[ -f "$package" ] || stop "there is no package; make one with: make deb"
+folder=$(mktemp -d "${TMPDIR:-/tmp}/dozo-unit.XXXXXX") || exit 1
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir "$folder/files" "$folder/layers"
+cp "$package" "$folder/files/package.deb"
+
+cat >"$folder/files/trial.target" <<'UNIT'
+[Unit]
+Requires=basic.target
+After=basic.target
+Wants=trial.service
+UNIT
+cat >"$folder/files/trial.service" <<'UNIT'
+[Unit]
+After=basic.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /files/trial.sh
+StandardOutput=file:/files/result
+StandardError=file:/files/noise
+ExecStopPost=/bin/systemctl --no-block poweroff
+UNIT
+
+# What runs inside.
+cat >"$folder/files/trial.sh" <<'TRIAL'
+set -u
+export HOME=/root DEBIAN_FRONTEND=noninteractive DOZO_PASSPHRASE_FILE=/etc/dozo/passphrase
+pass() { echo "pass: $1"; }
+fail() { echo "FAIL: $1 ($2)"; }
+holds() {
+    case_name=$1
+    shift
+    if "$@" >/files/output 2>&1; then pass "$case_name"
+    else fail "$case_name" "status $?: $(tail -n 3 /files/output | tr '\n' ' ')"; fi
+}
+unit=dozo-agent.service
+property() { systemctl show --property="$1" --value $unit; }
+says() { journalctl --unit=$unit --no-pager | grep -q -- "$1"; }
+points() { dozo points -r /backup/dozo 2>/dev/null | grep -c web01; }
+# it_is STATE: within half a minute.
+it_is() {
+    tries=0
+    until [ "$(systemctl is-active $unit)" = "$1" ]; do
+        tries=$((tries + 1)); [ $tries -lt 300 ] || return 1
+        sleep 0.1
+    done
+}
+# instead LINE…: what the unit runs instead of the agent.
+drop_ins=/etc/systemd/system/$unit.d
+instead() {
+    printf '[Service]\nType=exec\nWatchdogSec=0\nRestart=no\nEnvironment=DOZO_PASSPHRASE_FILE=%s\nExecStart=\nExecStart=%s\n' \
+        /etc/dozo/passphrase "$*" >$drop_ins/instead.conf
+    systemctl daemon-reload
+}
+
+holds "the package is installed" dpkg --force-unsafe-io --install /files/package.deb
+holds "its unit is disabled" sh -c 'test "$(systemctl is-enabled dozo-agent.service)" = disabled'
+holds "and did not start" test "$(systemctl is-active $unit)" = inactive
+# What it is today: a unit without its agent, which fails once and says so.
+systemctl start $unit >/dev/null 2>&1
+holds "without an agent it fails" it_is failed
+holds "with the status of wrong usage" test "$(property ExecMainStatus)" = 2
+holds "and is not started again" test "$(property NRestarts)" = 0
+
+mkdir -p /backup /images $drop_ins
+cp /usr/share/doc/dozo/examples/systemd/repository.conf $drop_ins/
+(umask 077 && echo "correct horse" >/etc/dozo/passphrase)
+head -c 3000000 /dev/urandom >/images/small.raw
+qemu-img convert -f raw -O qcow2 /images/small.raw /images/small.qcow2
+chmod 600 /images/*
+chown nobody /images/*
+dozo init -r /backup/dozo >/dev/null 2>&1
+for image in small.raw small.qcow2; do
+    instead /usr/bin/dozo backup -r /backup/dozo --guest web01 /images/$image
+    before=$(points)
+    systemctl start $unit
+    holds "a backup inside of the unit ends: $image" it_is inactive
+    holds "and made a point of an image of somebody else's" test "$(points)" = $((before + 1))
+done
+holds "nothing was refused by the way" sh -c \
+    '! journalctl --unit=dozo-agent.service --no-pager | grep -qi "not permitted\|failed to set"'
+holds "the socket's folder is its group's" test "$(stat -c '%a %G' /run/dozo)" = "750 dozo"
+holds "state is root's alone" test "$(stat -c '%a %U' /var/lib/dozo)" = "700 root"
+
+# Its limits.
+mkdir -p /elsewhere
+instead /usr/bin/dozo init -r /elsewhere/dozo
+systemctl start $unit
+holds "it writes nowhere else" it_is failed
+holds "and nothing is there" test -z "$(ls /elsewhere)"
+instead /bin/ls /home/.
+systemctl start $unit
+it_is inactive
+mkdir -p /home/somebody
+instead /bin/sh -c '"test -z \"\$(ls -A /home)\""'
+systemctl start $unit
+holds "homes are empty for it" it_is inactive
+instead /bin/mount -t tmpfs tmpfs /mnt
+systemctl start $unit
+holds "it mounts nothing" it_is failed
+instead /bin/sh -c '"ulimit -c; test \$(ulimit -c) = 0"'
+systemctl start $unit
+holds "it leaves no core file" it_is inactive
+
+# Stopped in the middle: by systemd, and by a UPS.
+truncate -s 4G /images/large.raw
+head -c 60000000 /dev/urandom >>/images/large.raw
+head -c 60000000 /dev/urandom | dd of=/images/large.raw bs=1M seek=1024 conv=notrunc 2>/dev/null
+instead /usr/bin/dozo backup -r /backup/dozo --guest web01 --limit-read 4M /images/large.raw
+before=$(points)
+systemctl start $unit
+holds "a long one runs" it_is active
+sleep 1
+systemctl stop $unit
+holds "it is stopped" test "$(systemctl is-active $unit)" != active
+holds "with its own status for that" test "$(property ExecMainStatus)" = 130
+holds "and told what becomes of it" says "no restore point was made"
+holds "no point is made of it" test "$(points)" = "$before"
+systemctl start $unit
+holds "it runs again" it_is active
+NOTIFYTYPE=ONBATT DOZO_UPS_NOTES=/run /usr/lib/dozo/dozo-ups >/dev/null 2>&1
+tries=0
+while [ "$(systemctl is-active $unit)" = active ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 0.1; done
+holds "the UPS's hook stops it" test "$(systemctl is-active $unit)" != active
+NOTIFYTYPE=ONLINE DOZO_UPS_NOTES=/run /usr/lib/dozo/dozo-ups >/dev/null 2>&1
+holds "and starts it when power is back" it_is active
+
+# An upgrade while it runs, and away with it.
+first=$(property MainPID)
+holds "an upgrade over it" dpkg --force-unsafe-io --install /files/package.deb
+holds "it runs again behind it" it_is active
+holds "as another process" test "$(property MainPID)" != "$first"
+systemctl enable $unit >/dev/null 2>&1
+holds "it is removed while it runs" dpkg --force-unsafe-io --remove dozo
+holds "and stopped before" test "$(systemctl is-active $unit)" != active
+holds "and enabled no more" test ! -L /etc/systemd/system/multi-user.target.wants/$unit
+echo done
+TRIAL
+
+unshare --mount --pid --fork --kill-child sh -c '
+    mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs -o size=3G tmpfs "$1/layers" &&
+        mkdir "$1/layers/upper" "$1/layers/work" "$1/layers/root" &&
+        mount -t overlay -o "lowerdir=/,upperdir=$1/layers/upper,workdir=$1/layers/work" overlay "$1/layers/root" &&
+        cd "$1/layers/root" || exit 1
+    # Of this host nothing is started in it.
+    rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/systemd/system/default.target etc/fstab
+    : >etc/machine-id
+    cp -r "$1/files" . && cp files/trial.target files/trial.service etc/systemd/system/ || exit 1
+    timeout 300 systemd-nspawn --quiet --boot --directory=. --machine=dozo-unit-trial --register=no --keep-unit \
+        systemd.unit=trial.target >"$1/console" 2>&1 </dev/null
+    cp files/result "$1/result" 2>/dev/null
+' trial "$folder"
+if [ -s "$folder/result" ]; then
+    sed '/^done$/d' "$folder/result"
+    grep -q '^done$' "$folder/result" || echo "FAIL: the unit under systemd (it did not reach its end)"
+else
+    echo "skip: the unit under systemd (systemd-nspawn did not start: $(tail -n 2 "$folder/console" 2>/dev/null |
+        tr '\n' ' '))"
+fi
+echo done
