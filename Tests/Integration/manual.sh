@@ -90,8 +90,8 @@ for shell in bash fish; do
 done
 if command -v zsh >/dev/null 2>&1; then
     # Its completion wants a terminal; what is tried is that it is read, names every command and knows files.
-    holds "zsh reads its completions" zsh -f -c "
-        autoload -Uz compinit && compinit -u -d '$folder/place/dump' && . '$(printf %s "$folder" | sed "s/'/'\\\\''/g")/completion.zsh'"
+    holds "zsh reads its completions" zsh -f -c \
+        'cd $1 && autoload -Uz compinit && compinit -u -d $1/place/dump && . $1/completion.zsh' zsh "$folder"
     holds "zsh completes files" grep -q "image:_files" "$folder/completion.zsh"
     if grep -q hold-still "$folder/completion.zsh"; then fail "zsh hides what is hidden" "it names hold-still"
     else pass "zsh hides what is hidden"; fi
@@ -101,7 +101,7 @@ fi
 
 # --- the examples of the pages
 sed -n '/^\.EX$/,/^\.EE$/{/^\.E[XE]$/d;p}' "$pages"/*.1 | sed -e 's/\\-/-/g' -e "s/\\\\(aq/'/g" -e 's/\\(ti/~/g' \
-    -e 's/\\e/\\/g' >"$folder/examples"
+    -e 's/\\e/\\/g' | awk '!seen[$0]++' >"$folder/examples"
 count=$(grep -c . "$folder/examples")
 if [ "$count" -ge 40 ]; then pass "the pages have examples"; else fail "the pages have examples" "$count"; fi
 # A repository with a guest of two points, the second with memory, another slot, and a place with what the lines name.
@@ -127,7 +127,7 @@ prepared() {
             >"$folder/point.json" && "$dozo" key list --json >"$folder/keys.json"
 }
 holds "a repository for them" prepared
-point=$(json "$folder/point.json" 'd["point"]')
+point=$(json "$folder/point.json" 'd["point"]["id"]')
 slot=$(json "$folder/keys.json" '[s["id"] for s in d["slots"] if s["label"] == "second"][0]')
 key=$(json "$folder/keys.json" '[k["fingerprint"] for k in d["enrolled"] if k["role"] == "writer"][0]')
 mv "$home" "$folder/template"

@@ -40,8 +40,8 @@ DOZO_PACKAGE_FOLDER=$folder/twice "$top/scripts/build-package" >/dev/null 2>&1
 holds "the same files give the same package" cmp "$package" "$folder/twice/$(basename "$package")"
 rm -r "$folder/twice"
 for field in Package:dozo Depends:libc6 Depends:libssl3 Depends:libnbd0 Depends:qemu-utils; do
-    holds "its field ${field%%:*} names ${field#*:}" sh -c 'dpkg-deb --field "$1" "$2" | grep -q "$3"' field "$package" \
-        "${field%%:*}" "${field#*:}"
+    holds "its field ${field%%:*} names ${field#*:}" \
+        sh -c 'dpkg-deb --field "$1" "$2" | grep -q "$3"' field "$package" "${field%%:*}" "${field#*:}"
 done
 older=$folder/packages/older.deb
 dpkg-deb --raw-extract "$package" "$folder/older"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The hook for a UPS (S10): what it stops and starts, by a stand-in for systemctl; and called by nut's own upsmon, with its
-# dummy driver, where that is installed.
+# The hook for a UPS (S10): what it stops and starts, by a stand-in for systemctl; and called by nut's own upsmon, with
+# its dummy driver, where that is installed.
 . "$(dirname -- "$0")/cases.sh"
 
 hook=$top/agent/nut/dozo-ups

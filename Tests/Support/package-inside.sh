@@ -61,16 +61,28 @@ fi
 holds "every file is what the package says" sh -c 'test -z "$(dpkg --verify dozo)"'
 
 # --- what it is for
+page=/usr/share/doc/dozo/installation.md
+as_written() { # the block of the page that makes a first point, as it stands there
+    sed -n '/^A first repository/,/^| where/p' "$page" | sed -n '/^```sh$/,/^```$/p' | sed '/^```/d' \
+        >"$folder/commands"
+    test "$(grep -c '^dozo ' "$folder/commands")" -ge 4 || return 1
+    mkdir -p /backup /images
+    head -c 3000000 /dev/urandom >"$folder/web01.raw"
+    qemu-img convert -f raw -O qcow2 "$folder/web01.raw" /images/web01.qcow2
+    (cd "$folder" && sh -e commands) && cmp -n 3000000 "$folder/web01.raw" /images/restored/web01.raw
+}
+holds "the commands of its page work as they stand there" as_written
+rm -rf /backup /images /etc/dozo/passphrase
 backed_up() {
-    (umask 077 && echo "correct horse" >/etc/dozo/passphrase)
+    (umask 077 && echo "correct horse" >/etc/dozo/trial)
     head -c 3000000 /dev/urandom >"$folder/disk.raw"
     qemu-img convert -f raw -O qcow2 "$folder/disk.raw" "$folder/disk.qcow2"
-    export DOZO_PASSPHRASE_FILE=/etc/dozo/passphrase
+    export DOZO_PASSPHRASE_FILE=/etc/dozo/trial
     mkdir -p /srv/backup
     dozo init -r /srv/backup/dozo && dozo backup -r /srv/backup/dozo --guest web01 "$folder/disk.qcow2"
 }
 holds "a backup" backed_up
-export DOZO_PASSPHRASE_FILE=/etc/dozo/passphrase
+export DOZO_PASSPHRASE_FILE=/etc/dozo/trial
 came_back() {
     rm -f "$folder/back.raw"
     dozo restore -r /srv/backup/dozo web01@latest --to "$folder/back.raw" &&
@@ -129,8 +141,8 @@ holds "repository, state and secrets are what they were" cmp "$folder/kept" "$fo
 holds "and purging said so" grep -q "repositories stay where they are" "$folder/purge"
 holds "nothing else is left" test -z "$(find /usr /lib/systemd /etc -name '*dozo*' -not -path '/etc/dozo*' \
     -not -path '*/site-packages/*' 2>/dev/null)"
-holds "installed again, it opens what there is" sh -c 'dpkg --force-unsafe-io --install "$1" && dozo points -r /srv/backup/dozo |
-    grep -q web01' again "$package"
+again() { install_it "$package" && dozo points -r /srv/backup/dozo | grep -q web01; }
+holds "installed again, it opens what there is" again
 rm -rf /srv/backup/dozo /var/lib/dozo/* /etc/dozo/*
 dpkg --force-unsafe-io --purge dozo >"$folder/purge" 2>&1
 holds "empty folders go when it is purged" absent /var/lib/dozo

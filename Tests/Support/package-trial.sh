@@ -4,8 +4,8 @@
 #
 #   Tests/Support/package-trial.sh [PACKAGE]
 #
-# By hand or by `make deb-trial`, as root, with debootstrap, about 1 GB in TMPDIR (or /tmp; debootstrap takes no space in
-# that path) and a network for apt-get. DEBIAN_MIRROR names another mirror. Nothing of the host is bound into the new
+# By hand or by `make deb-trial`, as root, with debootstrap, about 1 GB in TMPDIR (or /tmp; debootstrap takes no space
+# in that path) and a network for apt-get. DEBIAN_MIRROR names another mirror. Nothing of the host is bound into the new
 # system; /proc is mounted for it in namespaces of its own. It is removed at the end.
 set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
@@ -21,7 +21,9 @@ package=${1:-$(find "$top/.build/package" -name 'dozo_*.deb' -printf '%T@ %p\n' 
 [ -f "$package" ] || stop "there is no package; make one with: make deb"
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/dozo-package.XXXXXX") || exit 1
-case "$root" in *' '*) rmdir "$root"; stop "debootstrap fails in a path with a space; set TMPDIR to one without." ;; esac
+case "$root" in
+    *' '*) rmdir "$root"; stop "debootstrap fails in a path with a space; set TMPDIR to one without." ;;
+esac
 trap 'rm -rf --one-file-system "$root"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

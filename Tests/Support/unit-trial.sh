@@ -116,8 +116,9 @@ instead /usr/bin/dozo init -r /elsewhere/dozo
 systemctl start $unit
 holds "it writes nowhere else" it_is failed
 holds "and nothing is there" test -z "$(ls /elsewhere)"
-mkdir -p /home/somebody
-echo 'test -z "$(ls -A /home)" -a "$(ulimit -c)" = 0' >/files/inside.sh
+homes=/home
+mkdir -p $homes/somebody
+echo "test -z \"\$(ls -A $homes)\" -a \"\$(ulimit -c)\" = 0" >/files/inside.sh
 instead /bin/sh /files/inside.sh
 systemctl start $unit
 holds "homes are empty for it, and it leaves no core file" it_is inactive
