@@ -6,7 +6,7 @@
 #   Tests/Support/unit-trial.sh [PACKAGE]
 #
 # By hand or by `make deb-trial`, as root, with systemd-container and qemu-utils, half a minute. Network, block devices
-# and guests that run are not in it.
+# and guests of libvirt and Xen are not in it.
 set -u
 top=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P) || exit 1
 . "$top/scripts/environment.sh"
@@ -109,6 +109,31 @@ holds "nothing was refused by the way" sh -c \
     '! journalctl --unit=dozo-agent.service --no-pager | grep -qi "not permitted\|failed to set"'
 holds "the socket's folder is its group's" test "$(stat -c '%a %G' /run/dozo)" = "750 dozo"
 holds "state is root's alone" test "$(stat -c '%a %U' /var/lib/dozo)" = "700 root"
+
+# A QEMU of another user, with a disk and nothing that runs in it: at one instant, then by its list of changes.
+if command -v qemu-system-x86_64 >/dev/null 2>&1; then
+    mkdir -p /run/guest
+    qemu-img create -q -f qcow2 /images/live.qcow2 64M
+    qemu-io -f qcow2 -c 'write -P 7 0 8M' /images/live.qcow2 >/dev/null
+    chown nobody /run/guest /images /images/live.qcow2
+    setpriv --reuid=65534 --regid=65534 --clear-groups qemu-system-x86_64 -accel tcg -machine pc -m 32 -display none \
+        -nodefaults -name web02 -uuid 5f2c0a9e-6a4b-4c7d-9a51-1f0f3c2a7b10 \
+        -blockdev driver=qcow2,node-name=disk,file.driver=file,file.filename=/images/live.qcow2 \
+        -device virtio-blk-pci,id=vda,drive=disk -qmp unix:/run/guest/web02.qmp,server=on,wait=off \
+        >/files/qemu 2>&1 &
+    tries=0
+    while [ ! -S /run/guest/web02.qmp ] && [ $tries -lt 300 ]; do tries=$((tries + 1)); sleep 0.1; done
+    instead /usr/bin/dozo backup -r /backup/dozo --qmp /run/guest/web02.qmp
+    for night in scanned bitmap; do
+        systemctl start $unit
+        holds "a running QEMU is taken inside of the unit: $night" it_is inactive
+        dozo show -r /backup/dozo web02@latest >/files/shown 2>&1
+        holds "and the point says so" grep -q "$night" /files/shown
+    done
+    kill $!
+else
+    echo "skip: a running QEMU is taken inside of the unit (needs qemu-system-x86)"
+fi
 
 # Its limits.
 mkdir -p /elsewhere
