@@ -135,6 +135,45 @@ else
     echo "skip: a running QEMU is taken inside of the unit (needs qemu-system-x86)"
 fi
 
+# A guest of the system's libvirt, whose QEMU is a user of libvirt's own.
+if command -v libvirtd >/dev/null 2>&1 && command -v qemu-system-x86_64 >/dev/null 2>&1; then
+    printf '%s\n' 'security_driver = "none"' 'cgroup_controllers = [ ]' 'namespaces = [ ]' 'stdio_handler = "file"' \
+        >>/etc/libvirt/qemu.conf
+    qemu-img create -q -f qcow2 /images/web03.qcow2 64M
+    qemu-io -f qcow2 -c 'write -P 9 0 8M' /images/web03.qcow2 >/dev/null
+    cat >/files/web03.xml <<'DOMAIN'
+<domain type='qemu'>
+  <name>web03</name>
+  <memory unit='MiB'>32</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='/images/web03.qcow2'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+DOMAIN
+    libvirtd --daemon >/files/libvirtd 2>&1
+    tries=0
+    until virsh --connect qemu:///system define /files/web03.xml >/files/output 2>&1; do
+        tries=$((tries + 1)); [ $tries -lt 100 ] || break
+        sleep 0.1
+    done
+    holds "a guest of libvirt starts" virsh --connect qemu:///system start web03
+    instead /usr/bin/dozo backup -r /backup/dozo --domain web03
+    for night in scanned bitmap; do
+        systemctl start $unit
+        holds "a guest of libvirt is taken inside of the unit: $night" it_is inactive
+        dozo show -r /backup/dozo web03@latest >/files/shown 2>&1
+        holds "and its point says so" grep -q "$night" /files/shown
+    done
+    virsh --connect qemu:///system destroy web03 >/dev/null 2>&1
+else
+    echo "skip: a guest of libvirt is taken inside of the unit (needs libvirt-daemon and qemu-system-x86)"
+fi
+
 # Its limits.
 mkdir -p /elsewhere
 instead /usr/bin/dozo init -r /elsewhere/dozo
