@@ -18,6 +18,8 @@ packages_to_test="qemu-utils e2fsprogs python3 python3-cryptography python3-zsta
 # Guests that run: emulation, libvirt without the daemon of the system, what their early user space is packed with, and
 # a file system that shares blocks.
 packages_to_test="$packages_to_test qemu-system-x86 libvirt-daemon libvirt-clients cpio kmod xfsprogs"
+# The package of dozo itself, and what shows its manual pages.
+packages_to_test="$packages_to_test dpkg-dev groff-base"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -32,7 +34,7 @@ export DOZO_PYTHON
 everything_usable() {
     usable=0
     for command in pkg-config gcc git "$DOZO_PYTHON" qemu-img qemu-nbd qemu-io mke2fs debugfs spin \
-        qemu-system-x86_64 libvirtd virsh cpio depmod curl; do
+        qemu-system-x86_64 libvirtd virsh cpio depmod curl dpkg-shlibdeps groff; do
         command -v "$command" >/dev/null 2>&1 || { say "  missing: the command $command"; usable=1; }
     done
     for library in libcrypto libzstd sqlite3 libnbd; do

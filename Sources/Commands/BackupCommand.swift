@@ -46,13 +46,18 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
     var guest: String?
     @Argument(
         help: ArgumentHelp(
-            "Disk images, appliances or block devices; - reads one from standard input.", valueName: "image"))
+            "Disk images, appliances or block devices; - reads one from standard input.", valueName: "image"),
+        completion: .file())
     var images: [String] = []
     @Option(help: ArgumentHelp("An image with a name for the disk; may be repeated.", valueName: "name=image"))
     var disk: [String] = []
-    @Option(help: ArgumentHelp("The guest's memory; - reads it from standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The guest's memory; - reads it from standard input.", valueName: "file"),
+        completion: .file())
     var memory: String?
-    @Option(help: ArgumentHelp("Format of all images: raw, qcow2, vmdk, vhd, vhdx, vdi.", valueName: "format"))
+    @Option(
+        help: ArgumentHelp("Format of all images: raw, qcow2, vmdk, vhd, vhdx, vdi.", valueName: "format"),
+        completion: .list(ImageFormat.allCases.map(\.name)))
     var format: String?
     @Flag(help: "Follow backing files outside of the image's own folder.")
     var allowBacking = false

@@ -30,7 +30,8 @@ struct DiffCommand: AsyncParsableCommand {
     var second: String
     @Option(help: ArgumentHelp("Only this disk.", valueName: "name"))
     var disk: String?
-    @Option(help: ArgumentHelp("Draw the disk to this new file; wants one disk.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Draw the disk to this new file; wants one disk.", valueName: "file"), completion: .file())
     var svg: String?
 
     private struct Document: Encodable {

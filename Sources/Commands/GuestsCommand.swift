@@ -32,7 +32,9 @@ struct GuestsCommand: AsyncParsableCommand {
     var forgetChanges = false
     @Option(help: ArgumentHelp("With --forget-changes: a guest of libvirt, by name or UUID.", valueName: "name"))
     var domain: [String] = []
-    @Option(help: ArgumentHelp("With --forget-changes: the monitor of a QEMU of its own.", valueName: "socket"))
+    @Option(
+        help: ArgumentHelp("With --forget-changes: the monitor of a QEMU of its own.", valueName: "socket"),
+        completion: .file())
     var qmp: [String] = []
     @Flag(help: "With --forget-changes: the lists of all repositories, not only of the one named with -r.")
     var allRepositories = false

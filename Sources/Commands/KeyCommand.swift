@@ -88,7 +88,7 @@ struct KeyAddCommand: AsyncParsableCommand {
         discussion: "Example: dozo key add -r /backup/dozo --new-passphrase-file second.pass")
 
     @OptionGroup var options: RepositoryOptions
-    @Option(help: ArgumentHelp("File with the new passphrase; else a prompt.", valueName: "file"))
+    @Option(help: ArgumentHelp("File with the new passphrase; else a prompt.", valueName: "file"), completion: .file())
     var newPassphraseFile: String?
     @Option(help: ArgumentHelp("A name for people.", valueName: "text"))
     var label = "passphrase"
@@ -161,7 +161,9 @@ struct KeySheetCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Option(help: ArgumentHelp("Write the sheet to this new file, readable by you alone.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Write the sheet to this new file, readable by you alone.", valueName: "file"),
+        completion: .file())
     var to: String?
 
     private struct Document: Encodable {
@@ -240,11 +242,13 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Option(help: ArgumentHelp("writer, maintainer, reader or verifier.", valueName: "role"))
+    @Option(
+        help: ArgumentHelp("writer, maintainer, reader or verifier.", valueName: "role"),
+        completion: .list(["writer", "maintainer", "reader", "verifier"]))
     var role: String?
     @Option(help: ArgumentHelp("A name for people.", valueName: "text"))
     var label: String?
-    @Option(help: ArgumentHelp("The new file for the credential.", valueName: "file"))
+    @Option(help: ArgumentHelp("The new file for the credential.", valueName: "file"), completion: .file())
     var to: String?
     @Option(help: ArgumentHelp("A guest that the writer may write; may be repeated.", valueName: "name"))
     var guest: [String] = []

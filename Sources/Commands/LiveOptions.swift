@@ -8,7 +8,7 @@ struct LiveOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Back up the running QEMU whose monitor listens there (-qmp unix:PATH,server=on,wait=off).",
-            valueName: "socket"))
+            valueName: "socket"), completion: .file())
     var qmp: [String] = []
     @Option(
         help: ArgumentHelp(
@@ -32,7 +32,8 @@ struct LiveOptions: ParsableArguments {
     var snapshotSize: String?
     @Option(
         help: ArgumentHelp(
-            "Socket of the guest agent of that QEMU; of several in their order.", valueName: "socket"))
+            "Socket of the guest agent of that QEMU; of several in their order.", valueName: "socket"),
+        completion: .file())
     var agent: [String] = []
     @Option(help: ArgumentHelp("A disk of the guest that is left out; may be repeated.", valueName: "name"))
     var exclude: [String] = []
@@ -42,13 +43,14 @@ struct LiveOptions: ParsableArguments {
         help: ArgumentHelp(
             "Take memory and device state at the same instant, to go on from there: live (while the guest runs), "
                 + "stopped (it stands still until its memory is written), or auto: live where that works.",
-            valueName: "how"))
+            valueName: "how"),
+        completion: .list(MemoryChoice.allCases.map(\.rawValue)))
     var memoryWish: String?
     var withMemory: MemoryChoice? { memoryWish.flatMap(MemoryChoice.init) }
     @Option(
         help: ArgumentHelp(
             "Folder on a local disk for what the guest overwrites meanwhile; by default this host's state folder.",
-            valueName: "folder"))
+            valueName: "folder"), completion: .directory)
     var scratch: String?
     @Option(
         help: ArgumentHelp(

@@ -11,20 +11,25 @@ import RepositoryFormat
 struct RepositoryOptions: ParsableArguments {
     @Option(
         name: [.customShort("r"), .long],
-        help: ArgumentHelp("Folder that holds the repository; or DOZO_REPOSITORY.", valueName: "path"))
+        help: ArgumentHelp("Folder that holds the repository; or DOZO_REPOSITORY.", valueName: "path"),
+        completion: .directory)
     var repository: String?
 
-    @Option(help: ArgumentHelp("File with the passphrase; or DOZO_PASSPHRASE_FILE, or a prompt.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("File with the passphrase; or DOZO_PASSPHRASE_FILE, or a prompt.", valueName: "file"),
+        completion: .file())
     var passphraseFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Credential file of a role, in place of the passphrase; or DOZO_KEY_FILE.", valueName: "file"))
+            "Credential file of a role, in place of the passphrase; or DOZO_KEY_FILE.", valueName: "file"),
+        completion: .file())
     var keyFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "File with the recovery key from the recovery sheet, in place of the passphrase.", valueName: "file"))
+            "File with the recovery key from the recovery sheet, in place of the passphrase.", valueName: "file"),
+        completion: .file())
     var recoveryKeyFile: String?
 
     @Flag(help: "Take the repository at this path although another one lay there before.")

@@ -34,20 +34,22 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     var point: String
     @Option(help: ArgumentHelp("Only this disk.", valueName: "name"))
     var disk: String?
-    @Option(help: ArgumentHelp("Write the disk to this file or device.", valueName: "file"))
+    @Option(help: ArgumentHelp("Write the disk to this file or device.", valueName: "file"), completion: .file())
     var to: String?
     @Option(
         help: ArgumentHelp(
-            "Write every disk to NAME.FORMAT in this folder, and memory to memory.stream.", valueName: "folder"))
+            "Write every disk to NAME.FORMAT in this folder, and memory to memory.stream.", valueName: "folder"),
+        completion: .directory)
     var toDirectory: String?
     @Option(
         help: ArgumentHelp(
-            "Write the guest's memory to this file as it came; - for standard output.", valueName: "file")
-    )
+            "Write the guest's memory to this file as it came; - for standard output.", valueName: "file"),
+        completion: .file())
     var memoryTo: String?
     @Option(
         help: ArgumentHelp(
-            "raw, qcow2, vmdk, vhd, vhdx or vdi; by default what the file's name says, else raw.", valueName: "format"))
+            "raw, qcow2, vmdk, vhd, vhdx or vdi; by default what the file's name says, else raw.", valueName: "format"),
+        completion: .list(ImageFormat.allCases.map(\.name)))
     var format: String?
     @Flag(help: "Replace a file once the new one is complete; write over a device.")
     var overwrite = false

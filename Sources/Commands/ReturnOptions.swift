@@ -6,7 +6,7 @@ struct ReturnOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Write the files that describe the guest below this new folder: domain.xml, nvram, tpm, command-line.",
-            valueName: "folder"))
+            valueName: "folder"), completion: .directory)
     var definitionTo: String?
     @Flag(
         help: ArgumentHelp(
