@@ -77,6 +77,7 @@ let package = Package(
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
             ],
             swiftSettings: hot),
+        .target(name: "Jobs", dependencies: ["BackupModel"], swiftSettings: strict),
         .target(
             name: "Commands",
             dependencies: [
@@ -142,6 +143,7 @@ let package = Package(
             name: "MapCacheTests",
             dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],
             swiftSettings: strict),
+        .testTarget(name: "JobsTests", dependencies: ["BackupModel", "Jobs", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",
