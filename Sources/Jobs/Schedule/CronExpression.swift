@@ -42,12 +42,14 @@ package struct CronExpression: Hashable, Sendable {
     /// Reads one. - Throws: ``ScheduleError``, naming the field.
     package init(_ text: String) throws(ScheduleError) {
         self.text = text
-        guard text.utf8.count <= CronExpression.longestText else { throw ScheduleError("it is too long for a schedule") }
+        guard text.utf8.count <= CronExpression.longestText else {
+            throw ScheduleError("it is too long for a schedule")
+        }
         let words = (CronExpression.words[text] ?? text).split(separator: " ").map { $0.lowercased() }
         guard words.count == CronExpression.fields.count else {
             throw ScheduleError(
-                "a schedule is five fields (minute, hour, day, month, weekday), such as \"30 22 * * *\", a word such as "
-                    + "@daily, or \"every 15m\"")
+                "a schedule is five fields (minute, hour, day, month, weekday), such as \"30 22 * * *\", a word such "
+                    + "as @daily, or \"every 15m\"")
         }
         var sets: [UInt64] = []
         for (word, field) in zip(words, CronExpression.fields) { sets.append(try CronExpression.set(word, field)) }
@@ -104,6 +106,14 @@ package struct CronExpression: Hashable, Sendable {
                 + "\(field.range.upperBound)\(names), lists (1,15), ranges (1-5), steps (*/15) or *")
     }
 
+    /// Minutes after midnight at which it is due on a day on which it is, ascending.
+    var minutesOfDay: [Int] {
+        (0..<1440).filter { hours >> UInt64($0 / 60) & 1 == 1 && minutes >> UInt64($0 % 60) & 1 == 1 }
+    }
+
+    /// Whether it is due on a day.
+    func isDue(onDayOf time: CivilTime) -> Bool { holds(day: time) }
+
     private func holds(day time: CivilTime) -> Bool {
         guard months >> UInt64(time.month) & 1 == 1 else { return false }
         let isDay = days >> UInt64(time.day) & 1 == 1
@@ -136,13 +146,22 @@ package struct CronExpression: Hashable, Sendable {
         return nil
     }
 
-    /// To the next minute, or over a day on which nothing can be due, but never over a change of the clock.
+    /// To the next minute of the day that can be due, or to the next day, but never over a change of the clock.
     private func step(from civil: CivilTime, at minute: Int, _ zone: TimeZone) -> Int {
-        guard !holds(day: civil) else { return 60 }
-        let rest = CivilTime.secondsOfDay - (civil.hour * 60 + civil.minute) * 60
+        let now = civil.hour * 60 + civil.minute
+        var next = 24 * 60
+        if holds(day: civil) {
+            let rest = hours >> UInt64(civil.hour) & 1 == 1 ? minutes >> UInt64(civil.minute + 1) : 0
+            if rest != 0 {
+                next = now + 1 + rest.trailingZeroBitCount
+            } else if let hour = ((civil.hour + 1)..<24).first(where: { hours >> UInt64($0) & 1 == 1 }) {
+                next = hour * 60 + minutes.trailingZeroBitCount
+            }
+        }
+        let length = (next - now) * 60
         let offset = zone.secondsFromGMT(for: Date(timeIntervalSince1970: TimeInterval(minute)))
-        let later = zone.secondsFromGMT(for: Date(timeIntervalSince1970: TimeInterval(minute + rest)))
-        return offset == later ? rest : 60
+        let later = zone.secondsFromGMT(for: Date(timeIntervalSince1970: TimeInterval(minute + length)))
+        return offset == later ? length : 60
     }
 
     /// Whether the clock showed this minute before: it was turned back meanwhile.

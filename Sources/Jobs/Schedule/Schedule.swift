@@ -36,24 +36,31 @@ package enum Schedule: Hashable, Sendable {
         }
     }
 
+    /// How far back a missed time is looked for at first, in seconds; then further, so that a schedule of minutes that
+    /// was not looked at for years costs no walk through all of them.
+    private static let looksBack = [3600, 86_400, 32 * 86_400, 400 * 86_400, 9 * 366 * 86_400]
+
     /// The last time it was due up to `now` and after `seen`: however many were missed, one is caught up.
     ///
     /// - Parameters:
     ///   - seen: the last time that was dealt with, or when the policy began; seconds since 1970.
     ///   - now: seconds since 1970.
     package func due(after seen: Int, now: Int, zone: TimeZone) -> Int? {
-        switch self {
-        case .every(let seconds):
+        guard seen < now else { return nil }
+        if case .every(let seconds) = self {
             let last = now / seconds * seconds
             return last > seen ? last : nil
-        case .calendar:
+        }
+        for length in Schedule.looksBack {
+            var time = max(seen, now - length)
             var found: Int?
-            var time = seen
             while let next = next(after: time, zone: zone), next <= now {
                 found = next
                 time = next
             }
-            return found
+            if let found { return found }
+            if time == seen { return nil }
         }
+        return nil
     }
 }
