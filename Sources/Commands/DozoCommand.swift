@@ -22,6 +22,6 @@ struct DozoCommand: AsyncParsableCommand {
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
             DiffCommand.self,
             VerifyCommand.self, KeyCommand.self, GuestsCommand.self, DoctorCommand.self, CatalogCommand.self,
-            HoldStillCommand.self,
+            AgentCommand.self, HoldStillCommand.self,
         ])
 }

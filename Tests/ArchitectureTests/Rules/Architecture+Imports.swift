@@ -15,6 +15,7 @@ extension Architecture {
         "CZstd": ["ChunkCompression"],
         "COpenSSL": ["ChunkEncryption"],
         "GRDB": ["Catalog", "MapCache"],
+        "Yams": ["Jobs"],
         "ArgumentParser": ["Commands", "dozo"],
     ]
 
