@@ -86,6 +86,21 @@ struct ConfigurationFuzzTests {
         #expect(ConfigurationTests.read("# Pourquoi ? Parce que.\n" + ConfigurationTests.small).errors.isEmpty)
     }
 
+    @Test("nothing of a file steers the terminal, and nothing long comes out of it")
+    func printable() {
+        let word = "\"x\\e[31m\\n" + String(repeating: "y", count: 5000) + "\""
+        for text in [
+            "\(word): 1", "\(word): 1\n\(word): 2", "time-zone: \(word)", "guests: {\(word): {}}",
+            "guests: {a: {\(word): {}}}", "guests: {a: {connection: \(word)}}", "!<x%1B[31m> a: 1",
+            "guests: {a: {b: {\(word): !x 1}}}",
+        ] {
+            for problem in ConfigurationTests.read(text).errors {
+                let said = problem.text(file: "f")
+                #expect(said.count < 1000 && !said.unicodeScalars.contains { $0.value < 32 }, "\(said.count)")
+            }
+        }
+    }
+
     @Test("bytes that are no UTF-8 are refused with their line")
     func invalid() {
         let reading = AgentConfiguration.read(Array("a: 1\nb: ".utf8) + [0xFF, 0xFE] + Array("\n".utf8))

@@ -5,6 +5,8 @@ import Foundation
 struct ConfigurationLint {
     /// Shortest window that is taken, in minutes: below it a run is cut off before it has its first regions.
     static let shortestWindow = 15
+    /// Most names times patterns that are compared.
+    static let mostComparisons = 500_000
 
     private let configuration: AgentConfiguration
     private let places: ConfigurationPlaces
@@ -180,7 +182,13 @@ struct ConfigurationLint {
                     "that is right if each has a purpose of its own", &findings)
             }
         }
-        for (name, set) in sets {
+        let comparisons = sets.reduce(0) { $0 + $1.value.names.count } * sets.reduce(1) { $0 + $1.value.patterns.count }
+        guard comparisons <= ConfigurationLint.mostComparisons else {
+            return note(
+                "guests", "these are too many names and patterns to look for guests of two policies",
+                "name guests by patterns or tags", &findings)
+        }
+        for (name, set) in sets where covering[name] != nil {
             for guest in set.names {
                 let own = Set(covering[name] ?? [])
                 let others = Set(configuration.policies(covering: guest, set.connection)).subtracting(own)

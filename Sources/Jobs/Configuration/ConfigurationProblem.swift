@@ -30,6 +30,9 @@ struct ConfigurationFindings: Sendable {
     /// How many were left out behind the most that are kept.
     private(set) var leftOut = 0
 
+    /// Whether one more error would be left out.
+    var isFull: Bool { errors.count >= ConfigurationText.mostProblems }
+
     /// Refuses the file.
     mutating func error(_ line: Int, _ key: String, _ sentence: String, _ remedy: String) {
         keep(ConfigurationProblem(line: line, key: key, sentence: sentence, remedy: remedy), in: \.errors)

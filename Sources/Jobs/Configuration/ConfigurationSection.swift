@@ -31,7 +31,9 @@ struct ConfigurationSection<Key: RawRepresentable & CaseIterable & Sendable> whe
     private mutating func refuse(
         _ entry: ConfigurationNode.Entry, _ known: [String], _ findings: inout ConfigurationFindings
     ) {
-        let own = at(entry.key)
+        let own = at(ConfigurationKeys.short(entry.key))
+        // What would be left out is not worth a search for what was meant.
+        guard !findings.isFull else { return findings.error(entry.line, own, "no key", "") }
         if ConfigurationKeys.later.contains(entry.key) {
             return findings.error(
                 entry.line, own, "\(entry.key) are not available in this release",

@@ -136,7 +136,8 @@ enum ConfigurationText {
                         remedy: "put the text between quotes if it is meant as a word")
                 }
                 try refuse(tag: name.tag.rawValue, keyLine, path)
-                let own = path.isEmpty ? name.string : "\(path).\(name.string)"
+                let word = ConfigurationKeys.short(name.string)
+                let own = path.isEmpty ? word : "\(path).\(word)"
                 entries.append(
                     ConfigurationNode.Entry(
                         key: name.string, line: keyLine,
@@ -157,7 +158,7 @@ enum ConfigurationText {
     private static func refuse(tag: String, _ line: Int, _ path: String) throws(ConfigurationProblem) {
         guard !plainTags.contains(tag) else { return }
         throw ConfigurationProblem(
-            line: line, key: path, sentence: "tags such as \(tag) are not read here",
+            line: line, key: path, sentence: "tags such as \(ConfigurationKeys.short(tag)) are not read here",
             remedy: "take it away, or put the text between quotes if it is meant as text")
     }
 
@@ -179,14 +180,13 @@ enum ConfigurationText {
                 "put a pattern or a schedule that begins with * between quotes; write one document, without --- "
                     + "in its midst")
         case .duplicatedKeysInMapping(let keys, let context)?:
-            return made(
-                context.mark.line, "the key \(keys.joined(separator: ", ")) stands twice in one section",
-                "keep one of them")
+            let words = keys.prefix(8).map(ConfigurationKeys.short).joined(separator: ", ")
+            return made(context.mark.line, "the key \(words) stands twice in one section", "keep one of them")
         case .reader(let problem, let offset, _, _)?:
             let line = offset.map { text.prefix($0).count { $0.isNewline } + 1 } ?? 1
             return made(line, "this is no YAML: \(problem)", "take away control characters")
         default:
-            return made(1, "this is no YAML: \(error)", "begin with the sample, dozo.sample.yaml")
+            return made(1, "the parser gave up", "begin with the sample, dozo.sample.yaml")
         }
     }
 }

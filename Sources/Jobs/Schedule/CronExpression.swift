@@ -61,6 +61,22 @@ package struct CronExpression: Hashable, Sendable {
         guard next(after: 0, zone: .gmt) != nil else { throw ScheduleError("its day never comes in its months") }
     }
 
+    /// Once a day.
+    ///
+    /// - Parameter minuteOfDay: minutes after midnight, 0…1439.
+    init(minuteOfDay: Int) {
+        precondition((0..<1440).contains(minuteOfDay), "a minute of the day")
+        text = "\(minuteOfDay % 60) \(minuteOfDay / 60) * * *"
+        minutes = 1 << UInt64(minuteOfDay % 60)
+        hours = 1 << UInt64(minuteOfDay / 60)
+        days = .max
+        months = .max
+        weekdays = .max
+        isAnyHour = false
+        isAnyDay = true
+        isAnyWeekday = true
+    }
+
     private static func set(_ word: String, _ field: Field) throws(ScheduleError) -> UInt64 {
         var set: UInt64 = 0
         for part in word.split(separator: ",", omittingEmptySubsequences: false) {
