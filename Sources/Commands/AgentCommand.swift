@@ -80,10 +80,12 @@ struct AgentCheckCommand: ParsableCommand {
                 .failed, "\(error.sentence); give the agent's file with --config, or begin with the sample")
         }
         let reading = AgentConfiguration.read(bytes)
+        let isOpen = HostPaths.isChangeableByOthers(HostPaths.absolute(config))
         let now = Int(clamping: SystemClock.system.wall() / 1_000_000_000)
         let document = Document(
             file: config, isRight: reading.configuration != nil, errors: reading.errors.map(Document.Problem.init),
-            notes: reading.notes.map(Document.Problem.init), leftOut: reading.leftOut,
+            notes: (isOpen ? [AgentCheckCommand.openFile] : []).map(Document.Problem.init)
+                + reading.notes.map(Document.Problem.init), leftOut: reading.leftOut,
             policies: policies(reading.configuration, now: now))
         if json { try Console.json(document) } else { show(reading, document) }
         guard reading.configuration != nil else {
@@ -94,6 +96,12 @@ struct AgentCheckCommand: ParsableCommand {
             )
         }
     }
+
+    /// Told when the file's commands would be run for whoever can write it.
+    private static let openFile = ConfigurationProblem(
+        line: 1, key: "",
+        sentence: "others than root can change this file or its folder, and its commands are run as root",
+        remedy: "chown root and chmod go-w both")
 
     private func policies(_ configuration: AgentConfiguration?, now: Int) -> [Document.Policy] {
         guard let configuration else { return [] }
@@ -108,7 +116,11 @@ struct AgentCheckCommand: ParsableCommand {
 
     private func show(_ reading: ConfigurationReading, _ document: Document) {
         for problem in reading.errors { Console.result(Console.printable(problem.text(file: config))) }
-        for problem in reading.notes { Console.result("note: " + Console.printable(problem.text(file: config))) }
+        for problem in document.notes {
+            Console.result(
+                "note: \(Console.printable(config)):\(problem.line): \(problem.key.isEmpty ? "" : "\(problem.key): ")"
+                    + "\(problem.sentence); \(problem.remedy)")
+        }
         if reading.leftOut > 0 { Console.result("and \(reading.leftOut) more like these") }
         guard let configuration = reading.configuration else { return }
         let repositories = configuration.repositories.count

@@ -2,7 +2,9 @@
 # `dozo agent check`: the configuration file judged as a whole, offline, with documented statuses (S19); and the page
 # that shows it, whose commands are run here.
 . "$(dirname -- "$0")/cases.sh"
-sample=$top/agent/config/dozo.sample.yaml
+# A copy, for in a clone others of its group may be allowed to write.
+sample=$folder/dozo.sample.yaml
+(umask 077 && cp "$top/agent/config/dozo.sample.yaml" "$sample")
 page=$top/docs/operating/nightly.md
 file=$folder/dozo.yaml
 
@@ -59,6 +61,19 @@ with 's/patterns: \["test-\*"\]/patterns: ["test-*"]/; s/connection: xl/connecti
 ends_with 0 "note: .*ledger is covered by trade, and through another set by weekly" "a guest of two policies is told" \
     "$dozo" agent check --config "$file"
 
+# --- whoever can change the file can have root run commands
+with ''
+chmod 666 "$file"
+ends_with 0 "note: .*dozo.yaml:1: others than root can change this file" "a file that others can write is told" \
+    "$dozo" agent check --config "$file"
+chmod 600 "$file"
+mkdir "$folder/open" && cp "$file" "$folder/open/dozo.yaml" && chmod 777 "$folder/open"
+ends_with 0 "note: .*others than root can change this file or its folder" "and one in a folder that others can write" \
+    "$dozo" agent check --config "$folder/open/dozo.yaml"
+"$dozo" agent check --config "$file" >"$folder/output" 2>&1
+if grep -q "others than root" "$folder/output"; then fail "one of one's own is not" "$(cat "$folder/output")"
+else pass "one of one's own is not"; fi
+
 # --- no file, and files that are none
 ends_with 1 "cannot read .*nothing.yaml" "a missing file is status 1" \
     "$dozo" agent check --config "$folder/nothing.yaml"
@@ -91,13 +106,15 @@ else skip "it works without network and state" "no user namespaces here"; fi
 # --- the page: each block of commands that begins with its mark is run, and shows what the page shows
 sed -n '/^<!-- run: agent-check.sh -->$/,/^```$/p' "$page" | sed '/^<!--/d; /^```/d' >"$folder/commands"
 mkdir -p "$folder/etc/dozo"
-cp "$sample" "$folder/sample.yaml"
 sed "s|/etc/dozo|'$(printf %s "$folder" | sed "s/'/'\\\\\\\\''/g")'/etc/dozo|g; s|/usr/share/doc/dozo|'$(
-    printf %s "$folder" | sed "s/'/'\\\\\\\\''/g")'|g; s|dozo\\.sample\\.yaml|sample.yaml|g" \
+    printf %s "$folder" | sed "s/'/'\\\\\\\\''/g")'|g" \
     "$folder/commands" >"$folder/run"
 count=$(grep -c '^dozo agent check' "$folder/commands")
 mkdir -p "$folder/bin" && ln -s "$dozo" "$folder/bin/dozo"
 if [ "$count" -ge 2 ] && PATH=$folder/bin:$PATH sh -e "$folder/run" >"$folder/output" 2>&1; then
     pass "the page's commands run ($count of the check)"
 else fail "the page's commands run" "$count: $(tail -n 3 "$folder/output")"; fi
+shown=$(sed -n 's/^.*dozo\.yaml \(is right: .*\)$/\1/p' "$page")
+if [ -n "$shown" ] && grep -qF -- "$shown" "$folder/output"; then pass "and say what the page shows"
+else fail "and say what the page shows" "$shown"; fi
 echo done

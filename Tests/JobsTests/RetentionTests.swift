@@ -236,6 +236,7 @@ struct RetentionTests {
             default: break
             }
             if dice.roll(below: 4) == 0 { point.lastMissed = at - min(at, 1 << 52) + dice.roll(below: 1 << 53) }
+            point.isDistrusted = dice.roll(below: 12) == 0
             point.isHeld = dice.roll(below: 20) == 0
             point.isVerified = dice.roll(below: 3) == 0
             if dice.roll(below: 9) == 0 { point.tags = ["kept"] }
@@ -307,7 +308,8 @@ struct RetentionTests {
         let forged = (0..<20).map { number in
             let at = Self.time("2028-01-01T00:00:00Z") + dice.roll(below: 60 * 24 * 3600) * 1_000_000_000
             var point = RetainedPoint(id: Self.id(1000 + number), takenAt: at)
-            switch dice.roll(below: 3) {
+            switch dice.roll(below: 4) {
+            case 3: point.isDistrusted = true
             case 0: point.lastMissed = at + RetainedPoint.clockTolerance + 1
             case 1: point.firstSeen = at - RetainedPoint.clockTolerance - 1
             default: point.takenAt = Self.judgedAt + RetainedPoint.clockTolerance + 1 + dice.roll(below: 1 << 60)

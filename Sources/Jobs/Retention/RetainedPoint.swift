@@ -10,6 +10,8 @@ package struct RetainedPoint: Hashable, Sendable {
     package var firstSeen: UInt64?
     /// The last time, on its own clock, at which another writer looked and it was not there yet; `nil` when none did.
     package var lastMissed: UInt64?
+    /// Whether its writer's key was revoked, or its owner does not believe it: then it keeps no other point out.
+    package var isDistrusted = false
     /// Its tags.
     package var tags: Set<String> = []
     /// Whether somebody holds it.
@@ -39,8 +41,9 @@ package struct RetainedPoint: Hashable, Sendable {
     package enum Standing: Hashable, Sendable {
         /// Nothing speaks against it.
         case believed
-        /// Others contradict it: they looked a day and more after its date and it was not there, or they saw it a day
-        /// and more before. An old image that was stored later, a wrong clock, or a forged date.
+        /// Its writer is not believed, or others contradict it: they looked a day and more after its date and it
+        /// was not there, or they saw it a day and more before. An old image that was stored later, a wrong clock, or
+        /// a forged date.
         case contradicted
         /// It lies a day and more ahead of the clock of whoever decides, and nobody else has seen it: one of the two
         /// clocks is wrong, and nobody can say which.
@@ -54,6 +57,7 @@ package struct RetainedPoint: Hashable, Sendable {
         func isLater(_ time: UInt64, than other: UInt64) -> Bool {
             time > other && time - other > RetainedPoint.clockTolerance
         }
+        if isDistrusted { return .contradicted }
         if let lastMissed, isLater(lastMissed, than: takenAt) { return .contradicted }
         if let firstSeen { return isLater(takenAt, than: firstSeen) ? .contradicted : .believed }
         return isLater(takenAt, than: now) ? .ahead : .believed

@@ -4,9 +4,10 @@ package import Foundation
 /// Which points of a guest are kept, and why. A pure function of the points, the rules and two times, so that what
 /// `prune --dry-run` explains is what the sweep does.
 ///
-/// Whoever can write points with any date removes none of the others by it: points whose date others contradict are
-/// thinned out among themselves, and those that lie ahead of every clock are left alone. What it cannot tell is many
-/// points with true dates: a writer who floods a guest pushes older points out of `last`, not out of days and weeks.
+/// Whoever can write points with any date removes none of the others by it: points whose date or writer is not believed
+/// are thinned out among themselves, and those that lie ahead of every clock are left alone. What it cannot tell is
+/// many points with true dates: a writer who floods a guest pushes older points out of `last`, not out of days and
+/// weeks.
 package struct Retention: Sendable {
     /// A point and what keeps it.
     package struct Verdict: Hashable, Sendable {

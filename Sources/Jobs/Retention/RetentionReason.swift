@@ -2,7 +2,8 @@ package import BackupModel
 
 /// Why a point is kept.
 package enum RetentionReason: Hashable, Sendable {
-    /// It is the newest point of its guest, or the newest of those whose date is contradicted; these are never removed.
+    /// It is the newest point of its guest, or the newest of those whose date is not believed; these are
+    /// never removed.
     case newest
     /// It is one of the last so many: its number, from 1, of how many.
     case last(number: Int, of: Int)
