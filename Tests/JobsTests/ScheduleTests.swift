@@ -193,6 +193,11 @@ struct ScheduleTests {
         // Five nights without a host.
         #expect(cursor.take(now: night + 5 * 86_400 + 60, clock) == night + 5 * 86_400)
         #expect(cursor.take(now: night + 5 * 86_400 + 61, clock) == nil)
+        // Another delay repeats nothing.
+        let other = ScheduleClock(
+            schedule: clock.schedule, zone: .gmt, jitter: 7200, policy: "nightly", guest: "web01")
+        try #require(other.delay > clock.delay)
+        #expect(cursor.take(now: night + 5 * 86_400 + other.delay + 60, other) == nil)
         // Ten years ahead, and back.
         #expect(cursor.take(now: night + 3650 * 86_400, clock) != nil)
         #expect(cursor.take(now: night + 7 * 86_400 - 60, clock) == nil)

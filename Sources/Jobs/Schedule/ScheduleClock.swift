@@ -46,7 +46,8 @@ package struct ScheduleClock: Hashable, Sendable {
 
 /// What was dealt with of a schedule, kept by the caller over restarts.
 package struct ScheduleCursor: Hashable, Sendable {
-    /// The last time that was dealt with, or the instant from which on the policy counts; seconds since 1970.
+    /// The last time that was dealt with, or the instant from which on the policy counts; seconds since 1970, without
+    /// the delay, so that another delay repeats and skips nothing.
     package private(set) var seen: Int
 
     /// Begins at an instant: what was due before is not caught up.
@@ -59,13 +60,13 @@ package struct ScheduleCursor: Hashable, Sendable {
     ///
     /// - Parameter now: seconds since 1970.
     package mutating func take(now: Int, _ clock: ScheduleClock) -> Int? {
+        let now = now - clock.delay
         guard seen <= now else {
-            if seen - now > CivilTime.secondsOfDay { seen = now }
+            if seen - now > CivilTime.secondsOfDay + clock.delay { seen = now }
             return nil
         }
-        let due = clock.schedule.due(after: seen - clock.delay, now: now - clock.delay, zone: clock.zone)
-        guard let due = due.map({ $0 + clock.delay }) else { return nil }
+        guard let due = clock.schedule.due(after: seen, now: now, zone: clock.zone) else { return nil }
         seen = due
-        return due
+        return due + clock.delay
     }
 }
