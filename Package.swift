@@ -21,6 +21,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", exact: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift.git", exact: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", exact: "6.2.2"),
     ],
     targets: [
         // C libraries, each used by exactly one module.
@@ -79,11 +80,14 @@ let package = Package(
             swiftSettings: hot),
         .target(name: "Notices", dependencies: ["Effects", "GuestSource"], swiftSettings: hot),
         .target(
+            name: "Jobs", dependencies: ["BackupModel", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(
             name: "Commands",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
                 "ObjectStorage", "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Jobs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),
 
@@ -148,6 +152,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NoticesTests", dependencies: ["Effects", "Notices", "TestKit"], swiftSettings: strict),
+        .testTarget(name: "JobsTests", dependencies: ["BackupModel", "Jobs", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

@@ -93,7 +93,8 @@ struct BackupJob {
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(
-            point: PointDocument(point, said: session.view.said), read_bytes: record.volume.read, changed_bytes: record.volume.changed,
+            point: PointDocument(point, said: session.view.said), read_bytes: record.volume.read,
+            changed_bytes: record.volume.changed,
             new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed)
     }
 }

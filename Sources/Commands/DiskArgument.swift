@@ -1,3 +1,5 @@
+import BackupModel
+
 /// A disk of the command line: a name, and where to read it from.
 package struct DiskArgument: Equatable {
     /// What the disk is called.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BackupModel
 import Effects
 import GuestSource
 import Hypervisors

@@ -77,7 +77,8 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             let isDue = forget.at <= now && now - forget.at >= wait
             let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
-            Console.result("\(name) would \(isDue ? "go" : "stay for now"), forgotten \(TimeText.local(forget.at))\(reason)")
+            Console.result(
+                "\(name) would \(isDue ? "go" : "stay for now"), forgotten \(TimeText.local(forget.at))\(reason)")
         }
         throw CommandFailure(.refused, "nothing was changed; say --yes to sweep")
     }
@@ -104,7 +105,8 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         }
         guard report.left.isEmpty else {
             throw CommandFailure(
-                .partial, "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); "
+                .partial,
+                "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); "
                     + "sweep again")
         }
     }

@@ -76,6 +76,22 @@ package enum HostPaths {
         return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFREG && facts.st_mode & 0o077 != 0
     }
 
+    /// Whether others than root and whoever asks may change a file, or put another in its place: by its owner, its
+    /// mode, or those of its folder. False when nothing is there.
+    package static func isChangeableByOthers(_ path: String) -> Bool {
+        let real = resolved(path)
+        let folder = real.split(separator: "/").dropLast().joined(separator: "/")
+        return [real, "/" + folder].contains { place in
+            var facts = stat()
+            // Safety: `facts` lives through the call.
+            guard unsafe stat(place, &facts) == 0 else { return false }
+            let isForeign = facts.st_uid != 0 && facts.st_uid != geteuid()
+            // In a folder with the sticky bit nobody replaces what is another's.
+            let isSticky = facts.st_mode & S_IFMT == S_IFDIR && facts.st_mode & S_ISVTX != 0
+            return isForeign || (facts.st_mode & 0o022 != 0 && !isSticky)
+        }
+    }
+
     /// Whether a block device is at the path.
     package static func isBlockDevice(_ path: String) -> Bool {
         var facts = stat()

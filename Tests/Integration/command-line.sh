@@ -27,7 +27,7 @@ ends_with 2 "no passphrase" "no passphrase and no terminal is status 2" env -u D
 "$dozo" --help >"$folder/output" 2>&1 && pass "help is status 0" || fail "help is status 0" "status $?"
 # Each command explains itself with an example that can be copied: 80 columns do not break it.
 for words in "" init backup points restore show verify key "key list" "key add" "key remove" "key sheet" \
-    "key enroll" doctor catalog "catalog rebuild" "catalog dump"; do
+    "key enroll" doctor catalog "catalog rebuild" "catalog dump" agent "agent check"; do
     # shellcheck disable=SC2086  # words
     COLUMNS=80 "$dozo" $words --help >"$folder/output" 2>&1
     if grep -qE "^(Example: | *[a-z ]*[|]? *)dozo ${words:-init}( |\$)" "$folder/output" &&

@@ -62,7 +62,8 @@ for number in 1 3 4; do holds "night $number is whole" same "$(kept $number)" $n
 holds "verify agrees" "$dozo" verify --quiet --content
 ends_with 1 . "a point that is gone cannot be taken back" "$dozo" forget --undo "$(kept 2)"
 night 5
-holds "the next backup dedups against what is left" "$dozo" backup --quiet --guest web01 --disk "disk=$folder/night-5.raw"
+holds "the next backup dedups against what is left" \
+    "$dozo" backup --quiet --guest web01 --disk "disk=$folder/night-5.raw"
 points >"$folder/ids"
 holds "and is whole" same web01@latest 5
 holds "a sweep with nothing to do does nothing" "$dozo" sweep --yes

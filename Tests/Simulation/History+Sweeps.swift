@@ -81,7 +81,9 @@ extension History {
                 randomness: .seeded(dice.next()))
             let end = await errand.run()
             take(end, of: errand)
-            guard case .swept(let swept) = end else { return complain("a sweep failed with nothing in its way: \(end)") }
+            guard case .swept(let swept) = end else {
+                return complain("a sweep failed with nothing in its way: \(end)")
+            }
             if !swept.hasClosed, swept.deleted == 0 { break }
         }
         await check()

@@ -124,7 +124,8 @@ struct LedgerComposition {
         return heads
     }
 
-    /// Packs that are present and hold nothing that is needed; and whether there are packs that nobody has named and that only closes make old enough to go.
+    /// Packs that are present and hold nothing that is needed; and whether there are packs that nobody has named and
+    /// that only closes make old enough to go.
     private static func garbage(
         _ repository: OpenRepository, view: RepositoryView, index: ChunkIndex, needed: NeededBlobs,
         silent: Set<SessionID>
@@ -165,15 +166,17 @@ struct LedgerComposition {
     ) async throws -> [Ledger.Condemned] {
         guard let verdict = circumstances.verdict, !verdict.dead.isEmpty else { return [] }
         // What cannot be read any more may name anything.
-        guard let named = try await index.namedPacks()?.union(
-            outside.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+        guard
+            let named = try await index.namedPacks()?.union(
+                outside.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
         else { return LedgerComposition.sorted(verdict.dead) }
         // By the next close in any case: who opened before may still name it.
         let fresh = Set(view.log.ledger?.condemnedFresh ?? [])
-        return LedgerComposition.sorted(verdict.dead.filter { condemned in
-            fresh.contains(condemned) || !circumstances.deleted.contains(condemned)
-                || (condemned.kind == .pack && named.contains(condemned.key))
-        })
+        return LedgerComposition.sorted(
+            verdict.dead.filter { condemned in
+                fresh.contains(condemned) || !circumstances.deleted.contains(condemned)
+                    || (condemned.kind == .pack && named.contains(condemned.key))
+            })
     }
 
     private static func sorted(_ keys: some Sequence<Ledger.Condemned>) -> [Ledger.Condemned] {

@@ -67,7 +67,8 @@ package struct MaintenanceSession {
             let shown = Set(try await repository.view(of: log).points.map(\.record.identifier))
             if let gone = piece.first(where: { !shown.contains($0) }) {
                 throw RepositoryError(
-                    .noSuchPoint, "point \(gone) is gone: a sweep has left it out of what lives on; nothing brings it back"
+                    .noSuchPoint,
+                    "point \(gone) is gone: a sweep has left it out of what lives on; nothing brings it back"
                 )
             }
             slots.append(slot)
@@ -81,7 +82,8 @@ package struct MaintenanceSession {
         if let unread = repository.unread ?? view.unread { throw unread }
         if let first = view.hidden.first {
             throw RepositoryError(
-                .refused, "\(first) is known to exist and is not shown; nothing was written; `dozo verify` says who has "
+                .refused,
+                "\(first) is known to exist and is not shown; nothing was written; `dozo verify` says who has "
                     + "seen it")
         }
         return (log, view)

@@ -105,7 +105,8 @@ package struct Sweep {
     ///   - store: the same store, which also deletes.
     ///   - state: what this host remembers of the repository; `nil` for a look from nowhere.
     ///   - memory: of the last run; changed for the next.
-    /// - Throws: ``RepositoryError``: `refused` when anything is missing, hidden or not understood; `damaged`; `storage`.
+    /// - Throws: ``RepositoryError``: `refused` when anything is missing, hidden or not understood; `damaged`;
+    ///   `storage`.
     ///   Whatever is thrown, nothing that a point needs was deleted.
     package static func run(
         _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: inout Memory,
@@ -118,7 +119,8 @@ package struct Sweep {
             // What this sweep still needed may be what another has let go meanwhile.
             guard try await sweep.wasOvertaken() else { throw error }
             throw RepositoryError(
-                .refused, "another host has swept meanwhile, further than this one: sweep again; nothing that a point "
+                .refused,
+                "another host has swept meanwhile, further than this one: sweep again; nothing that a point "
                     + "needs was deleted", .retry)
         }
         return sweep.report

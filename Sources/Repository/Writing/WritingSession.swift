@@ -265,8 +265,8 @@ package final class WritingSession: Sendable {
     /// Packs whose directories are listed anew at once: about 60 MB of entries.
     private static let makeGoodLimit = 2_048
 
-    /// Lists anew the packs of lost index runs, and those that no run lists: the next run of this session takes the place
-    /// of lost ones.
+    /// Lists anew the packs of lost index runs, and those that no run lists: the next run of this session takes the
+    /// place of lost ones.
     private static func makeGood(
         _ index: ChunkIndex, view: RepositoryView, shelf: PackShelf, in pending: inout Pending
     ) async throws {

@@ -7,7 +7,7 @@ extension Architecture {
     private static let heavy: Set<String> = [
         "Foundation", "FoundationEssentials", "FoundationNetworking", "FoundationXML", "Dispatch",
     ]
-    private static let heavyTargets: Set<String> = ["Commands", "Catalog", "Hypervisors", "MapCache"]
+    private static let heavyTargets: Set<String> = ["Commands", "Catalog", "Hypervisors", "Jobs", "MapCache"]
     /// Each third-party name stops at these targets (and at the tests of the same name).
     private static let foreign: [String: Set<String>] = [
         "CNBD": ["GuestSource"],
@@ -15,6 +15,7 @@ extension Architecture {
         "CZstd": ["ChunkCompression"],
         "COpenSSL": ["ChunkEncryption"],
         "GRDB": ["Catalog", "MapCache"],
+        "Yams": ["Jobs"],
         "ArgumentParser": ["Commands", "dozo"],
     ]
 

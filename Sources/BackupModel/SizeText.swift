@@ -1,10 +1,10 @@
 /// Sizes as people write them.
-enum SizeText {
+package enum SizeText {
     private static let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
 
     /// Bytes that `text` stands for: digits, perhaps followed by K, M, G or T (powers of 1,024); `nil` for anything
     /// else.
-    static func parse(_ text: String) -> UInt64? {
+    package static func parse(_ text: String) -> UInt64? {
         var digits = Substring(text)
         var factor: UInt64 = 1
         if let last = text.last, let unit = units[Character(last.uppercased())] {
