@@ -213,7 +213,8 @@ boot() {
     kill "$machine" 2>/dev/null
     wait "$machine" 2>/dev/null
     mkdir "$folder/captured"
-    debugfs -R "rdump / $folder/captured" "$folder/captured.raw" 2>/dev/null
+    # A command of debugfs takes no space in a path.
+    (cd "$folder" && debugfs -R "rdump / captured" captured.raw 2>/dev/null)
     rm -rf "$folder/captured.raw" "$folder/captured/lost+found"
 }
 
