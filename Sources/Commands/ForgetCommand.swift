@@ -10,7 +10,7 @@ struct ForgetCommand: AsyncParsableCommand {
         commandName: "forget", abstract: "Say that restore points need not be kept, or take it back.",
         discussion: """
             Examples:
-              dozo forget -r /backup/dozo 9a8b7c6d web01@2026-11-01 --yes
+              dozo forget -r /backup/dozo 9a8b7c6d web01@2026-11-23 --yes
               dozo forget -r /backup/dozo 9a8b7c6d --undo              until a sweep has let the point go
 
             Nothing is deleted: a forgotten point is listed, restored and leant on until `dozo sweep` lets it go. A \

@@ -10,8 +10,8 @@ struct HoldCommand: AsyncParsableCommand {
         commandName: "hold", abstract: "Make restore points stay until the hold is released.",
         discussion: """
             Examples:
-              dozo hold -r /backup/dozo web01@2026-11-01
-              dozo hold -r /backup/dozo web01@2026-11-01 --release --yes
+              dozo hold -r /backup/dozo web01@2026-11-23
+              dozo hold -r /backup/dozo web01@2026-11-23 --release --yes
 
             Hold beats forget, whoever said what first. Only a maintainer's credential or the passphrase may say this.
             """)

@@ -115,6 +115,7 @@ cp "$home/images/web01.raw" "$home/place/vda.raw"
 cp "$home/images/web01.raw" "$home/place/vdb.raw"
 cp "$home/images/web01.raw" "$home/place/vg-web01"
 noise "$home/place/web01.save" 1 32
+cp "$top/agent/config/dozo.sample.yaml" "$home/place/dozo.yaml"
 if command -v qemu-img >/dev/null 2>&1; then
     qemu-img convert -f raw -O qcow2 "$home/images/web01.raw" "$home/images/web01.qcow2"
     qemu-img convert -f raw -O vmdk -o subformat=streamOptimized "$home/images/web01.raw" "$home/images/disk1.vmdk"
@@ -139,15 +140,17 @@ while read -r line; do
     rm -rf "$home" && cp -a "$folder/template" "$home"
     # shellcheck disable=SC2016  # expanded when the line runs
     printf '%s\n' "$line" | sed -e 's,/backup/,"$home"/backup/,g' -e 's,/images/,"$home"/images/,g' \
-        -e 's,/dev/vg/,"$home"/place/vg-,g' -e "s/1f2e3d4c/$key/" -e "s/1f2e3d/$slot/" -e "s/9a8b7c6d/$point/" \
+        -e 's,/dev/vg/,"$home"/place/vg-,g' -e 's,/etc/dozo/,"$home"/place/,g' -e "s/1f2e3d4c/$key/" -e "s/1f2e3d/$slot/" -e "s/9a8b7c6d/$point/" \
         -e "s/@2026-11-23/@$(date -u -d '+1 day' +%Y-%m-%d)/" >"$folder/line"
     case "$line" in dozo\ init*) rm -rf "$home/backup/dozo" "$home/state/dozo" ;; esac
+    case "$line" in *"hold "*--release*) "$dozo" hold --quiet web01@latest >/dev/null ;; esac
     case "$line" in *vg/db01*) cp "$home/images/web01.raw" "$home/place/vg-db01" ;; esac
     case "$line" in *"--memory-to web01.save"*) rm "$home/place/web01.save" ;; esac
     (cd "$home/place" && PATH=$folder/bin:$PATH && . "$folder/line") >"$folder/output" 2>&1 </dev/null
     status=$?
     case "$line" in
-        *--qmp*|*--domain*|*--xl*|*--define*|*--definition-to*|dozo\ guests*)
+        # Without --config that of this machine is looked at.
+        *--qmp*|*--domain*|*--xl*|"dozo agent check"|*--define*|*--definition-to*|dozo\ guests*)
             if [ $status -ne 2 ]; then pass "understood: $line"
             else fail "understood: $line" "$(tail -n 2 "$folder/output" | tr '\n' ' ')"; fi ;;
         *qcow2*|*.ova*)
