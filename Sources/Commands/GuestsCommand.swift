@@ -1,5 +1,6 @@
 import ArgumentParser
 import Hypervisors
+import Jobs
 
 /// `dozo guests`: the guests of libvirt and of Xen's toolstack, and what can be captured of each.
 struct GuestsCommand: AsyncParsableCommand {
@@ -17,6 +18,9 @@ struct GuestsCommand: AsyncParsableCommand {
             last point is known), memory (its memory at the same instant), quiesce (its agent brings file systems to \
             rest), group (it can be taken at one barrier with others). Guests of Xen's toolstack are listed where xl is.
 
+            POLICY names the policies of the agent's file that cover a guest; "none" is a guest that nobody backs up \
+            by itself. The file is \(AgentCheckCommand.usualFile), where it is there, or that of --config.
+
             --forget-changes takes Dozo's lists of changes away from guests that run, those of one repository or of \
             all: what was in their way works again, and the next points read their disks whole.
             """)
@@ -28,6 +32,9 @@ struct GuestsCommand: AsyncParsableCommand {
             "The libvirt that is asked, or \(XenHost.uri) for Xen's toolstack; by default \(LibvirtHost.systemURI) and "
                 + "Xen, where they are.", valueName: "uri"))
     var connect: String?
+    @Option(
+        help: ArgumentHelp("The agent's file, whose policies are looked at.", valueName: "file"), completion: .file())
+    var config: String?
     @Flag(help: "Take Dozo's lists of changes away from the guests named with --domain or --qmp.")
     var forgetChanges = false
     @Option(help: ArgumentHelp("With --forget-changes: a guest of libvirt, by name or UUID.", valueName: "name"))
@@ -70,6 +77,10 @@ struct GuestsCommand: AsyncParsableCommand {
         let can: [String]
         let disks: [Disk]
         let left_out: [LeftOut]
+        /// Policies that cover it; absent without an agent's file.
+        var policies: [String]?
+        /// Whether it may be covered by a tag, which is not read yet; absent unless so.
+        var may_be_covered_by_tag: Bool?
     }
 
     /// What was found, and how many guests were not.
@@ -80,12 +91,19 @@ struct GuestsCommand: AsyncParsableCommand {
 
     func run() async throws {
         if forgetChanges { return try await ForgottenChanges(self).run() }
+        // First: a file that is wrong says nothing about any guest.
+        let coverage: PolicyCoverage?
+        do { coverage = try PolicyCoverage.read(config) } catch let error as CommandFailure where config == nil {
+            options.note("note: \(error.sentence)")
+            coverage = nil
+        }
         var listing = Listing()
         switch connect {
         case nil: try listAll(into: &listing)
         case XenHost.uri: try GuestsCommand.listXen(try XenHost(), into: &listing)
         case let uri?: try GuestsCommand.listLibvirt(uri, into: &listing)
         }
+        if let coverage { GuestsCommand.cover(&listing.documents, coverage) }
         if options.json {
             try Console.json(listing.documents)
         } else if listing.documents.isEmpty, listing.failures == 0 {
@@ -96,6 +114,23 @@ struct GuestsCommand: AsyncParsableCommand {
         guard listing.failures == 0 else {
             throw CommandFailure(.partial, "the list lacks \(Console.count(listing.failures, "guest")); see above")
         }
+    }
+
+    private static func cover(_ documents: inout [Document], _ coverage: PolicyCoverage) {
+        for index in documents.indices {
+            let guest = documents[index]
+            let connection: GuestConnection = guest.connect == XenHost.uri ? .xen : .libvirt(uri: guest.connect)
+            let policies = coverage.policies(of: guest.name, connection)
+            documents[index].policies = policies
+            if policies.isEmpty, coverage.choosesByTag(connection) { documents[index].may_be_covered_by_tag = true }
+        }
+    }
+
+    /// What the table says of it.
+    private static func words(_ document: Document) -> String {
+        guard let policies = document.policies else { return "-" }
+        if document.may_be_covered_by_tag ?? false { return "none, or by tag" }
+        return policies.isEmpty ? "none" : policies.map(Console.printable).joined(separator: ",")
     }
 
     /// Whoever is there is asked; that somebody is missing matters only when nobody else is there.
@@ -165,7 +200,7 @@ struct GuestsCommand: AsyncParsableCommand {
 
     private func show(_ documents: [Document]) {
         Console.table(
-            ["NAME", "UUID", "STATE", "CAN", "DISKS"],
+            ["NAME", "UUID", "STATE", "CAN", "POLICY", "DISKS"],
             documents.map { document in
                 let disks = document.disks.map { disk in
                     let size = disk.size_bytes.map { " " + Console.size($0) } ?? ""
@@ -173,7 +208,7 @@ struct GuestsCommand: AsyncParsableCommand {
                 }
                 return [
                     Console.printable(document.name), document.uuid, document.state,
-                    document.can.isEmpty ? "-" : document.can.joined(separator: ","),
+                    document.can.isEmpty ? "-" : document.can.joined(separator: ","), GuestsCommand.words(document),
                     disks.isEmpty ? "-" : disks.joined(separator: ", "),
                 ]
             })

@@ -74,6 +74,16 @@ holds "a repository is made" "$dozo" init
 sed -n 's/^repository \([0-9a-f]*\).*/\1/p' "$folder/output" >"$folder/id"
 # A guest that does not run.
 ends_with 0 "vm01 .*shut off" "a guest that is shut off is listed" "$dozo" guests --connect "$uri"
+# The sample's policies, with this libvirt and other names.
+covering() { sed -e "s,uri: qemu:///system,uri: $uri," -e "s/\[ledger, payments\]/[$1]/" \
+    "$top/agent/config/dozo.sample.yaml" >"$folder/agent.yaml" && chmod 600 "$folder/agent.yaml"; }
+covering vm01
+ends_with 0 "vm01 .* trade " "and which policy covers it" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
+covering other
+ends_with 0 "vm01 .* none " "or that none does (S39)" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
+sed -i 's/rpo: 30m/rpo: 30/' "$folder/agent.yaml"
+ends_with 7 "agent check" "a file that is wrong says nothing about guests" "$dozo" guests --connect "$uri" \
+    --config "$folder/agent.yaml"
 capture 1
 holds "and not captured: its images are the way" said "is shut off.*back up its images"
 ends_with 7 "shut off" "dozo backup says so too, and ends with 7" \

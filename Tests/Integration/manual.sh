@@ -140,7 +140,8 @@ while read -r line; do
     rm -rf "$home" && cp -a "$folder/template" "$home"
     # shellcheck disable=SC2016  # expanded when the line runs
     printf '%s\n' "$line" | sed -e 's,/backup/,"$home"/backup/,g' -e 's,/images/,"$home"/images/,g' \
-        -e 's,/dev/vg/,"$home"/place/vg-,g' -e 's,/etc/dozo/,"$home"/place/,g' -e "s/1f2e3d4c/$key/" -e "s/1f2e3d/$slot/" -e "s/9a8b7c6d/$point/" \
+        -e 's,/dev/vg/,"$home"/place/vg-,g' -e 's,/etc/dozo/,"$home"/place/,g' \
+        -e "s/1f2e3d4c/$key/" -e "s/1f2e3d/$slot/" -e "s/9a8b7c6d/$point/" \
         -e "s/@2026-11-23/@$(date -u -d '+1 day' +%Y-%m-%d)/" >"$folder/line"
     case "$line" in dozo\ init*) rm -rf "$home/backup/dozo" "$home/state/dozo" ;; esac
     case "$line" in *"hold "*--release*) "$dozo" hold --quiet web01@latest >/dev/null ;; esac
