@@ -138,3 +138,4 @@ ends_with 7 . "nor while a session's entry is missing" "$dozo" sweep --yes
 mv "$folder/entry" "$entry"
 holds "with both back it runs" "$dozo" sweep --yes
 
+echo done
