@@ -7,12 +7,13 @@ layers=$folder/layers
 inside() { # COMMAND…: in the copy; nothing of it stays mounted or running
     unshare --mount --pid --fork --kill-child sh -c '
         mount --make-rprivate / && mount -t tmpfs -o size=2G tmpfs "$1" || exit 1
-        mkdir "$1/upper" "$1/work" "$1/root"
+        mkdir "$1/upper" "$1/work" "$1/system"
         cp "$2"/*.deb "$1/upper/" 2>/dev/null; cp "$3" "$1/upper/inside.sh" || exit 1
-        mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root" || exit 1
-        mount -t proc proc "$1/root/proc" && mount --bind /dev "$1/root/dev" && mount -t tmpfs tmpfs "$1/root/run" &&
-            mount -t tmpfs tmpfs "$1/root/tmp" || exit 1
-        root=$1/root
+        mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/system" || exit 1
+        mount -t proc proc "$1/system/proc" && mount --bind /dev "$1/system/dev" &&
+            mount -t tmpfs tmpfs "$1/system/run" &&
+            mount -t tmpfs tmpfs "$1/system/tmp" || exit 1
+        root=$1/system
         shift 3
         exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
     ' inside "$layers" "$folder/packages" "$top/Tests/Support/package-inside.sh" "$@"

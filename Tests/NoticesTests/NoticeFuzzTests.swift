@@ -30,14 +30,13 @@ struct NoticeFuzzTests {
     @Test("what stands in them, behind the checksum")
     func documents() throws {
         let bytes = Array(try Self.state().encoded.drop { $0 != UInt8(ascii: "{") })
+        let settings = try Sample.settings("{\"targets\": [{\"name\": \"log\", \"type\": \"journal\"}]}")
         Mutator.run("state of notices", [bytes], refusedBy: JSONRefusal.self) { bytes in
             let state = NoticeState(document: try JSONDocument(decoding: bytes))
             guard state.ledger.open.count <= NoticeLedger.mostOpen else { return "more than is kept" }
             guard let again = try? NoticeState(decoding: state.encoded) else { return "a state that is refused" }
             guard again == state else { return "a state that does not come back" }
-            var desk = NoticeDesk(
-                settings: try! Sample.settings("{\"targets\": [{\"name\": \"log\", \"type\": \"journal\"}]}"),
-                state: state)
+            var desk = NoticeDesk(settings: settings, state: state)
             desk.remind(at: Sample.start)
             desk.closeDigests(at: Sample.start)
             desk.deliver(at: Sample.start) { _, _ in .failed("no") }
