@@ -78,9 +78,9 @@ let package = Package(
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "RepositoryFormat", "Repository",
             ],
             swiftSettings: hot),
-        .target(name: "Notices", dependencies: ["Effects", "GuestSource"], swiftSettings: hot),
+        .target(name: "Notices", dependencies: ["BackupModel", "Effects", "GuestSource"], swiftSettings: hot),
         .target(
-            name: "Jobs", dependencies: ["BackupModel", .product(name: "Yams", package: "Yams")],
+            name: "Jobs", dependencies: ["BackupModel", "Notices", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict),
         .target(
             name: "Commands",
@@ -151,8 +151,10 @@ let package = Package(
             name: "NoticeProbe", dependencies: ["Effects", "Notices"], path: "Tests/NoticeProbe",
             swiftSettings: strict),
         .testTarget(
-            name: "NoticesTests", dependencies: ["Effects", "Notices", "TestKit"], swiftSettings: strict),
-        .testTarget(name: "JobsTests", dependencies: ["BackupModel", "Jobs", "TestKit"], swiftSettings: strict),
+            name: "NoticesTests", dependencies: ["BackupModel", "Effects", "Notices", "TestKit"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "JobsTests", dependencies: ["BackupModel", "Jobs", "Notices", "TestKit"], swiftSettings: strict),
         .testTarget(name: "ArchitectureTests", swiftSettings: strict),
         .testTarget(
             name: "ObjectStorageTests",

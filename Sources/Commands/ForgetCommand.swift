@@ -45,7 +45,7 @@ struct ForgetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        let chosen = try points.map { try PointArgument.find($0, in: view) }
+        let chosen = try PointArgument.find(points, in: view)
         if !undo { try refuseWhatMustStay(chosen, view) }
         if yes || undo {
             let session = try MaintenanceSession(repository, randomness: .system)

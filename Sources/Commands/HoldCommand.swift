@@ -42,7 +42,7 @@ struct HoldCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        let chosen = try points.map { try PointArgument.find($0, in: view) }
+        let chosen = try PointArgument.find(points, in: view)
         let session = try MaintenanceSession(repository, randomness: .system)
         let identifiers = chosen.map(\.record.identifier)
         let slots: [SlotNumber]

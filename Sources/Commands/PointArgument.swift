@@ -16,6 +16,12 @@ package enum PointArgument {
         return try find(text, among: view.points)
     }
 
+    /// As ``find(_:in:)``, several, each once however often it is named.
+    static func find(_ texts: [String], in view: RepositoryView) throws -> [RestorePoint] {
+        var seen = Set<PointID>()
+        return try texts.map { try find($0, in: view) }.filter { seen.insert($0.record.identifier).inserted }
+    }
+
     /// As ``find(_:in:)``, among points that were opened.
     package static func find(_ text: String, among points: [RestorePoint]) throws -> RestorePoint {
         // Guests are called what people like, also with @ in it: the last one splits.

@@ -1,5 +1,4 @@
 import Effects
-import Foundation
 import Jobs
 
 /// Which policies of the agent's file cover a guest.
@@ -13,7 +12,7 @@ struct PolicyCoverage {
     ///   covers is not known.
     static func read(_ named: String?) throws -> PolicyCoverage? {
         let file = named ?? AgentCheckCommand.usualFile
-        if named == nil, !FileManager.default.fileExists(atPath: file) { return nil }
+        if named == nil, !HostPaths.exists(file) { return nil }
         let bytes: [UInt8]
         do { bytes = try HostPaths.read(HostPaths.absolute(file), limit: AgentConfiguration.mostBytes) } catch {
             throw CommandFailure(.failed, "\(error.sentence); name the agent's file with --config")

@@ -51,12 +51,12 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
     func run() async throws {
         let rates = load.rates()
         let (repository, view) = try await options.openAndLook(rates: rates)
-        guard yes else { return try explain(view) }
-        let host = try HostContext(repository.chain.repository)
-        var memory = try host.state.sweepMemory()
         var settings = Sweep.Settings(now: SystemClock.system.wall())
         settings.patience = UInt64(patience) * 3600 * 1_000_000_000
         settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
+        guard yes else { return try explain(view, settings) }
+        let host = try HostContext(repository.chain.repository)
+        var memory = try host.state.sweepMemory()
         let outcome: Result<Sweep.Report, any Error>
         do {
             outcome = .success(
@@ -69,16 +69,13 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         try show(try outcome.get())
     }
 
-    private func explain(_ view: RepositoryView) throws {
-        let now = SystemClock.system.wall()
-        let wait = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
+    private func explain(_ view: RepositoryView, _ settings: Sweep.Settings) throws {
         for point in view.points {
             guard let forget = view.said.forget(of: point.record.identifier) else { continue }
-            let isDue = forget.at <= now && now - forget.at >= wait
             let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
-            Console.result(
-                "\(name) would \(isDue ? "go" : "stay for now"), forgotten \(TimeText.local(forget.at))\(reason)")
+            let what = settings.isDue(forget.at) ? "go" : "stay for now"
+            Console.result("\(name) would \(what), forgotten \(TimeText.local(forget.at))\(reason)")
         }
         throw CommandFailure(.refused, "nothing was changed; say --yes to sweep")
     }

@@ -43,7 +43,7 @@ package enum NoticeKind: String, CaseIterable, Hashable, Sendable {
 }
 
 /// How much a notice wants somebody to act.
-package enum NoticeSeverity: Int, CaseIterable, Comparable, Hashable, Sendable {
+package enum NoticeSeverity: String, CaseIterable, Comparable, Hashable, Sendable {
     /// Nothing to do.
     case information
     /// Worth a look in working hours.
@@ -56,23 +56,22 @@ package enum NoticeSeverity: Int, CaseIterable, Comparable, Hashable, Sendable {
     case critical
 
     /// The word for machines.
-    package var word: String {
+    package var word: String { rawValue }
+
+    /// The severity of a word; `nil` for any other.
+    package init?(word: String) { self.init(rawValue: word) }
+
+    private var rank: Int {
         switch self {
-        case .information: "information"
-        case .notice: "notice"
-        case .warning: "warning"
-        case .error: "error"
-        case .critical: "critical"
+        case .information: 0
+        case .notice: 1
+        case .warning: 2
+        case .error: 3
+        case .critical: 4
         }
     }
 
-    /// The severity of a word; `nil` for any other.
-    package init?(word: String) {
-        guard let found = NoticeSeverity.allCases.first(where: { $0.word == word }) else { return nil }
-        self = found
-    }
-
-    package static func < (left: NoticeSeverity, right: NoticeSeverity) -> Bool { left.rawValue < right.rawValue }
+    package static func < (left: NoticeSeverity, right: NoticeSeverity) -> Bool { left.rank < right.rank }
 }
 
 /// How old the last point of a guest is, in multiples of what was promised.

@@ -1,3 +1,4 @@
+import BackupModel
 import Effects
 
 /// Where notices go, and how often.

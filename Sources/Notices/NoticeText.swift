@@ -28,8 +28,8 @@ package enum NoticeText {
     package static func mostUrgent(_ notices: [Notice]) -> Notice? {
         notices.enumerated().max {
             let (left, right) = ($0.element, $1.element)
-            return (left.phase == .over ? 0 : 1, left.severity.rawValue, -$0.offset)
-                < (right.phase == .over ? 0 : 1, right.severity.rawValue, -$1.offset)
+            return (left.phase == .over ? 0 : 1, left.severity, -$0.offset)
+                < (right.phase == .over ? 0 : 1, right.severity, -$1.offset)
         }?.element
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Jobs
+import Notices
 import TestKit
 import Testing
 
@@ -131,16 +132,16 @@ struct ConfigurationTests {
             Issue.record("operators get no letters")
             return
         }
-        #expect(mail.port == 587 && mail.security == .starttls && mail.to == ["operators@example.org"])
+        #expect(mail.port == 587 && mail.security == .startTLS && mail.to == ["operators@example.org"])
         #expect(mail.login?.user == "dozo" && mail.login?.passwordFile == "/etc/dozo/mail.password")
         #expect(configuration.rules.map(\.name) == ["everything", "trouble", "night"])
-        func told(_ event: NotificationEvent, _ severity: NotificationSeverity, _ guest: String?) -> [String] {
-            configuration.rules.filter { $0.matches(event, severity, guest: guest) }.map(\.name)
+        func told(_ event: NoticeKind, _ severity: NoticeSeverity, _ guest: String?) -> [String] {
+            configuration.rules.filter { $0.rule.concerns(event, severity, guest: guest) }.map(\.name)
         }
-        #expect(told(.done, .notice, "ledger") == ["everything"])
+        #expect(told(.night, .information, "ledger") == ["everything"])
         #expect(told(.failed, .warning, "ledger") == ["everything", "trouble"])
-        #expect(told(.failed, .alarm, "shop-1") == ["everything", "trouble", "night"])
-        #expect(told(.repositoryFull, .alarm, nil) == ["everything", "trouble"])
+        #expect(told(.failed, .critical, "shop-1") == ["everything", "trouble", "night"])
+        #expect(told(.storageFull, .critical, nil) == ["everything", "trouble"])
     }
 
     /// A change of the small file, and what is said: the key, and words of the sentence and of the remedy.

@@ -1,4 +1,6 @@
+import BackupModel
 import Foundation
+import Notices
 
 /// What reading the file came to.
 package struct ConfigurationReading: Sendable {
@@ -132,7 +134,7 @@ struct ConfigurationReader {
             section.lacks(.connection, "write connection: libvirt, qmp or xl", &findings)
         }
         let names = section.texts(.names, &findings)
-        let patterns = section.texts(.patterns, &findings)
+        let patterns = patterns(section, .patterns)
         let tags = section.texts(.tags, &findings)
         guard let kind else { return nil }
         func refuse(_ keys: [ConfigurationKeys.Guests], _ findings: inout ConfigurationFindings) {
@@ -169,8 +171,7 @@ struct ConfigurationReader {
         let disks = section.texts(.exclude, &findings)
         return connection.map {
             GuestSelection(
-                connection: $0, names: names, patterns: patterns.map(NamePattern.init), tags: tags, excludedDisks: disks
-            )
+                connection: $0, names: names, patterns: patterns, tags: tags, excludedDisks: disks)
         }
     }
 
@@ -189,12 +190,12 @@ struct ConfigurationReader {
         -> NotificationRule
     {
         let texts = section.texts(.events, &findings)
-        var events: Set<NotificationEvent> = []
+        var events: Set<NoticeKind> = []
         for text in texts {
-            if let event = NotificationEvent(rawValue: text) {
+            if let event = NoticeKind(rawValue: text) {
                 events.insert(event)
             } else {
-                let known = NotificationEvent.allCases.map(\.rawValue)
+                let known = NoticeKind.allCases.map(\.rawValue)
                 findings.error(
                     section.line(.events), section.at(.events), "\"\(ConfigurationKeys.short(text))\" is no event",
                     NearMiss.of(text, among: known).map { "did you mean \($0)?" }
@@ -205,9 +206,23 @@ struct ConfigurationReader {
         if targets.isEmpty {
             section.lacks(.targets, "write who is told: names below notifications.targets", &findings)
         }
+        let guests = patterns(section, .guests)
+        let severity = section.choice(.severity, NoticeSeverity.self, &findings) ?? .information
         return NotificationRule(
-            name: name, events: events,
-            severity: section.choice(.severity, NotificationSeverity.self, &findings) ?? .notice,
-            guests: section.texts(.guests, &findings).map(NamePattern.init), targets: targets)
+            name: name,
+            rule: NoticeRule(
+                kinds: events.isEmpty ? nil : events, atLeast: severity, guests: guests.isEmpty ? nil : guests,
+                targets: targets))
+    }
+
+    /// The patterns of names below a key.
+    private mutating func patterns<Key>(_ section: ConfigurationSection<Key>, _ key: Key) -> [NamePattern] {
+        section.texts(key, &findings).compactMap { text in
+            if let pattern = NamePattern(text) { return pattern }
+            findings.error(
+                section.line(key), section.at(key), "a pattern is empty, or longer than \(NamePattern.longest) bytes",
+                "write a name, with * for any text and ? for one character")
+            return nil
+        }
     }
 }

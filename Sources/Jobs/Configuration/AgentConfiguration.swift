@@ -1,3 +1,4 @@
+package import BackupModel
 package import Foundation
 
 /// What the agent is to do: its one YAML file, read and judged as a whole.

@@ -1,4 +1,5 @@
 import Foundation
+import Notices
 
 /// Judges a configuration as a whole: names that nothing has, policies against their tiers, schedules against RPOs and
 /// windows, guests that two policies or none cover.
@@ -32,7 +33,7 @@ struct ConfigurationLint {
             }
         }
         for rule in configuration.rules {
-            for target in rule.targets
+            for target in rule.rule.targets
             where configuration.targets[target] == nil && !places.has("notifications.targets.\(target)") {
                 unknown(
                     "notifications.rules.\(rule.name).targets",

@@ -1,3 +1,5 @@
+import Notices
+
 extension ConfigurationReader {
     private typealias Key = ConfigurationKeys.Target
 
@@ -56,7 +58,7 @@ extension ConfigurationReader {
             section.lacks(key, "a letter wants a server, from and to", &findings)
         }
         if section.has(.to), to.isEmpty { section.lacks(.to, "write who gets the letters", &findings) }
-        let security = section.choice(.security, EmailTarget.Security.self, &findings) ?? .starttls
+        let security = section.choice(.security, MailTarget.Security.self, &findings) ?? .startTLS
         let port = section.number(.port, 1...65_535, &findings)
         let user = section.text(.user, &findings)
         let passwordFile = section.path(.passwordFile, &findings)
@@ -73,7 +75,7 @@ extension ConfigurationReader {
         guard let server, let from, !to.isEmpty else { return nil }
         return .email(
             EmailTarget(
-                server: server, port: port ?? security.port, security: security,
+                server: server, port: port ?? Int(security.port), security: security,
                 login: user.flatMap { user in
                     passwordFile.map { EmailTarget.Login(user: user, passwordFile: $0) }
                 }, from: from, to: to))

@@ -44,10 +44,11 @@ struct LedgerComposition {
         try SweepRefusal.requireWhole(index)
         let epoch = view.log.next.epoch
         let waiting = view.sessions.filter { LedgerComposition.isAwaited($0, in: view, epoch: epoch) }
+        let awaited = Set(waiting.map(\.name))
         let unlisted = Set(index.unlistedPacks)
         let taken = view.sessions.filter { session in
             // Behind the horizon a pack counts by a run that names it: a session with others stays before it.
-            session.hasEnded && !waiting.map(\.name).contains(session.name)
+            session.hasEnded && !awaited.contains(session.name)
                 && !session.entries.flatMap(\.inventory.packs).contains { unlisted.contains($0.key) }
         }
         let horizon = Set(taken.map(\.name)).union(
@@ -63,7 +64,8 @@ struct LedgerComposition {
                 try await walk.need(structure: image.root, mayMiss: false, name: image.title)
             }
         }
-        for session in view.sessions where !horizon.contains(session.name) {
+        let outside = view.sessions.filter { !horizon.contains($0.name) }
+        for session in outside {
             for root in try CheckpointRoots.of(session, keys: keys) {
                 try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
             }
@@ -71,7 +73,6 @@ struct LedgerComposition {
         try SweepRefusal.requireWhole(index)
         let (fresh, hasYoungOrphans) = try await LedgerComposition.garbage(
             repository, view: view, index: index, needed: walk.needed, silent: circumstances.silent)
-        let outside = view.sessions.filter { !horizon.contains($0.name) }
         let carried = try await LedgerComposition.carried(
             index: index, view: view, outside: outside, circumstances: circumstances)
         ledger = Ledger(

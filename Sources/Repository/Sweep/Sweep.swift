@@ -25,6 +25,9 @@ package struct Sweep {
 
         /// The usual settings.
         package init(now: UInt64) { self.now = now }
+
+        /// Whether a point goes that was forgotten at a time, in ns since 1970. One of the future waits.
+        package func isDue(_ forgottenAt: UInt64) -> Bool { forgottenAt <= now && now - forgottenAt >= undoTime }
     }
 
     /// What a run remembers for the next on the same host: it only spares work and decides when to look again.
@@ -133,8 +136,7 @@ package struct Sweep {
         for _ in 0..<Sweep.attemptLimit {
             var log = try await repository.readLog()
             lastSeenClose = log.lastClose
-            let (view, sessions) = try await settled(log)
-            try state?.check(view, chain: repository.chain)
+            let sessions = try await settled(log)
             var verdict: Verdict?
             if log.lastClose != nil {
                 guard let judged = try await carriedOut(log: log, sessions: sessions) else { return }
@@ -156,10 +158,12 @@ package struct Sweep {
 
     // MARK: Settling
 
-    /// All sessions, those that ended with a commit fenced behind it.
-    private mutating func settled(_ log: ControlLog) async throws -> (RepositoryView, [ReadSession]) {
+    /// All sessions, those that ended with a commit fenced behind it, and silent ones below the last close.
+    private mutating func settled(_ log: ControlLog) async throws -> [ReadSession] {
         let view = try await repository.view(of: log)
         try SweepRefusal.requireWhole(view, repository)
+        // Before anything is put: a store that went back would get fences that its newer state knows nothing of.
+        try state?.check(view, chain: repository.chain)
         var sessions = view.sessions
         for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
@@ -176,7 +180,7 @@ package struct Sweep {
         }
         let open = Set(sessions.filter { !$0.hasEnded }.map(\.session))
         memory.seen = memory.seen.filter { open.contains($0.key) }
-        return (view, sessions)
+        return sessions
     }
 
     /// Whether a session has said nothing for the patience.
@@ -205,13 +209,14 @@ package struct Sweep {
             let name = condemned.kind == .pack ? condemned.key.packName : condemned.key.runName
             do throws(StorageError) {
                 let object = ObjectAccess.name(name)
-                // Only to count: what a store does not show for a moment is found by a later listing.
-                if let byteCount = try await store.byteCount(of: object) {
-                    try await store.delete(object)
+                // Only to count: that a store does not show an object proves nothing, and it is deleted all the same.
+                let byteCount = try await store.byteCount(of: object)
+                try await store.delete(object)
+                deleted.insert(condemned)
+                if let byteCount {
                     report.deleted += 1
                     report.freedByteCount += byteCount
                 }
-                deleted.insert(condemned)
             } catch {
                 guard error.code != .interrupted else { throw CancellationError() }
                 report.left.append(error.sentence)
@@ -231,12 +236,10 @@ package struct Sweep {
         let view = try RepositoryView(
             log: log, sessions: sessions, chain: repository.chain, keys: keys, opened: opened,
             absent: verdict?.dead ?? [])
-        let (now, undoTime) = (settings.now, settings.undoTime)
         let composition = try await LedgerComposition(
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(),
-            circumstances: LedgerComposition.Circumstances(verdict: verdict, deleted: deleted, silent: silent) { at in
-                at <= now && now - at >= undoTime
-            })
+            circumstances: LedgerComposition.Circumstances(
+                verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue))
         guard composition.isWorthClosing else { return .nothing }
         let object = SignedObject(
             kind: .ledger, repository: repository.chain.repository, body: composition.ledger.body,
