@@ -47,9 +47,15 @@ long descriptor_send(int socket, const void *bytes, long count, int passed) {
 
 _Static_assert(LOG_EMERG == 0 && LOG_DEBUG == 7, "syslog(3)");
 
-void log_line(int level, const char *line) {
+_Static_assert(LOG_DAEMON == 3 << 3 && LOG_LOCAL7 == 23 << 3, "syslog(3)");
+
+void log_line(int level, int facility, const char *line) {
     openlog("dozo", LOG_PID, LOG_DAEMON);
-    syslog(level & 7, "%s", line);
+    syslog((level & 7) | (facility << 3), "%s", line);
+}
+
+int connection_accept(int socket) {
+    return accept4(socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
 int memory_file(const char *label) {

@@ -100,15 +100,26 @@ enum Interruption {
     /// Whether the command was making a restore point.
     static let wasBackup = Atomic(false)
 
+    /// Whether SIGHUP asks a service for its configuration and not the command to stop.
+    static let hangupReloads = Atomic(false)
+    private static let reloadRequested = Atomic(false)
+
     /// Whether a signal asked the process to stop.
     static var wasRequested: Bool { requested.load(ordering: .relaxed) }
+
+    /// Whether a signal asked for the configuration since the last call.
+    static func takeReload() -> Bool { reloadRequested.exchange(false, ordering: .relaxed) }
 
     /// Runs `body` in a task that the signals cancel.
     ///
     /// The signals' own thread cancels it: every thread of the pool may be waiting for a server that does not answer.
     static func cancelling(_ body: @escaping @Sendable () async -> ExitStatus) async -> ExitStatus {
         let task = Task { await body() }
-        SignalThread.start {
+        SignalThread.start { number in
+            if number == SIGHUP, hangupReloads.load(ordering: .relaxed) {
+                reloadRequested.store(true, ordering: .relaxed)
+                return
+            }
             if requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
             task.cancel()
         }
@@ -116,21 +127,22 @@ enum Interruption {
     }
 }
 
-/// Signals reach some thread, in the middle of anything: the handler writes a byte, which a thread of its own reads.
+/// Signals reach some thread, in the middle of anything: the handler writes its number as a byte, which a thread of its
+/// own reads.
 private enum SignalThread {
     /// The writing end of the pipe; set once, before the handler can run.
     private static let writingEnd = Atomic<Int32>(-1)
 
     private final class Context {
         let readingEnd: Int32
-        let action: @Sendable () -> Void
-        init(readingEnd: Int32, action: @escaping @Sendable () -> Void) {
+        let action: @Sendable (Int32) -> Void
+        init(readingEnd: Int32, action: @escaping @Sendable (Int32) -> Void) {
             self.readingEnd = readingEnd
             self.action = action
         }
     }
 
-    static func start(_ action: @escaping @Sendable () -> Void) {
+    static func start(_ action: @escaping @Sendable (Int32) -> Void) {
         var ends: [Int32] = [-1, -1]
         // Safety: the array has the two places that the call fills.
         guard unsafe pipe(&ends) == 0 else { return }
@@ -146,7 +158,7 @@ private enum SignalThread {
                 let context = unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue()
                 var byte: UInt8 = 0
                 // Safety: one byte of the stack is filled.
-                while unsafe read(context.readingEnd, &byte, 1) != 0 { context.action() }
+                while unsafe read(context.readingEnd, &byte, 1) != 0 { context.action(Int32(byte)) }
                 return nil
             }, context)
         guard status == 0 else { return }
@@ -177,8 +189,8 @@ private enum SignalThread {
         guard !isIgnored(number) else { return }
         var new = sigaction()
         // Safety: the structure lives through the call; the handler does nothing but write one byte.
-        unsafe new.__sigaction_handler.sa_handler = { _ in
-            var byte: UInt8 = 1
+        unsafe new.__sigaction_handler.sa_handler = { number in
+            var byte = UInt8(truncatingIfNeeded: number)
             let kept = errno
             _ = unsafe write(SignalThread.writingEnd.load(ordering: .acquiring), &byte, 1)
             errno = kept

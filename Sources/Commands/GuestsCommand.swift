@@ -75,12 +75,12 @@ struct GuestsCommand: AsyncParsableCommand {
         let uuid: String
         let state: String
         let can: [String]
+        /// Words that people gave it in libvirt, for policies to choose by.
+        var tags: [String] = []
         let disks: [Disk]
         let left_out: [LeftOut]
         /// Policies that cover it; absent without an agent's file.
         var policies: [String]?
-        /// Whether it may be covered by a tag, which is not read yet; absent unless so.
-        var may_be_covered_by_tag: Bool?
     }
 
     /// What was found, and how many guests were not.
@@ -120,16 +120,13 @@ struct GuestsCommand: AsyncParsableCommand {
         for index in documents.indices {
             let guest = documents[index]
             let connection: GuestConnection = guest.connect == XenHost.uri ? .xen : .libvirt(uri: guest.connect)
-            let policies = coverage.policies(of: guest.name, connection)
-            documents[index].policies = policies
-            if policies.isEmpty, coverage.choosesByTag(connection) { documents[index].may_be_covered_by_tag = true }
+            documents[index].policies = coverage.policies(of: guest.name, connection, tags: Set(guest.tags))
         }
     }
 
     /// What the table says of it.
     private static func words(_ document: Document) -> String {
         guard let policies = document.policies else { return "-" }
-        if document.may_be_covered_by_tag ?? false { return "none, or by tag" }
         return policies.isEmpty ? "none" : policies.map(Console.printable).joined(separator: ",")
     }
 
@@ -176,9 +173,11 @@ struct GuestsCommand: AsyncParsableCommand {
         let domain = try guest.domainDefinition()
         let state = try guest.state
         let disks = try guest.disks(of: domain)
-        return document(
+        var document = document(
             connect: uri, name: guest.name, uuid: guest.uuid, state: state.rawValue,
             can: try guest.capabilities(of: domain, state: state), disks: disks)
+        document.tags = domain.tags
+        return document
     }
 
     private static func document(

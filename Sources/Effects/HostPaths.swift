@@ -43,6 +43,31 @@ package enum HostPaths {
         unsafe unlink(path)
     }
 
+    /// Puts a small file in the place of another, so that whoever reads gets the one or the other; not durable.
+    ///
+    /// - Throws: ``FileError``.
+    package static func replace(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        let aside = path + ".new"
+        // Safety: the paths live through the calls.
+        unsafe unlink(aside)
+        try writeNew(aside, bytes)
+        guard unsafe rename(aside, path) == 0 else { throw HostFiles.failure(errno, "cannot replace", path) }
+    }
+
+    /// Appends to a private file in one write, making it if need be, and makes it durable.
+    ///
+    /// - Throws: ``FileError``.
+    package static func append(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+        // Safety: the path and the bytes live through the calls.
+        let file = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode_t(0o600))
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot open", path) }
+        defer { close(file) }
+        let count = unsafe write(file, bytes, bytes.count)
+        guard count == bytes.count, fdatasync(file) == 0 else {
+            throw HostFiles.failure(count < 0 || count == bytes.count ? errno : ENOSPC, "cannot append to", path)
+        }
+    }
+
     /// Removes a folder that holds nothing.
     ///
     /// - Throws: ``FileError``.

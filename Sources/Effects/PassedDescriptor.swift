@@ -59,6 +59,17 @@ import Glibc
         number = file
     }
 
+    /// A new file that only its owner may read or write, for what another process is going to say.
+    ///
+    /// - Parameter path: must not exist.
+    /// - Throws: ``FileError``.
+    package init(newFile path: String) throws(FileError) {
+        // Safety: the path lives through the call.
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, mode_t(0o600))
+        guard file >= 0 else { throw HostFiles.failure(errno, "cannot make", path) }
+        number = file
+    }
+
     /// Takes room on the disk for so many bytes, without making the file longer.
     ///
     /// - Throws: ``FileError``, also where the file system cannot promise room.

@@ -6,11 +6,17 @@ struct SocketAddress {
     static let longestPath = 107
 
     private var address = sockaddr_un()
+    private let byteCount: Int
 
-    /// `nil` for a path that is too long.
+    /// `nil` for a path that is too long. One that begins with "@" is of Linux's abstract names (unix(7)).
     init?(path: String) {
-        let bytes = Array(path.utf8)
+        var bytes = Array(path.utf8)
         guard bytes.count <= SocketAddress.longestPath else { return nil }
+        let size = MemoryLayout<sockaddr_un>.size
+        let isAbstract = bytes.first == UInt8(ascii: "@")
+        // The length is part of an abstract name; the zero at the end of the room ends every other.
+        byteCount = isAbstract ? size - SocketAddress.longestPath - 1 + bytes.count : size
+        if isAbstract { bytes[0] = 0 }
         address.sun_family = sa_family_t(AF_UNIX)
         // Safety: the path fits, as was checked; the rest of the structure is zero.
         unsafe withUnsafeMutableBytes(of: &address.sun_path) { room in unsafe room.copyBytes(from: bytes) }
@@ -23,10 +29,10 @@ struct SocketAddress {
 
     /// Calls what takes a general address and its length. - Returns: what it returns.
     func with(_ call: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-        // Safety: the structure lives through the call, and is as long as it is said to be.
+        // Safety: the structure lives through the call, and is at least as long as it is said to be.
         unsafe withUnsafePointer(to: address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
-                unsafe call(general, socklen_t(MemoryLayout<sockaddr_un>.size))
+                unsafe call(general, socklen_t(byteCount))
             }
         }
     }

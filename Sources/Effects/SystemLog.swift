@@ -18,17 +18,21 @@ package enum SystemLog {
     package static let longestEntry = 64 << 10
 
     private static let alertLevel: Int32 = 1
+    /// The facility of services of a host (RFC 5424).
+    package static let daemonFacility: Int32 = 3
 
     /// Writes a line at the level of alerts.
     package static func alert(_ line: String) {
         // Safety: the text is terminated and lives through the call.
-        unsafe log_line(alertLevel, line)
+        unsafe log_line(alertLevel, daemonFacility, line)
     }
 
     /// Writes a line.
-    package static func write(_ line: String, _ level: Level) {
+    ///
+    /// - Parameter facility: its number in RFC 5424: 1 user, 3 daemon, 16 to 23 local0 to local7.
+    package static func write(_ line: String, _ level: Level, facility: Int32 = daemonFacility) {
         // Safety: the text is terminated and lives through the call.
-        unsafe log_line(level.rawValue, line)
+        unsafe log_line(level.rawValue, facility, line)
     }
 
     /// Gives the journal one entry in its native protocol, and does not wait should it not take any now.

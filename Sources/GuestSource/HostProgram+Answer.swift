@@ -97,7 +97,7 @@ extension HostProgram {
     }
 
     /// What a program starts with.
-    private struct StartConditions {
+    struct StartConditions {
         var passing: [CInt]
         var standardInput: CInt?
         var environment: [String]?
@@ -217,7 +217,8 @@ extension HostProgram {
         return (ends[0], ends[1])
     }
 
-    private static func start(
+    /// Starts it. - Returns: its number; `nil` when it cannot be.
+    static func start(
         _ command: [String], output: CInt, messages: CInt, _ conditions: StartConditions
     ) -> pid_t? {
         // Copied out of the way first, for one that is passed on may have the number that another one gets.

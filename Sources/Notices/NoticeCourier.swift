@@ -50,6 +50,7 @@ package struct NoticeCourier: Sendable {
             _ = try program().run(try mailRequest(message, mail), target: "mail server \(mail.server):\(mail.port)")
         case .webhook(let hook): try post(message, hook)
         case .journal(let socket): try log(message, socket)
+        case .systemLog(let facility): message.notices.forEach { NoticeCourier.write($0, facility) }
         case .command(let command): try run(message, command)
         }
     }
@@ -146,8 +147,9 @@ package struct NoticeCourier: Sendable {
         for header in hook.headers {
             var value = header.value ?? ""
             if let file = header.file {
-                value = try secret(file, "the header \(header.name) of the webhook at \(place.host)")
-                secrets.append(value)
+                let content = try secret(file, "the header \(header.name) of the webhook at \(place.host)")
+                secrets.append(content)
+                value = header.prefix + content
             }
             try configuration.add("header", "\(header.name): \(value)", of: "the header \(header.name)")
         }
@@ -180,14 +182,19 @@ package struct NoticeCourier: Sendable {
         for notice in message.notices {
             let entry = NoticeText.journalEntry(notice)
             guard hasJournal, entry.count <= SystemLog.longestEntry else {
-                let level = SystemLog.Level(rawValue: NoticeText.level(notice)) ?? .error
-                SystemLog.write("\(notice.kind.rawValue) \(notice.phase.word): \(notice.sentence)", level)
+                NoticeCourier.write(notice, SystemLog.daemonFacility)
                 continue
             }
             do { try SystemLog.journal(entry, at: socket) } catch {
                 throw NoticeError(.target, error.sentence, .retry)
             }
         }
+    }
+
+    private static func write(_ notice: Notice, _ facility: Int32) {
+        let level = SystemLog.Level(rawValue: NoticeText.level(notice)) ?? .error
+        SystemLog.write(
+            "\(notice.kind.rawValue) \(notice.phase.word): \(notice.sentence)", level, facility: facility)
     }
 
     // MARK: Command

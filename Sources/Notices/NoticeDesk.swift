@@ -93,7 +93,7 @@ package struct NoticeDesk: Sendable {
             settings.targets.filter { target in
                 switch target.way {
                 case .mail, .webhook: true
-                case .journal, .command: false
+                case .journal, .systemLog, .command: false
                 }
             }.map(\.name))
     }

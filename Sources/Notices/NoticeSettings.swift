@@ -43,6 +43,13 @@ package struct NoticeSettings: Hashable, Sendable {
             criticalReminder: UInt64(try top.number("critical-reminder-hours", 1...720) ?? 4) * hour)
     }
 
+    /// Settings that somebody else has read and judged.
+    package init(targets: [NoticeTarget], rules: [NoticeRule], manners: NoticeManners = NoticeManners()) {
+        self.targets = targets
+        self.rules = rules
+        self.manners = manners
+    }
+
     private static func rule(_ reader: SettingsReader, targets: Set<String>) throws(NoticeError) -> NoticeRule {
         try reader.allow(["kinds", "at-least", "guests", "targets", "send", "tell-over"])
         var rule = NoticeRule(targets: try reader.texts("targets", limit: mostTargets) ?? [])

@@ -1,3 +1,5 @@
+import Effects
+
 /// A place that notices are sent to.
 package struct NoticeTarget: Hashable, Sendable {
     /// How it is reached.
@@ -8,6 +10,8 @@ package struct NoticeTarget: Hashable, Sendable {
         case webhook(WebhookTarget)
         /// The journal of systemd, or the system's log where there is none.
         case journal(socket: String)
+        /// The system's log, with a facility's number (RFC 5424): 1 user, 3 daemon, 16 to 23 local0 to local7.
+        case systemLog(facility: Int32)
         /// A program of this host.
         case command(CommandTarget)
     }
@@ -16,6 +20,9 @@ package struct NoticeTarget: Hashable, Sendable {
     package var name: String
     /// How it is reached.
     package var way: Way
+
+    /// Where the journal of systemd takes entries.
+    package static let journalSocket = SystemLog.journalSocket
 
     /// - Parameters: see the properties.
     package init(name: String, way: Way) {
@@ -64,6 +71,21 @@ package struct MailTarget: Hashable, Sendable {
 
     /// Most recipients of a message.
     package static let mostRecipients = 50
+
+    /// A mail server and who writes to whom; see the properties.
+    package init(
+        server: String, port: UInt16, security: Security, sender: MailAddress, recipients: [MailAddress],
+        user: String? = nil, passwordFile: String? = nil, authorityFile: String? = nil
+    ) {
+        self.server = server
+        self.port = port
+        self.security = security
+        self.sender = sender
+        self.recipients = recipients
+        self.user = user
+        self.passwordFile = passwordFile
+        self.authorityFile = authorityFile
+    }
 }
 
 /// A request to a server: POST with the notices as JSON.
@@ -76,6 +98,8 @@ package struct WebhookTarget: Hashable, Sendable {
         package var value: String?
         /// File with its value.
         package var file: String?
+        /// What stands before the file's value, such as `Bearer `.
+        package var prefix = ""
     }
 
     /// Address; exactly one of it and `file` is given.
@@ -89,6 +113,20 @@ package struct WebhookTarget: Hashable, Sendable {
 
     /// Most headers.
     package static let mostHeaders = 16
+
+    /// A webhook that gets what is in a file as its bearer token (RFC 6750), if there is one.
+    package init(address: String, tokenFile: String?) {
+        self.address = address
+        headers =
+            tokenFile.map { [Header(name: "Authorization", value: nil, file: $0, prefix: "Bearer ")] } ?? []
+    }
+
+    init(address: String?, addressFile: String?, headers: [Header], authorityFile: String?) {
+        self.address = address
+        self.addressFile = addressFile
+        self.headers = headers
+        self.authorityFile = authorityFile
+    }
 }
 
 /// A program of this host, which reads the notices as JSON on standard input and is told the most urgent one in its
@@ -98,6 +136,12 @@ package struct CommandTarget: Hashable, Sendable {
     package var command: [String]
     /// How long it may run, nanoseconds; then it and all that it started is ended.
     package var limit: UInt64
+
+    /// - Parameters: see the properties.
+    package init(command: [String], limit: UInt64) {
+        self.command = command
+        self.limit = limit
+    }
 
     /// Most words of a command.
     package static let mostWords = 64

@@ -81,6 +81,9 @@ covering vm01
 ends_with 0 "vm01 .* trade " "and which policy covers it" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
 covering other
 ends_with 0 "vm01 .* none " "or that none does (S39)" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
+virsh -q -c "$uri" metadata vm01 --uri urn:dozo:tags --key dozo --set '<tags>red shop</tags>' --config >/dev/null
+ends_with 0 "vm01 .* nightly " "and one by its tag" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
+virsh -q -c "$uri" metadata vm01 --uri urn:dozo:tags --remove --config >/dev/null
 sed -i 's/rpo: 30m/rpo: 30/' "$folder/agent.yaml"
 ends_with 7 "agent check" "a file that is wrong says nothing about guests" "$dozo" guests --connect "$uri" \
     --config "$folder/agent.yaml"

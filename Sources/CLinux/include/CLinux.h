@@ -26,8 +26,11 @@ long io_priority_set(int which, int who, int priority);
 int priority_privilege_drop(void);
 /* Sends bytes and with them a descriptor (cmsg(3)). -1 with errno, else how many bytes were sent. */
 long descriptor_send(int socket, const void *bytes, long count, int passed);
-/* One line to the system's log as "dozo", at a level of syslog(3), which is variadic: 0 emergency to 7 debug. */
-void log_line(int level, const char *line);
+/* The next connection of a listening socket, closed on exec and never waited for (accept4(2)). -1 with errno. */
+int connection_accept(int socket);
+/* One line to the system's log as "dozo", at a level of syslog(3), which is variadic: 0 emergency to 7 debug, and a
+   facility as its number in RFC 5424: 1 user, 3 daemon, 16 to 23 local0 to local7. */
+void log_line(int level, int facility, const char *line);
 /* A file in memory, without a name, closed on exec (memfd_create(2), hidden behind a feature macro). -1 with errno. */
 int memory_file(const char *label);
 /* Whether this process may have writes to memory reported to it (userfaultfd(2), pages protected from writes), which is

@@ -29,6 +29,8 @@ package struct DomainDefinition: Hashable, Sendable {
     package var variables: String?
     /// Folder with the state of an emulated TPM; `nil` when there is none.
     package var tpmState: String?
+    /// Words that people gave it for policies to choose by, in the metadata of ``tagsNamespace``.
+    package var tags: [String] = []
     /// Whether the guest agent has opened its channel.
     package var hasAgent = false
     /// User and group that QEMU runs as, when libvirt says so.
@@ -38,6 +40,11 @@ package struct DomainDefinition: Hashable, Sendable {
 
     /// Where the daemon of the system keeps the states of emulated TPMs, each in a folder named by its guest's UUID.
     package static let systemTPMStates = "/var/lib/libvirt/swtpm"
+
+    /// The namespace of the element `tags` in a domain's metadata, whose text is words.
+    package static let tagsNamespace = "urn:dozo:tags"
+    private static let mostTags = 64
+    private static let longestTag = 64
 
     /// Reads a domain's XML.
     ///
@@ -65,6 +72,7 @@ package struct DomainDefinition: Hashable, Sendable {
         variables = root.at("os", "nvram").flatMap { element in
             DomainDefinition.path(element.text) ?? element.child("source")?["file"].flatMap(DomainDefinition.path)
         }
+        tags = DomainDefinition.tags(root.child("metadata")?.children ?? [])
         let devices = root.child("devices")
         if let backend = devices?.at("tpm", "backend"), backend["type"] == "emulator" {
             tpmState = backend.child("source")?["path"].flatMap(DomainDefinition.path) ?? "\(tpmStates)/\(uuid)"
@@ -86,6 +94,17 @@ package struct DomainDefinition: Hashable, Sendable {
             return disk
         }
         disks += (devices?.children("hostdev") ?? []).compactMap { DomainDisk(passedThrough: $0) }
+    }
+
+    private static func tags(_ metadata: [XMLElement]) -> [String] {
+        var found: [String] = []
+        for element in metadata {
+            let parts = element.name.split(separator: ":", maxSplits: 1)
+            let space = parts.count == 2 ? element["xmlns:\(parts[0])"] : element["xmlns"]
+            guard parts.last == "tags", space == tagsNamespace else { continue }
+            found += element.text.split { $0.isWhitespace || $0 == "," }.map(String.init)
+        }
+        return Array(Set(found.filter { $0.utf8.count <= longestTag })).sorted().prefix(mostTags).map(\.self)
     }
 
     private static func isUUID(_ text: String) -> Bool {

@@ -25,7 +25,10 @@ extension AgentConfiguration {
             return ConfigurationReading(configuration: nil, errors: [error], notes: [], leftOut: 0)
         }
         var reader = ConfigurationReader()
-        let configuration = reader.read(tree)
+        var configuration = reader.read(tree)
+        for name in configuration.policies.keys {
+            configuration.revisions[name] = PolicyRevision(of: name, in: tree)
+        }
         let lint = ConfigurationLint(configuration, places: ConfigurationPlaces(tree), unread: reader.unread)
         lint.judge(&reader.findings)
         func sorted(_ problems: [ConfigurationProblem]) -> [ConfigurationProblem] {
@@ -82,6 +85,10 @@ struct ConfigurationReader {
             }
             for (name, rule) in section.named(.rules, ConfigurationKeys.Rule.self, &findings) {
                 configuration.rules.append(self.rule(rule, name: name))
+            }
+            let what = "a time of the day such as \"07:00\", between quotes"
+            if let minute = section.value(.reportAt, what, &findings, ConfigurationValue.minuteOfDay) {
+                configuration.reportMinute = minute
             }
         }
         return configuration

@@ -20,6 +20,13 @@ package struct AgentConfiguration: Hashable, Sendable {
     package internal(set) var targets: [String: NotificationTarget] = [:]
     /// Rules in the order of the file.
     package internal(set) var rules: [NotificationRule] = []
+    /// At which minute of the day, by the file's clock, the night's report is sent.
+    package internal(set) var reportMinute = AgentConfiguration.usualReportMinute
+    /// What each policy says, by its name.
+    package internal(set) var revisions: [String: PolicyRevision] = [:]
+
+    /// Seven in the morning.
+    package static let usualReportMinute = 7 * 60
 
     /// Names of the policies that cover a guest, sorted.
     ///
@@ -164,4 +171,10 @@ package struct RunHook: Hashable, Sendable {
     package let command: [String]
     /// Seconds after which it is ended.
     package let timeLimit: Int
+
+    /// A command; see the properties.
+    package init(command: [String], timeLimit: Int) {
+        self.command = command
+        self.timeLimit = timeLimit
+    }
 }

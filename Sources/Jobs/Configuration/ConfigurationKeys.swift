@@ -45,7 +45,10 @@ package enum ConfigurationKeys {
         case timeLimit = "time-limit"
     }
     /// Keys of who is told what.
-    enum Notifications: String, CaseIterable, Sendable { case targets, rules }
+    enum Notifications: String, CaseIterable, Sendable {
+        case reportAt = "report-at"
+        case targets, rules
+    }
     /// Keys of whoever is told, of all kinds.
     enum Target: String, CaseIterable, Sendable {
         case kind, server, port, security, user

@@ -4,7 +4,7 @@ package import Notices
 package enum NotificationTarget: Hashable, Sendable {
     /// Letters by SMTP.
     case email(EmailTarget)
-    /// A POST to a URL; the file has the secret that it is signed with.
+    /// A POST to a URL; the file has the token that goes with it (`Authorization: Bearer`).
     case webhook(url: String, secretFile: String?)
     /// The system's log, with a facility such as `daemon`.
     case syslog(facility: SyslogFacility)

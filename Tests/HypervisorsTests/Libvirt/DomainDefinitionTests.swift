@@ -26,6 +26,25 @@ struct DomainDefinitionTests {
         #expect(domain.disks[2].omission == .removable && domain.disks[2].location == nil)
     }
 
+    @Test("words that people gave it are read from our own metadata and from no other (S39)")
+    func tags() throws {
+        func tags(_ metadata: String) throws -> [String] {
+            try DomainDefinition(
+                xml: "<domain><name>a</name><uuid>8c6a2f0e-47b5-4d0b-9c55-1d2c0f6e7a11</uuid>\(metadata)</domain>"
+            ).tags
+        }
+        #expect(try tags("").isEmpty)
+        #expect(
+            try tags("<metadata><d:tags xmlns:d='urn:dozo:tags'>shop, red\n shop</d:tags></metadata>")
+                == ["red", "shop"])
+        #expect(try tags("<metadata><tags xmlns='urn:dozo:tags'>shop</tags></metadata>") == ["shop"])
+        #expect(try tags("<metadata><d:tags xmlns:d='urn:other'>shop</d:tags><tags>a</tags></metadata>").isEmpty)
+        let many = (0..<500).map { "t\($0)" }.joined(separator: " ")
+        #expect(try tags("<metadata><tags xmlns='urn:dozo:tags'>\(many)</tags></metadata>").count == 64)
+        let long = String(repeating: "x", count: 65)
+        #expect(try tags("<metadata><tags xmlns='urn:dozo:tags'>\(long)</tags></metadata>").isEmpty)
+    }
+
     @Test("disks of networks, devices and pools are taken; what another program serves is not")
     func network() throws {
         let domain = try DomainDefinition(xml: DomainSample.network)

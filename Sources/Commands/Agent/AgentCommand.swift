@@ -10,8 +10,9 @@ struct AgentCommand: AsyncParsableCommand {
         discussion: """
             Example:
               dozo agent check --config /etc/dozo/dozo.yaml
+              dozo agent run --config /etc/dozo/dozo.yaml
             """,
-        subcommands: [AgentCheckCommand.self])
+        subcommands: [AgentCheckCommand.self, AgentRunCommand.self])
 }
 
 /// `dozo agent check`: is the configuration file right, and what does it come to?

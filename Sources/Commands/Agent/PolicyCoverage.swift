@@ -27,18 +27,9 @@ struct PolicyCoverage {
     }
 
     /// Names of the policies that cover a guest, sorted.
-    func policies(of guest: String, _ connection: GuestConnection) -> [String] {
-        configuration.policies(covering: guest, connection)
-    }
-
-    /// Whether a policy chooses guests of a connection by tags, which are not read yet: one that no policy is said to
-    /// cover may be covered by that.
-    func choosesByTag(_ connection: GuestConnection) -> Bool {
-        configuration.policies.values.contains { policy in
-            policy.guests.contains { name in
-                guard let chosen = configuration.guests[name] else { return false }
-                return chosen.connection == connection && !chosen.tags.isEmpty
-            }
-        }
+    ///
+    /// - Parameter tags: of libvirt.
+    func policies(of guest: String, _ connection: GuestConnection, tags: Set<String> = []) -> [String] {
+        configuration.policies(covering: guest, connection, tags: tags)
     }
 }

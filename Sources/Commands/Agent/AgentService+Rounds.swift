@@ -1,0 +1,200 @@
+import Effects
+import Foundation
+import Hypervisors
+import Jobs
+import Notices
+
+extension AgentService {
+    /// Between two questions to a hypervisor which guests it has.
+    private static let discoveryInterval = 300 * second
+    /// Seconds that a hypervisor may take for its answer.
+    private static let discoveryLimit = 120
+    /// Seconds that tidying a repository may take.
+    private static let tidyLimit = 7 * 86_400
+    /// How long a guest may be without a policy before that is told: whoever makes one is not done at once.
+    private static let uncoveredPatience = 3600 * second
+    /// Seconds after which a guest that is gone, and has no newer run, is forgotten.
+    private static let goneAfter = 30 * 86_400
+
+    /// What is done from time to time beside the runs.
+    func makeRounds(_ now: UInt64) throws {
+        try discover(now)
+        try tidy(now)
+        reportIfDue(now)
+    }
+
+    // MARK: Guests
+
+    private func discover(_ now: UInt64) throws {
+        for connection in configuration.connections {
+            if let asked = discovery[connection]?.asked, asked <= now, now - asked < AgentService.discoveryInterval {
+                continue
+            }
+            let name = AgentService.discoveryPrefix + connection.text
+            guard !errands.contains(where: { $0.name == name }) else { continue }
+            discovery[connection] = (now, discovery[connection]?.problem)
+            switch connection {
+            case .monitor:
+                let names = configuration.guests.values.filter { $0.connection == connection }.flatMap(\.names)
+                found(Dictionary(names.map { ($0, []) }, uniquingKeysWith: { first, _ in first }), at: connection, now)
+            case .libvirt(let uri): try ask(name, ["guests", "--json", "--connect", uri], now)
+            case .xen: try ask(name, ["guests", "--json", "--connect", XenHost.uri], now)
+            }
+        }
+    }
+
+    private static let discoveryPrefix = "guests of "
+
+    private func ask(_ name: String, _ words: [String], _ now: UInt64) throws {
+        errands.append(
+            try Errand(
+                name, [RunUnderWay.ownProgram] + words + ["--config", options.configFile],
+                limit: AgentService.discoveryLimit, folder: folder, now: now))
+    }
+
+    /// A guest as `dozo guests --json` has it.
+    private struct ListedGuest: Decodable {
+        let name: String
+        let tags: [String]?
+    }
+
+    private func discovered(_ connection: GuestConnection, _ result: Errand.Result, _ now: UInt64) {
+        // A list that lacks some guests (status 3) says nothing about those that are not on it.
+        guard result.status == 0,
+            let list = try? JSONDecoder().decode([ListedGuest].self, from: Data(result.output))
+        else {
+            let why = result.isLate ? "no answer in \(AgentService.discoveryLimit) s" : result.lastWords
+            if discovery[connection]?.problem != why {
+                log.say(
+                    .error, "discovery-failed", "which guests there are is not known: \(why)",
+                    [("connection", connection.text)])
+            }
+            discovery[connection]?.problem = why
+            return
+        }
+        found(
+            Dictionary(list.map { ($0.name, Set($0.tags ?? [])) }, uniquingKeysWith: { $0.union($1) }),
+            at: connection, now)
+    }
+
+    private func found(_ guests: [String: Set<String>], at connection: GuestConnection, _ now: UInt64) {
+        discovery[connection]?.problem = nil
+        let before = Set(agenda.jobs.keys)
+        let seconds = AgentService.seconds(now)
+        if !agenda.discovered(guests, at: connection, now: seconds) {
+            log.say(.error, "too-many", "more than \(Agenda.mostJobs) jobs; the rest of the guests is not covered")
+        }
+        agenda.forget { _, job in
+            max(job.lastStart ?? job.since, job.lastPoint ?? job.since) < seconds - AgentService.goneAfter
+        }
+        for key in Set(agenda.jobs.keys).subtracting(before).sorted() {
+            log.say(
+                .notice, "guest-covered", "the guest is covered from now on",
+                [("guest", key.guest.name), ("policy", key.policy)])
+        }
+    }
+
+    // MARK: Errands
+
+    /// Takes note of errands that are done.
+    func advanceErrands(_ now: UInt64) throws {
+        var rest: [Errand] = []
+        for current in errands {
+            var errand = current
+            guard let result = errand.result(now: now) else {
+                rest.append(errand)
+                continue
+            }
+            if let connection = configuration.connections.first(where: {
+                AgentService.discoveryPrefix + $0.text == errand.name
+            }) {
+                discovered(connection, result, now)
+            } else if errand.name.hasPrefix(AgentService.tidyPrefix) {
+                tidied(String(errand.name.dropFirst(AgentService.tidyPrefix.count)), result, now)
+            }
+        }
+        errands = rest
+    }
+
+    // MARK: Tidying
+
+    private static let tidyPrefix = "tidying "
+
+    private func tidy(_ now: UInt64) throws {
+        let busy = Set(runs.values.map(\.run.repository))
+        for name in rounds.dueForTidying(configuration, busy: busy, now: AgentService.seconds(now)) {
+            guard let repository = configuration.repositories[name], let key = repository.maintainerFile,
+                !errands.contains(where: { $0.name == AgentService.tidyPrefix + name })
+            else { continue }
+            log.say(.information, "tidy-began", "what no rule keeps is removed", [("repository", name)])
+            errands.append(
+                try Errand(
+                    AgentService.tidyPrefix + name,
+                    [
+                        RunUnderWay.ownProgram, "prune", "--repository", repository.location, "--key-file", key,
+                        "--config", options.configFile, "--yes", "--json",
+                    ], limit: AgentService.tidyLimit, folder: folder, now: now))
+        }
+    }
+
+    private func tidied(_ name: String, _ result: Errand.Result, _ now: UInt64) {
+        let seconds = AgentService.seconds(now)
+        // Done in part is done: what waits for a backup that runs is freed by the next round.
+        if result.status == 0 || result.status == 3 {
+            rounds.tidied[name] = seconds
+            log.say(.information, "tidy-done", "what no rule keeps is removed", [("repository", name)])
+            return
+        }
+        rounds.tidied[name] = seconds - DailyRounds.tidyInterval + DailyRounds.tidyRetry
+        let complaint = (try? JSONDecoder().decode(CommandComplaint.self, from: Data(result.lastWords.utf8)))?.error
+        log.say(
+            .error, "tidy-failed", complaint ?? result.lastWords,
+            [("repository", name), ("status", result.status.map { "\($0)" })])
+    }
+
+    // MARK: What did not happen
+
+    /// Holds what is promised against what is.
+    func lookForAbsence(_ now: UInt64) {
+        var absence = Absence()
+        absence.runs = agenda.promises(now: now)
+        if !configuration.connections.isEmpty {
+            absence.uncovered = agenda.uncovered.map { guest, since in
+                UncoveredGuest(
+                    name: guest.name, since: UInt64(since) * AgentService.second, place: guest.connection.text)
+            }
+            absence.uncoveredPatience = AgentService.uncoveredPatience
+        }
+        absence.windows = agenda.windowForecasts(now: AgentService.seconds(now))
+        let found = absence
+        post.post { desk, now in
+            desk.observe(found, at: now)
+            desk.remind(at: now)
+        }
+    }
+
+    // MARK: The morning
+
+    private func reportIfDue(_ now: UInt64) {
+        guard let clock = ScheduleClock(daily: configuration.reportMinute, zone: configuration.timeZone),
+            let due = rounds.report.take(now: AgentService.seconds(now), clock)
+        else { return }
+        let end = UInt64(due) * AgentService.second
+        let night = (end - min(end, AgentService.nightLength))..<end
+        do {
+            let found = try archive.records(in: night)
+            let report = NightReport(
+                host: HostPaths.hostName, night: night, runs: found.records, promises: agenda.promises(now: now),
+                problems: post.open, at: now)
+            try folder.keepReport(report)
+            log.say(.notice, "night", report.headline)
+            let notice = report.notice
+            post.post { desk, now in
+                desk.report([notice], at: now)
+                desk.closeDigests(at: now)
+            }
+        } catch { log.say(.error, "report-failed", CommandFailure(error).sentence) }
+    }
+
+    private static let nightLength = 86_400 * second
+}

@@ -1,0 +1,346 @@
+import Foundation
+import Jobs
+import Notices
+import TestKit
+import Testing
+
+/// What the scheduler begins, stops and catches up (S25, S49, S50).
+@Suite("agenda of the agent (S25, S50)")
+struct AgendaTests {
+    static let text = """
+        time-zone: Europe/Berlin
+        repositories:
+          main:
+            location: /srv/dozo
+            credential-file: /etc/dozo/writer
+        guests:
+          bank:
+            connection: libvirt
+            names: [bank]
+          shops:
+            connection: libvirt
+            patterns: ["shop-*"]
+            tags: [shop]
+        tiers:
+          1:
+            name: trade
+            largest-rpo: 1h
+          3:
+            name: inner
+            largest-rpo: 7d
+        policies:
+          trade:
+            guests: [bank]
+            repository: main
+            tier: 1
+            schedule: every 15m
+            retention:
+              last: 8
+          nightly:
+            guests: [shops, bank]
+            repository: main
+            tier: 3
+            schedule: "30 22 * * *"
+            window:
+              from: "22:00"
+              to: "06:00"
+            limits:
+              concurrency: 2
+            retention:
+              daily: 14
+        """
+    static let libvirt = GuestConnection.libvirt(uri: "qemu:///system")
+    /// 2028-02-01 12:00 in Berlin.
+    static let noon = 1_833_015_600
+
+    static func configuration(_ text: String = text) throws -> AgentConfiguration {
+        let reading = AgentConfiguration.read(Array(text.utf8))
+        return try #require(reading.configuration, "\(reading.errors.map { $0.text(file: "file") })")
+    }
+
+    static func agenda(_ places: Int, guests: [String], at now: Int = noon) throws -> Agenda {
+        var agenda = Agenda(try configuration(), places: Agenda.Places(host: places))
+        agenda.discovered(
+            Dictionary(uniqueKeysWithValues: guests.map { ($0, []) }), at: libvirt, now: now)
+        return agenda
+    }
+
+    static func key(_ guest: String, _ policy: String) -> JobKey {
+        JobKey(guest: AgendaGuest(connection: libvirt, name: guest), policy: policy)
+    }
+
+    /// Drives an agenda and gives ids to its runs.
+    struct Driver {
+        var agenda: Agenda
+        var number = 0
+
+        mutating func advance(_ now: Int) -> [AgendaOrder] {
+            var count = number
+            defer { number = count }
+            return agenda.advance(to: now) {
+                count += 1
+                return "r\(count)"
+            }
+        }
+
+        mutating func begun(_ now: Int) -> [AgendaRun] {
+            advance(now).compactMap { if case .start(let run) = $0 { run } else { nil } }
+        }
+    }
+
+    static func hours(_ count: Int) -> Int { count * 3600 }
+
+    @Test("the first tier comes first, and one place is kept for it")
+    func places() throws {
+        var driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a", "shop-b", "shop-c"]))
+        // 22:40: the quarter of an hour and the night are due together.
+        let night = Self.noon + Self.hours(10) + 2400
+        let first = driver.begun(night)
+        #expect(first.map(\.key) == [Self.key("bank", "trade"), Self.key("shop-a", "nightly")])
+        driver.agenda.ended(first[0].identifier, .point(instant: night), now: night + 60)
+        // The other shops wait: the place that is free is the first tier's.
+        #expect(driver.begun(night + 60).isEmpty)
+        let quarter = driver.begun(night + 900)
+        #expect(quarter.map(\.key) == [Self.key("bank", "trade")])
+        #expect(quarter.map(\.cause) == [.schedule])
+        driver.agenda.ended(quarter[0].identifier, .point(instant: night + 900), now: night + 930)
+        driver.agenda.ended(first[1].identifier, .point(instant: night), now: night + 931)
+        #expect(driver.begun(night + 931).map(\.key) == [Self.key("bank", "nightly")])
+    }
+
+    @Test("one guest is never run twice at once, whatever policies say")
+    func once() throws {
+        var driver = Driver(agenda: try Self.agenda(8, guests: ["bank"]))
+        let night = Self.noon + Self.hours(10) + 2400
+        let runs = driver.begun(night)
+        #expect(runs.map(\.key) == [Self.key("bank", "trade")])
+        driver.agenda.ended(runs[0].identifier, .point(instant: night), now: night + 5)
+        #expect(driver.begun(night + 5).map(\.key) == [Self.key("bank", "nightly")])
+    }
+
+    @Test("at the window's end it stops, and goes on when it opens again; never one run from two nights")
+    func window() throws {
+        var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let night = Self.noon + Self.hours(10) + 1800
+        let run = try #require(driver.begun(night).first)
+        #expect(driver.advance(Self.noon + Self.hours(18) - 1).isEmpty)
+        // 06:00.
+        #expect(
+            driver.advance(Self.noon + Self.hours(18)) == [.stop(run, reason: "its window is over")])
+        #expect(driver.advance(Self.noon + Self.hours(18) + 1).isEmpty)
+        driver.agenda.ended(run.identifier, .stopped, now: Self.noon + Self.hours(18) + 9)
+        let job = try #require(driver.agenda.jobs[Self.key("shop-a", "nightly")])
+        #expect(job.pending?.isUnfinished == true && job.lastPoint == nil && job.durations.isEmpty)
+        #expect(driver.advance(Self.noon + Self.hours(34) - 1).isEmpty)
+        // 22:00, half an hour before it would be due by itself.
+        let again = try #require(driver.begun(Self.noon + Self.hours(34)).first)
+        #expect(again.cause == .catchUp && again.due == run.due && again.identifier != run.identifier)
+        driver.agenda.ended(again.identifier, .point(instant: again.began), now: again.began + 600)
+        #expect(driver.agenda.jobs[Self.key("shop-a", "nightly")]?.durations == [])
+        // The time of 22:30 is due by itself.
+        #expect(driver.begun(Self.noon + Self.hours(34) + 1800).map(\.cause) == [.schedule])
+    }
+
+    @Test("what was missed while nobody looked is caught up once")
+    func catchUp() throws {
+        var driver = Driver(agenda: try Self.agenda(4, guests: ["bank"]))
+        let later = Self.noon + 3 * 86_400 + Self.hours(11)
+        let runs = driver.begun(later)
+        #expect(runs.map(\.key) == [Self.key("bank", "trade")])
+        driver.agenda.ended(runs[0].identifier, .point(instant: later), now: later)
+        let next = driver.begun(later)
+        #expect(next.map(\.key) == [Self.key("bank", "nightly")])
+        #expect(next.map(\.due) == [Self.noon + 3 * 86_400 + Self.hours(10) + 1800])
+        driver.agenda.ended(next[0].identifier, .point(instant: later), now: later)
+        #expect(driver.begun(later + 1).isEmpty)
+    }
+
+    @Test("a run that fails is tried again twice, then waits until it is due; what is hopeless is not tried")
+    func retries() throws {
+        var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        var now = Self.noon + Self.hours(10) + 1800
+        for delay in Agenda.retryDelays + [0] {
+            let run = try #require(driver.begun(now).first)
+            driver.agenda.ended(run.identifier, .failed(mayTryAgain: true), now: now)
+            guard delay > 0 else { break }
+            #expect(driver.begun(now + delay - 1).isEmpty)
+            now += delay
+        }
+        #expect(driver.begun(now + Self.hours(5)).isEmpty)
+        let next = try #require(driver.begun(Self.noon + Self.hours(34) + 1800).first)
+        driver.agenda.ended(next.identifier, .failed(mayTryAgain: false), now: next.began)
+        #expect(driver.begun(next.began + Self.hours(5)).isEmpty)
+    }
+
+    @Test("people: run now in spite of window and pause, skip, pause and resume")
+    func people() throws {
+        var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let key = Self.key("shop-a", "nightly")
+        driver.agenda.pause(.guest("shop-a"), until: nil)
+        #expect(driver.agenda.demand(key, by: "eva", now: Self.noon))
+        #expect(!driver.agenda.demand(Self.key("shop-z", "nightly"), by: "eva", now: Self.noon))
+        let run = try #require(driver.begun(Self.noon).first)
+        #expect(run.cause == .person("eva"))
+        #expect(driver.advance(Self.noon + 60).isEmpty, "outside of the window, because somebody wants it")
+        driver.agenda.ended(run.identifier, .point(instant: Self.noon), now: Self.noon + 60)
+        #expect(driver.begun(Self.noon + Self.hours(11)).isEmpty, "paused")
+        #expect(driver.agenda.resume(.guest("shop-a")) && !driver.agenda.resume(.guest("shop-a")))
+        #expect(driver.begun(Self.noon + Self.hours(11)).count == 1, "and caught up once")
+
+        driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        #expect(driver.agenda.skip(key) == nil)
+        let due = Self.noon + Self.hours(10) + 1800
+        #expect(driver.advance(due) == [.skipped(key, due: due)])
+        #expect(driver.agenda.promises(now: UInt64(due + 9000) * 1_000_000_000)[0].dueTimes.isEmpty)
+        #expect(driver.begun(due + 86_400).count == 1)
+
+        driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        driver.agenda.pause(.all, until: due + 600)
+        #expect(driver.begun(due).isEmpty)
+        #expect(driver.begun(due + 600).count == 1, "a pause with an end ends by itself")
+    }
+
+    @Test("guests come, go and come under policies by name, pattern and tag; who is not covered is known (S39)")
+    func guests() throws {
+        var agenda = try Self.agenda(2, guests: [])
+        agenda.discovered(["bank": [], "x": ["shop", "red"], "y": ["red"]], at: Self.libvirt, now: 100)
+        #expect(
+            agenda.jobs.keys.sorted() == [
+                Self.key("bank", "nightly"), Self.key("bank", "trade"), Self.key("x", "nightly"),
+            ])
+        #expect(agenda.uncovered == [AgendaGuest(connection: Self.libvirt, name: "y"): 100])
+        agenda.discovered(["y": ["red"], "x": []], at: Self.libvirt, now: 200)
+        #expect(agenda.jobs[Self.key("x", "nightly")] == nil, "it has lost its tag")
+        #expect(agenda.jobs[Self.key("bank", "trade")]?.isThere == false)
+        #expect(agenda.uncovered.mapValues { $0 } == [
+            AgendaGuest(connection: Self.libvirt, name: "x"): 200, AgendaGuest(connection: Self.libvirt, name: "y"): 100,
+        ])
+        // What is promised for a guest that is gone is still promised.
+        #expect(agenda.promises(now: 1_000_000_000_000).count == 2)
+        agenda.discovered(["bank": []], at: Self.libvirt, now: 300)
+        #expect(agenda.jobs[Self.key("bank", "trade")]?.isThere == true)
+        #expect(agenda.jobs[Self.key("bank", "trade")]?.since == 100)
+    }
+
+    @Test("another configuration keeps what is known, and runs go on")
+    func adopt() throws {
+        var driver = Driver(agenda: try Self.agenda(4, guests: ["bank", "shop-a"]))
+        let night = Self.noon + Self.hours(10) + 1800
+        let runs = driver.begun(night)
+        #expect(Set(runs.map(\.key)) == [Self.key("bank", "trade"), Self.key("shop-a", "nightly")])
+        let other = Self.text.replacingOccurrences(of: "nightly:", with: "by-night:")
+        driver.agenda.adopt(try Self.configuration(other))
+        #expect(driver.agenda.jobs.keys.map(\.policy) == ["trade"])
+        #expect(driver.agenda.runs.count == 2)
+        let shop = try #require(runs.first { $0.key.policy == "nightly" })
+        driver.agenda.ended(shop.identifier, .point(instant: night), now: night + 9)
+        #expect(driver.agenda.runs.count == 1)
+    }
+
+    @Test("the forecast of a window that is too short names who does not come (S6, S50)")
+    func forecast() throws {
+        var driver = Driver(agenda: try Self.agenda(2, guests: ["shop-a", "shop-b", "shop-c"]))
+        let due = Self.noon + Self.hours(10) + 1800
+        for day in 0..<3 {
+            var now = due + day * 86_400
+            while let run = driver.begun(now).first {
+                // Four hours each; the window has seven and a half behind the time at which they are due.
+                now += Self.hours(4)
+                _ = driver.advance(min(now, due + day * 86_400 + Self.hours(7) + 1799))
+                driver.agenda.ended(run.identifier, .point(instant: run.began), now: now)
+                guard now < due + day * 86_400 + Self.hours(7) else { break }
+            }
+        }
+        let forecasts = driver.agenda.windowForecasts(now: Self.noon + 3 * 86_400)
+        let forecast = try #require(forecasts.first)
+        #expect(forecasts.count == 1 && forecast.subject.policy == "nightly")
+        #expect(forecast.doneAt > forecast.closesAt && !forecast.unfinished.isEmpty)
+        var absence = Absence()
+        absence.windows = forecasts
+        #expect(absence.problems(at: UInt64(Self.noon + 3 * 86_400) * 1_000_000_000).map(\.kind) == [.windowOverrun])
+    }
+
+    @Test("random nights keep every rule, and nothing is lost by writing down and reading again", arguments: 0..<40)
+    func histories(seed: UInt64) throws {
+        var dice = Dice(seed: seed)
+        let configuration = try Self.configuration()
+        var driver = Driver(
+            agenda: try Self.agenda(
+                Int.random(in: 1...4, using: &dice), guests: ["bank", "shop-a", "shop-b", "shop-c"]))
+        var now = Self.noon
+        var running: [String: AgendaRun] = [:]
+        var begunTimes: [JobKey: [Int]] = [:]
+        let window = try #require(configuration.policies["nightly"]?.window)
+        let zone = try #require(configuration.policies["nightly"]?.timeZone)
+        for _ in 0..<400 {
+            now += [1, 60, 600, 3000, 20_000, 90_000].randomElement(using: &dice) ?? 60
+            // A crash: all that is left is what was written down, and the runs that go on.
+            if Int.random(in: 0..<8, using: &dice) == 0 {
+                let document = try JSONDocument(decoding: driver.agenda.document.encoded)
+                var read = try #require(Agenda(configuration, places: driver.agenda.places, document: document))
+                read.reconcile(Array(running.values))
+                #expect(read.jobs == driver.agenda.jobs && read.runs == driver.agenda.runs)
+                #expect(read.pauses == driver.agenda.pauses && read.uncovered == driver.agenda.uncovered)
+                driver.agenda = read
+            }
+            if Int.random(in: 0..<10, using: &dice) == 0 {
+                driver.agenda.pause(.policy("nightly"), until: now + Int.random(in: 1..<100_000, using: &dice))
+            }
+            let wasPaused = driver.agenda.isPaused(Self.key("shop-a", "nightly"))
+            for order in driver.advance(now) {
+                switch order {
+                case .start(let run):
+                    #expect(!running.values.contains { $0.key.guest == run.key.guest }, "one guest twice")
+                    if run.key.policy == "nightly" {
+                        #expect(window.isOpen(at: now, zone: zone), "outside of the window")
+                        #expect(!wasPaused || !driver.agenda.isPaused(run.key), "paused")
+                    }
+                    running[run.identifier] = run
+                    begunTimes[run.key, default: []].append(run.due)
+                    #expect(run.due <= now && running.count <= driver.agenda.places.host)
+                    let lower = running.values.count { $0.tier > 1 }
+                    #expect(driver.agenda.places.host == 1 || lower < driver.agenda.places.host, "no place is kept")
+                    #expect(running.values.count { $0.key.policy == "nightly" } <= 2)
+                case .stop(let run, _):
+                    #expect(!window.isOpen(at: now, zone: zone))
+                    driver.agenda.ended(run.identifier, .stopped, now: now)
+                    running[run.identifier] = nil
+                case .skipped: Issue.record("nobody skips")
+                }
+            }
+            for run in running.values.sorted(by: { $0.identifier < $1.identifier })
+            where Int.random(in: 0..<3, using: &dice) == 0 {
+                let ends: [RunEnd] = [
+                    .point(instant: run.began), .point(instant: run.began), .failed(mayTryAgain: true), .stopped,
+                ]
+                driver.agenda.ended(run.identifier, ends.randomElement(using: &dice) ?? .stopped, now: now)
+                running[run.identifier] = nil
+            }
+            #expect(Set(driver.agenda.runs.keys) == Set(running.keys))
+            if let next = driver.agenda.nextEvent(after: now) { #expect(next > now) }
+        }
+        // Whoever was due once came.
+        #expect(begunTimes[Self.key("bank", "trade")]?.isEmpty == false)
+        #expect(begunTimes[Self.key("shop-a", "nightly")]?.isEmpty == false)
+    }
+
+    @Test("what was written by another version, or is garbage, begins anew and never fails")
+    func garbage() throws {
+        let configuration = try Self.configuration()
+        let places = Agenda.Places(host: 2)
+        #expect(Agenda(configuration, places: places, document: .null) == nil)
+        #expect(Agenda(configuration, places: places, document: .members(("format", .number(99)))) == nil)
+        var mutator = Mutator(seed: 7)
+        var driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a"]))
+        _ = driver.advance(Self.noon + Self.hours(11))
+        driver.agenda.pause(.all, until: Self.noon)
+        let whole = driver.agenda.document.encoded
+        for _ in 0..<2000 {
+            let bytes = mutator.mutated(whole)
+            guard let document = try? JSONDocument(decoding: bytes) else { continue }
+            guard var read = Agenda(configuration, places: places, document: document) else { continue }
+            _ = read.advance(to: Self.noon + Self.hours(12)) { "x" }
+            _ = read.promises(now: 1)
+        }
+    }
+}
