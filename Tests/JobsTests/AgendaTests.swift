@@ -70,11 +70,13 @@ struct AgendaTests {
     }
 
     /// Drives an agenda and gives ids to its runs.
-    struct Driver {
+    final class Driver {
         var agenda: Agenda
-        var number = 0
+        private var number = 0
 
-        mutating func advance(_ now: Int) -> [AgendaOrder] {
+        init(agenda: Agenda) { self.agenda = agenda }
+
+        func advance(_ now: Int) -> [AgendaOrder] {
             var count = number
             defer { number = count }
             return agenda.advance(to: now) {
@@ -83,7 +85,7 @@ struct AgendaTests {
             }
         }
 
-        mutating func begun(_ now: Int) -> [AgendaRun] {
+        func begun(_ now: Int) -> [AgendaRun] {
             advance(now).compactMap { if case .start(let run) = $0 { run } else { nil } }
         }
     }
@@ -92,7 +94,7 @@ struct AgendaTests {
 
     @Test("the first tier comes first, and one place is kept for it")
     func places() throws {
-        var driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a", "shop-b", "shop-c"]))
+        let driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a", "shop-b", "shop-c"]))
         // 22:40: the quarter of an hour and the night are due together.
         let night = Self.noon + Self.hours(10) + 2400
         let first = driver.begun(night)
@@ -110,7 +112,7 @@ struct AgendaTests {
 
     @Test("one guest is never run twice at once, whatever policies say")
     func once() throws {
-        var driver = Driver(agenda: try Self.agenda(8, guests: ["bank"]))
+        let driver = Driver(agenda: try Self.agenda(8, guests: ["bank"]))
         let night = Self.noon + Self.hours(10) + 2400
         let runs = driver.begun(night)
         #expect(runs.map(\.key) == [Self.key("bank", "trade")])
@@ -120,7 +122,7 @@ struct AgendaTests {
 
     @Test("at the window's end it stops, and goes on when it opens again; never one run from two nights")
     func window() throws {
-        var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
         let night = Self.noon + Self.hours(10) + 1800
         let run = try #require(driver.begun(night).first)
         #expect(driver.advance(Self.noon + Self.hours(18) - 1).isEmpty)
@@ -143,7 +145,7 @@ struct AgendaTests {
 
     @Test("what was missed while nobody looked is caught up once")
     func catchUp() throws {
-        var driver = Driver(agenda: try Self.agenda(4, guests: ["bank"]))
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["bank"]))
         let later = Self.noon + 3 * 86_400 + Self.hours(11)
         let runs = driver.begun(later)
         #expect(runs.map(\.key) == [Self.key("bank", "trade")])
@@ -157,7 +159,7 @@ struct AgendaTests {
 
     @Test("a run that fails is tried again twice, then waits until it is due; what is hopeless is not tried")
     func retries() throws {
-        var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
         var now = Self.noon + Self.hours(10) + 1800
         for delay in Agenda.retryDelays + [0] {
             let run = try #require(driver.begun(now).first)
@@ -177,18 +179,22 @@ struct AgendaTests {
         var driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
         let key = Self.key("shop-a", "nightly")
         driver.agenda.pause(.guest("shop-a"), until: nil)
-        #expect(driver.agenda.demand(key, by: "eva", now: Self.noon))
-        #expect(!driver.agenda.demand(Self.key("shop-z", "nightly"), by: "eva", now: Self.noon))
+        let isTaken = driver.agenda.demand(key, by: "eva", now: Self.noon)
+        let isUnknown = driver.agenda.demand(Self.key("shop-z", "nightly"), by: "eva", now: Self.noon)
+        #expect(isTaken && !isUnknown)
         let run = try #require(driver.begun(Self.noon).first)
         #expect(run.cause == .person("eva"))
         #expect(driver.advance(Self.noon + 60).isEmpty, "outside of the window, because somebody wants it")
         driver.agenda.ended(run.identifier, .point(instant: Self.noon), now: Self.noon + 60)
-        #expect(driver.begun(Self.noon + Self.hours(11)).isEmpty, "paused")
-        #expect(driver.agenda.resume(.guest("shop-a")) && !driver.agenda.resume(.guest("shop-a")))
+        let paused = driver.begun(Self.noon + Self.hours(11))
+        #expect(paused.isEmpty)
+        let (first, second) = (driver.agenda.resume(.guest("shop-a")), driver.agenda.resume(.guest("shop-a")))
+        #expect(first && !second)
         #expect(driver.begun(Self.noon + Self.hours(11)).count == 1, "and caught up once")
 
         driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
-        #expect(driver.agenda.skip(key) == nil)
+        let skipped = driver.agenda.skip(key)
+        #expect(skipped == nil)
         let due = Self.noon + Self.hours(10) + 1800
         #expect(driver.advance(due) == [.skipped(key, due: due)])
         #expect(driver.agenda.promises(now: UInt64(due + 9000) * 1_000_000_000)[0].dueTimes.isEmpty)
@@ -212,9 +218,9 @@ struct AgendaTests {
         agenda.discovered(["y": ["red"], "x": []], at: Self.libvirt, now: 200)
         #expect(agenda.jobs[Self.key("x", "nightly")] == nil, "it has lost its tag")
         #expect(agenda.jobs[Self.key("bank", "trade")]?.isThere == false)
-        #expect(agenda.uncovered.mapValues { $0 } == [
-            AgendaGuest(connection: Self.libvirt, name: "x"): 200, AgendaGuest(connection: Self.libvirt, name: "y"): 100,
-        ])
+        let uncovered: [String: Int] = Dictionary(
+            uniqueKeysWithValues: agenda.uncovered.map { ($0.key.name, $0.value) })
+        #expect(uncovered == ["x": 200, "y": 100])
         // What is promised for a guest that is gone is still promised.
         #expect(agenda.promises(now: 1_000_000_000_000).count == 2)
         agenda.discovered(["bank": []], at: Self.libvirt, now: 300)
@@ -224,7 +230,7 @@ struct AgendaTests {
 
     @Test("another configuration keeps what is known, and runs go on")
     func adopt() throws {
-        var driver = Driver(agenda: try Self.agenda(4, guests: ["bank", "shop-a"]))
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["bank", "shop-a"]))
         let night = Self.noon + Self.hours(10) + 1800
         let runs = driver.begun(night)
         #expect(Set(runs.map(\.key)) == [Self.key("bank", "trade"), Self.key("shop-a", "nightly")])
@@ -239,7 +245,7 @@ struct AgendaTests {
 
     @Test("the forecast of a window that is too short names who does not come (S6, S50)")
     func forecast() throws {
-        var driver = Driver(agenda: try Self.agenda(2, guests: ["shop-a", "shop-b", "shop-c"]))
+        let driver = Driver(agenda: try Self.agenda(2, guests: ["shop-a", "shop-b", "shop-c"]))
         let due = Self.noon + Self.hours(10) + 1800
         for day in 0..<3 {
             var now = due + day * 86_400
@@ -264,7 +270,7 @@ struct AgendaTests {
     func histories(seed: UInt64) throws {
         var dice = Dice(seed: seed)
         let configuration = try Self.configuration()
-        var driver = Driver(
+        let driver = Driver(
             agenda: try Self.agenda(
                 Int.random(in: 1...4, using: &dice), guests: ["bank", "shop-a", "shop-b", "shop-c"]))
         var now = Self.noon
@@ -331,7 +337,7 @@ struct AgendaTests {
         #expect(Agenda(configuration, places: places, document: .null) == nil)
         #expect(Agenda(configuration, places: places, document: .members(("format", .number(99)))) == nil)
         var mutator = Mutator(seed: 7)
-        var driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a"]))
+        let driver = Driver(agenda: try Self.agenda(2, guests: ["bank", "shop-a"]))
         _ = driver.advance(Self.noon + Self.hours(11))
         driver.agenda.pause(.all, until: Self.noon)
         let whole = driver.agenda.document.encoded

@@ -84,10 +84,10 @@ instead() {
 holds "the package is installed" dpkg --force-unsafe-io --install /files/package.deb
 holds "its unit is disabled" sh -c 'test "$(systemctl is-enabled dozo-agent.service)" = disabled'
 holds "and did not start" test "$(systemctl is-active $unit)" = inactive
-# What it is today: a unit without its agent, which fails once and says so.
+# Without a file it has nothing to do, fails once and says so.
 systemctl start $unit >/dev/null 2>&1
-holds "without an agent it fails" it_is failed
-holds "with the status of wrong usage" test "$(property ExecMainStatus)" = 2
+holds "without its file the agent fails" it_is failed
+holds "with the status of what is refused" test "$(property ExecMainStatus)" = 7
 holds "and is not started again" test "$(property NRestarts)" = 0
 
 mkdir -p /backup /images $drop_ins
@@ -130,6 +130,80 @@ if command -v qemu-system-x86_64 >/dev/null 2>&1; then
         dozo show -r /backup/dozo web02@latest >/files/shown 2>&1
         holds "and the point says so" grep -q "$night" /files/shown
     done
+
+    # The agent itself, as the page about it has it: every two seconds in place of every night.
+    rm $drop_ins/instead.conf
+    systemctl daemon-reload
+    systemctl reset-failed $unit
+    export DOZO_PASSPHRASE_FILE=/etc/dozo/passphrase
+    dozo key enroll -r /backup/dozo --role writer --to /etc/dozo/main.writer >/dev/null 2>&1
+    dozo key enroll -r /backup/dozo --role maintainer --to /etc/dozo/main.maintainer >/dev/null 2>&1
+    (umask 077 && cat >/etc/dozo/dozo.yaml) <<'AGENT'
+time-zone: UTC
+repositories:
+  main:
+    location: /backup/dozo
+    credential-file: /etc/dozo/main.writer
+    maintainer-credential-file: /etc/dozo/main.maintainer
+guests:
+  web:
+    connection: qmp
+    names: [web02]
+    socket: /run/guest/web02.qmp
+tiers:
+  1:
+    name: all
+    largest-rpo: 1h
+policies:
+  often:
+    guests: [web]
+    repository: main
+    tier: 1
+    schedule: every 2s
+    retention:
+      last: 100
+notifications:
+  targets:
+    book:
+      kind: journal
+  rules:
+    all:
+      targets: [book]
+AGENT
+    holds "the agent's file is right" dozo agent check
+    before=$(points)
+    holds "the agent starts, and says that it is ready" systemctl start $unit
+    holds "it is active" it_is active
+    tries=0
+    while [ "$(points)" -lt $((before + 2)) ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.3; done
+    holds "it makes backups by itself" test "$(points)" -ge $((before + 2))
+    holds "dozo status says so" dozo status
+    holds "systemd is told what it does" sh -c 'systemctl status dozo-agent.service | grep -q "under way"'
+    usermod --append --groups dozo nobody
+    holds "a member of its group may ask" setpriv --reuid=65534 --regid=65534 --init-groups dozo status
+    gpasswd --delete nobody dozo >/dev/null 2>&1
+    setpriv --reuid=65534 --regid=65534 --init-groups dozo status >/dev/null 2>&1
+    holds "somebody else may not" test $? = 1
+    holds "a reload" systemctl reload $unit
+    holds "reads the file again" says "read again"
+    first=$(property MainPID)
+    holds "an upgrade while it works" dpkg --force-unsafe-io --install /files/package.deb
+    holds "starts the new one" it_is active
+    holds "which is another process" test "$(property MainPID)" != "$first"
+    before=$(points)
+    tries=0
+    while [ "$(points)" -le "$before" ] && [ $tries -lt 100 ]; do tries=$((tries + 1)); sleep 0.3; done
+    holds "and goes on" test "$(points)" -gt "$before"
+    kill -STOP "$(property MainPID)"
+    tries=0
+    while [ "$(property NRestarts)" = 0 ] && [ $tries -lt 200 ]; do tries=$((tries + 1)); sleep 1; done
+    holds "one that hangs is started again by the watchdog" test "$(property NRestarts)" -ge 1
+    holds "and works" it_is active
+    systemctl stop $unit
+    holds "it stops cleanly" test "$(systemctl is-active $unit)" = inactive
+    dozo status >/files/output 2>&1
+    holds "and status notices that none runs" test $? = 1
+    unset DOZO_PASSPHRASE_FILE
     kill $!
 else
     echo "skip: a running QEMU is taken inside of the unit (needs qemu-system-x86)"

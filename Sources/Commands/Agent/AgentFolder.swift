@@ -123,7 +123,8 @@ struct AgentFolder {
         let folder = "\(path)/\(AgentFolder.errandsName)"
         try HostPaths.makeFolders(folder)
         let safe = String(
-            name.unicodeScalars.map { $0.isASCII && $0.properties.isAlphabetic || $0.value == 45 ? Character($0) : "_" })
+            name.unicodeScalars.map { $0.isASCII && $0.properties.isAlphabetic || $0.value == 45 ? Character($0) : "_" }
+        )
         for end in ["out", "err"] where HostPaths.exists("\(folder)/\(safe).\(end)") {
             try HostFiles(root: folder).remove("\(safe).\(end)")
         }

@@ -13,8 +13,8 @@ struct AgentRunCommand: ParsableCommand {
             stop runs cleanly, and the next start goes on with them. A backup outlives an agent that is killed, and \
             the next one finds it again. One agent of a host runs at a time.
 
-            Exit status: 0 it was stopped; 1 it could not begin; 2 wrong usage; 7 the file is wrong, or another agent \
-            runs.
+            Exit status: 0 it was stopped; 1 it could not begin; 2 wrong usage; 7 the file is missing or wrong, or \
+            another agent runs.
 
             Examples:
               dozo agent run

@@ -45,6 +45,7 @@ extension AgentService {
         guard closing == nil else {
             return AgentAnswer(status: ExitStatus.refused.rawValue, says: ["the agent is on its way out"])
         }
+        isDirty = true
         let answer = act(asked, peer.userName)
         for sentence in answer.says {
             log.say(
@@ -166,7 +167,8 @@ extension AgentService {
                 uniquingKeysWith: { first, _ in first }),
             problems: post.open.sorted { ($1.severity, $0.key) < ($0.severity, $1.key) }.map { notice in
                 AgentStatusDocument.Problem(
-                    kind: notice.kind.rawValue, guest: notice.subject.guest, severity: notice.severity.word, sentence: notice.sentence,
+                    kind: notice.kind.rawValue, guest: notice.subject.guest, severity: notice.severity.word,
+                    sentence: notice.sentence,
                     remedy: notice.remedy, since: TimeText.utc(notice.since))
             })
     }
@@ -182,7 +184,8 @@ extension AgentService {
             : !job.isThere
                 ? "gone"
                 : agenda.isPaused(key)
-                    ? "paused" : job.pending?.isUnfinished == true ? "unfinished" : job.pending != nil ? "due" : "waiting"
+                    ? "paused"
+                    : job.pending?.isUnfinished == true ? "unfinished" : job.pending != nil ? "due" : "waiting"
         let age = max(0, now - (job.lastPoint ?? job.since))
         return AgentStatusDocument.Job(
             guest: key.guest.name, connection: key.guest.connection.text, policy: key.policy, tier: policy.tier,

@@ -79,6 +79,7 @@ extension AgentService {
 
     private func found(_ guests: [String: Set<String>], at connection: GuestConnection, _ now: UInt64) {
         discovery[connection]?.problem = nil
+        isDirty = true
         let before = Set(agenda.jobs.keys)
         let seconds = AgentService.seconds(now)
         if !agenda.discovered(guests, at: connection, now: seconds) {
@@ -142,6 +143,7 @@ extension AgentService {
         // Done in part is done: what waits for a backup that runs is freed by the next round.
         if result.status == 0 || result.status == 3 {
             rounds.tidied[name] = seconds
+            isDirty = true
             log.say(.information, "tidy-done", "what no rule keeps is removed", [("repository", name)])
             return
         }
@@ -179,6 +181,7 @@ extension AgentService {
         guard let clock = ScheduleClock(daily: configuration.reportMinute, zone: configuration.timeZone),
             let due = rounds.report.take(now: AgentService.seconds(now), clock)
         else { return }
+        isDirty = true
         let end = UInt64(due) * AgentService.second
         let night = (end - min(end, AgentService.nightLength))..<end
         do {

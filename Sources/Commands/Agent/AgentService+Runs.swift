@@ -8,7 +8,7 @@ extension AgentService {
         for order in orders {
             switch order {
             case .start(let run): start(run, now)
-            case .stop(let run, let reason): try stop(run, reason, now)
+            case .stop(let run, let reason): stop(run, reason, now)
             case .skipped(let key, let due): try recordSkipped(key, due: due, because: "a person skips it", now)
             }
         }
@@ -38,8 +38,13 @@ extension AgentService {
                 run: run.identifier, subject: run.subject,
                 policyRevision: "\(run.key.policy)@\(revision?.mark ?? "")", startedBy: run.cause.text, began: now,
                 ended: now, outcome: .failed(sentence))
-            if let underWay = runs[run.identifier] { record = underWay.record } else {
+            if let underWay = runs[run.identifier] {
+                record = underWay.record
+            } else {
                 close(record, run, .failed(mayTryAgain: true), now)
+                do { try folder.removeRun(run.identifier) } catch {
+                    log.say(.error, "state", CommandFailure(error).sentence, facts(run))
+                }
                 return
             }
             // It runs; that its beginning is not on record is made up for at its end.
@@ -47,9 +52,9 @@ extension AgentService {
         }
     }
 
-    private func stop(_ run: AgendaRun, _ reason: String, _ now: UInt64) throws {
+    private func stop(_ run: AgendaRun, _ reason: String, _ now: UInt64) {
         log.say(.notice, "run-stops", "the backup is told to stop: \(reason)", facts(run))
-        try runs[run.identifier]?.stop(reason, folder, now: now)
+        runs[run.identifier]?.stop(reason, folder, now: now)
     }
 
     func facts(_ run: AgendaRun) -> [(String, String?)] {
@@ -63,7 +68,8 @@ extension AgentService {
                 let found = RunUnderWay(document: document, of: configuration)
             else {
                 // It died before there was a process, or belongs to a connection that is not configured any more.
-                log.say(.warning, "run-unknown", "what an earlier agent left of a run is not understood",
+                log.say(
+                    .warning, "run-unknown", "what an earlier agent left of a run is not understood",
                     [("run", identifier)])
                 try folder.removeRun(identifier)
                 continue
@@ -78,11 +84,15 @@ extension AgentService {
     func advanceRuns(_ now: UInt64) throws {
         for (identifier, current) in runs.sorted(by: { $0.key < $1.key }) {
             var underWay = current
-            let isDone = try underWay.advance(folder, now: now, isClosing: closing != nil)
+            let isDone = underWay.advance(folder, now: now, isClosing: closing != nil)
+            if let problem = underWay.unkept, problem != current.unkept {
+                log.say(.error, "state", problem, facts(underWay.run))
+            }
             runs[identifier] = underWay
             guard isDone else { continue }
             conclude(underWay, now)
             runs[identifier] = nil
+            isDirty = true
             try folder.removeRun(identifier)
         }
     }

@@ -41,6 +41,10 @@ final class AgentService {
     private var lastAbsence: UInt64 = 0
     private var lastBeat: UInt64 = 0
     private var lastStatus = ""
+    /// Whether something happened that the agenda has to look at before its time.
+    var isDirty = true
+    /// When the agenda was last looked at, and when it wants to be at the latest; seconds since 1970.
+    private var (lastLook, wake) = (0, 0)
     /// Why the agent is on its way out; `nil` while it is not.
     private(set) var closing: (reason: String, since: UInt64)?
 
@@ -95,8 +99,9 @@ final class AgentService {
     static func read(_ file: String, _ log: AgentLog) throws -> AgentConfiguration {
         let bytes: [UInt8]
         do { bytes = try HostPaths.read(file, limit: AgentConfiguration.mostBytes) } catch {
+            // Starting again makes no file.
             throw CommandFailure(
-                .failed, "\(error.sentence); give the agent's file with --config, or begin with the sample")
+                .refused, "\(error.sentence); give the agent's file with --config, or begin with the sample")
         }
         let reading = AgentConfiguration.read(bytes)
         guard let configuration = reading.configuration else {
@@ -146,9 +151,8 @@ final class AgentService {
         do {
             try advanceRuns(now)
             try advanceErrands(now)
-            try obey(agenda.advance(to: AgentService.seconds(now), newIdentifier: AgentService.newIdentifier), now)
             if closing == nil { try makeRounds(now) }
-            try keep()
+            try lookAtAgenda(now)
         } catch {
             // A full disk or the like: the runs go on, and the next round tries again.
             log.say(.error, "state", CommandFailure(error).sentence)
@@ -159,6 +163,22 @@ final class AgentService {
             lookForAbsence(now)
         }
         signOfLife(now)
+    }
+
+    /// Looks at all jobs, but only when there may be something to do: with thousands of guests that is work.
+    private func lookAtAgenda(_ now: UInt64) throws {
+        let seconds = AgentService.seconds(now)
+        guard isDirty || seconds >= wake || seconds < lastLook else { return }
+        isDirty = false
+        lastLook = seconds
+        do {
+            try obey(agenda.advance(to: seconds, newIdentifier: AgentService.newIdentifier), now)
+            try keep()
+        } catch {
+            isDirty = true
+            throw error
+        }
+        wake = agenda.nextEvent(after: seconds) ?? .max
     }
 
     private static func newIdentifier() -> String {
@@ -217,6 +237,7 @@ final class AgentService {
             configuration = new
             configurationProblem = nil
             agenda.adopt(new)
+            isDirty = true
             let settings = new.noticeSettings
             post.post { desk, _ in desk.settings = settings }
             discovery = [:]
@@ -236,6 +257,7 @@ final class AgentService {
     private func close(_ reason: String, _ now: UInt64) {
         closing = (reason, now)
         agenda.isClosing = true
+        isDirty = true
         manager?.tell(.stopping)
         log.say(.notice, "stopping", "the agent stops: \(reason)", [("runs", "\(runs.count)")])
         for errand in errands { errand.end() }

@@ -15,6 +15,7 @@ final class NoticePost: Sendable {
 
     private final class Worker: Sendable {
         let box = Mutex(Box())
+        private let written = Mutex<NoticeState?>(nil)
         private let desk: Mutex<NoticeDesk>
         private let file: NoticeStateFile
         private let courier: NoticeCourier
@@ -56,7 +57,11 @@ final class NoticePost: Sendable {
         }
 
         private func keep(_ desk: NoticeDesk) {
-            do { try file.write(desk.state) } catch { complain(error.sentence) }
+            guard written.withLock({ $0 != desk.state }) else { return }
+            do {
+                try file.write(desk.state)
+                written.withLock { $0 = desk.state }
+            } catch { complain(error.sentence) }
         }
     }
 

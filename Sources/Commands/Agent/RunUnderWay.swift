@@ -43,6 +43,8 @@ struct RunUnderWay {
     private(set) var stopReason: String?
     /// Notes that the backup printed.
     private(set) var notes: [String] = []
+    /// Why it could not be written down how it stands; `nil` when it could.
+    private(set) var unkept: String?
     /// What the point, or the run around it, lacks.
     private(set) var lacks: [String] = []
 
@@ -83,7 +85,15 @@ struct RunUnderWay {
             program = try RunUnderWay.start(
                 [RunUnderWay.ownProgram] + arguments, .backup, run, folder, outcome: nil, point: nil)
         }
-        try folder.keep(document, of: run.identifier)
+        keep(folder)
+    }
+
+    /// Writes down how it stands. What cannot be written is kept in mind: the run itself goes on.
+    private mutating func keep(_ folder: AgentFolder) {
+        do {
+            try folder.keep(document, of: run.identifier)
+            unkept = nil
+        } catch { unkept = CommandFailure(error).sentence }
     }
 
     /// This program's file. After an upgrade the new version lies there, and that is the one to run.
@@ -117,7 +127,7 @@ struct RunUnderWay {
     /// Looks how it stands and does what comes next.
     ///
     /// - Returns: whether it has come to its end.
-    mutating func advance(_ folder: AgentFolder, now: UInt64, isClosing: Bool) throws -> Bool {
+    mutating func advance(_ folder: AgentFolder, now: UInt64, isClosing: Bool) -> Bool {
         program.look()
         guard !program.isRunning else {
             enforceLimits(now, isClosing: isClosing)
@@ -132,8 +142,10 @@ struct RunUnderWay {
             } else if let complaint {
                 ending = .failed("the command before it \(complaint)", mayTryAgain: true)
             } else {
-                try begin(.backup, [RunUnderWay.ownProgram] + arguments, limit: nil, folder, now)
-                return false
+                do throws(FileError) {
+                    try begin(.backup, [RunUnderWay.ownProgram] + arguments, limit: nil, folder, now)
+                    return false
+                } catch { ending = .failed(error.sentence, mayTryAgain: true) }
             }
         case .backup: readBackup(folder)
         case .after:
@@ -142,7 +154,7 @@ struct RunUnderWay {
         }
         guard let after else { return true }
         let limit = isClosing ? min(after.timeLimit, RunUnderWay.closingLimit) : after.timeLimit
-        do { try begin(.after, after.command, limit: limit, folder, now) } catch let error as FileError {
+        do throws(FileError) { try begin(.after, after.command, limit: limit, folder, now) } catch {
             lacks.append("the command after it was not run: \(error.sentence)")
             return true
         }
@@ -159,20 +171,13 @@ struct RunUnderWay {
 
     private mutating func begin(
         _ next: Step, _ command: [String], limit: Int?, _ folder: AgentFolder, _ now: UInt64
-    ) throws {
-        do {
-            program = try RunUnderWay.start(
-                command, next, run, folder, outcome: ending?.word, point: record.point)
-        } catch {
-            guard next == .backup else { throw error }
-            ending = .failed(error.sentence, mayTryAgain: true)
-            guard let after else { throw error }
-            return try begin(.after, after.command, limit: after.timeLimit, folder, now)
-        }
+    ) throws(FileError) {
+        program = try RunUnderWay.start(
+            command, next, run, folder, outcome: ending?.word, point: record.point)
         step = next
         self.limit = limit
         stepBegan = now
-        try folder.keep(document, of: run.identifier)
+        keep(folder)
     }
 
     private mutating func enforceLimits(_ now: UInt64, isClosing: Bool) {
@@ -189,7 +194,7 @@ struct RunUnderWay {
     }
 
     /// Lets it stop cleanly: a backup at the end of what it has in work, the command before it at once.
-    mutating func stop(_ reason: String, _ folder: AgentFolder, now: UInt64) throws {
+    mutating func stop(_ reason: String, _ folder: AgentFolder, now: UInt64) {
         guard stopAsked == nil else { return }
         stopAsked = now
         stopReason = reason
@@ -198,7 +203,7 @@ struct RunUnderWay {
         case .backup: program.send(SIGTERM)
         case .after: break
         }
-        try folder.keep(document, of: run.identifier)
+        keep(folder)
     }
 
     // MARK: What was said
@@ -299,7 +304,8 @@ struct RunUnderWay {
         self.step = step
         arguments = (document["arguments"]?.elements ?? []).compactMap(\.text)
         let command = (document["after"]?.elements ?? []).compactMap(\.text)
-        after = command.isEmpty
+        after =
+            command.isEmpty
             ? nil : RunHook(command: command, timeLimit: Int(document["after-limit"]?.number ?? 60))
         program = DetachedProgram(process: process, startTicks: ticks, hostStart: hostStart)
         stepBegan = began

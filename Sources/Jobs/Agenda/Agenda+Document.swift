@@ -57,11 +57,12 @@ extension Agenda {
     }
 
     private static func document(_ key: JobKey, _ job: GuestJob) -> JSONDocument {
-        var members = key.members + [
-            .init("since", .seconds(job.since)), .init("seen", .seconds(job.cursor.seen)),
-            .init("there", .truth(job.isThere)),
-            .init("durations", .list(job.durations.map(JSONDocument.seconds))),
-        ]
+        var members =
+            key.members + [
+                .init("since", .seconds(job.since)), .init("seen", .seconds(job.cursor.seen)),
+                .init("there", .truth(job.isThere)),
+                .init("durations", .list(job.durations.map(JSONDocument.seconds))),
+            ]
         if job.skipsNext { members.append(.init("skips-next", .truth(true))) }
         if let time = job.lastStart { members.append(.init("last-start", .seconds(time))) }
         if let time = job.waived { members.append(.init("waived", .seconds(time))) }
