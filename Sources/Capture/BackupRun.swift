@@ -67,6 +67,10 @@ package struct BackupPlan: Sendable {
     package var point: PointID?
     /// What was achieved: `crash`, `file-system`, `application`.
     package var consistency = "crash"
+    /// Words by which the point is found again; see ``RestorePointRecord/tags``.
+    package var tags: [String] = []
+    /// What asked for the run; `nil` when nobody said.
+    package var origin: RestorePointRecord.Origin?
     /// The machine that the disks are of; `nil` when image files are read.
     package var machine: RestorePointRecord.Machine?
     /// Called after the last read and before the commit: throws when what was read may not be trusted.
@@ -188,6 +192,8 @@ package struct BackupRun: ~Copyable {
                 consistency: plan.consistency, trust: BackupRun.trust(images), host: plan.host, tool: plan.tool,
                 images: images, machine: machine, base: plan.base, startedAt: started, endedAt: plan.now(),
                 volume: RestorePointRecord.Volume())
+            point.tags = plan.tags
+            point.origin = plan.origin
             point.volume.read = progress.read
             point.volume.changed = changed
             point.volume.new = progress.new

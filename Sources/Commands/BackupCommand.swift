@@ -23,6 +23,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
               dozo backup -r /backup/dozo --xl web01 --with-memory
               dozo backup -r /backup/dozo --guest web01 --memory web01.save
+              dozo backup -r /backup/dozo --guest web01 --tag before-upgrade /images/web01.qcow2
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.
@@ -40,6 +41,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
 
     @OptionGroup var options: RepositoryOptions
     @OptionGroup var load: LoadOptions
+    @OptionGroup var origin: OriginOptions
     @OptionGroup(title: "Running guests") var live: LiveOptions
     var usualNice: Int { LoadOptions.backgroundNice }
     @Option(help: ArgumentHelp("Name of the guest, or its id; a running guest has one already.", valueName: "name"))
@@ -133,11 +135,14 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
 
     /// What a run is told, whatever it reads.
     func plan(_ known: KnownGuest, takenAt: UInt64) -> BackupPlan {
-        BackupPlan(
+        var plan = BackupPlan(
             guest: known.guest, label: known.label, takenAt: takenAt, host: HostPaths.hostName,
             tool: "dozo \(DozoCommand.version)", base: known.base,
             workers: jobs ?? min(BackupPlan.mostWorkers, HostPaths.processorCount), level: compression,
             now: SystemClock.system.wall)
+        plan.tags = origin.tags
+        plan.origin = origin.origin
+        return plan
     }
 
     /// The disks of an appliance; `nil` for anything else, and for one that is stored whole.

@@ -14,7 +14,8 @@ struct ForgetCommand: AsyncParsableCommand {
               dozo forget -r /backup/dozo 9a8b7c6d --undo              until a sweep has let the point go
 
             Nothing is deleted: a forgotten point is listed, restored and leant on until `dozo sweep` lets it go. A \
-            point that is held (`dozo hold`) stays. The last point of a guest is forgotten only with --last. Only a \
+            point that is held (`dozo hold`) stays. What was taken back is not forgotten by `dozo prune` again. The \
+            last point of a guest is forgotten only with --last. Only a \
             maintainer's credential or the passphrase may say this.
             """)
 
@@ -23,6 +24,10 @@ struct ForgetCommand: AsyncParsableCommand {
     var points: [String]
     @Option(help: ArgumentHelp("Why, for whoever looks later.", valueName: "text"))
     var reason: String?
+    @Option(
+        help: ArgumentHelp(
+            "Days for which no sweep lets the points go, so that it can be taken back, 0 to 3650.", valueName: "days"))
+    var undoTime = 0
     @Flag(help: "Take it back.")
     var undo = false
     @Flag(help: "Also when no other point of the guest is left.")
@@ -32,6 +37,7 @@ struct ForgetCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !points.isEmpty else { throw ValidationError("name at least one point") }
+        guard (0...3650).contains(undoTime) else { throw ValidationError("--undo-time is 0 to 3650 days") }
         guard (reason ?? "").utf8.count <= FormatLimits.textByteCount else {
             throw ValidationError("--reason has more than \(FormatLimits.textByteCount) bytes")
         }
@@ -53,7 +59,9 @@ struct ForgetCommand: AsyncParsableCommand {
             if undo {
                 _ = try await session.undo(identifiers)
             } else {
-                try await session.forget(identifiers, at: SystemClock.system.wall(), reason: reason ?? "")
+                try await session.forget(
+                    identifiers, at: SystemClock.system.wall(), reason: reason ?? "",
+                    undoTime: UInt64(undoTime) * 24 * 3600 * 1_000_000_000)
             }
         }
         let document = Document(

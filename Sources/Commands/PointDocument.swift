@@ -26,12 +26,20 @@ struct PointDocument: Encodable {
     let base: String?
     let host: String
     let writer: String
+    /// Words by which rules find it.
+    let tags: [String]
+    /// The policy that it was made for; absent when none is recorded.
+    let policy: String?
+    /// Which wording of that policy; absent when not known.
+    let policy_revision: String?
+    /// What started its run; absent when not known.
+    let started_by: String?
     /// Since when it need not be kept; absent unless it was forgotten and is not held.
     let forgotten_at: String?
     /// Whether it stays whatever is said of it.
     let held: Bool
 
-    init(_ point: RestorePoint, said: SaidOfPoints) {
+    init(_ point: RestorePoint, said words: SaidOfPoints) {
         let record = point.record
         id = record.identifier.hexadecimal
         guest = record.label
@@ -49,7 +57,12 @@ struct PointDocument: Encodable {
         base = record.base?.hexadecimal
         host = record.host
         writer = point.writer.hexadecimal
-        forgotten_at = said.forget(of: record.identifier).map { TimeText.utc($0.at) }
-        held = !said.holds(of: record.identifier).isEmpty
+        tags = record.tags
+        func said(_ text: String?) -> String? { text.flatMap { $0.isEmpty ? nil : $0 } }
+        policy = said(record.origin?.policy)
+        policy_revision = said(record.origin?.revision)
+        started_by = said(record.origin?.startedBy)
+        forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
+        held = !words.holds(of: record.identifier).isEmpty
     }
 }

@@ -72,10 +72,20 @@ struct PointsCommand: AsyncParsableCommand {
                     Console.size((record.disks + (record.memory.map { [$0] } ?? [])).reduce(0) { $0 + $1.byteCount }),
                     Console.size(record.volume.new),
                     Console.size(record.volume.stored),
-                    said.forget(of: record.identifier) != nil
-                        ? "forgotten" : said.holds(of: record.identifier).isEmpty ? "" : "held",
+                    PointsCommand.words(on: record, said: said),
                 ]
             })
+    }
+
+    /// Whether it is forgotten or held, and its tags.
+    private static func words(on record: RestorePointRecord, said: SaidOfPoints) -> String {
+        var words = record.tags.map { "#" + Console.printable($0) }
+        if said.forget(of: record.identifier) != nil {
+            words.insert("forgotten", at: 0)
+        } else if !said.holds(of: record.identifier).isEmpty {
+            words.insert("held", at: 0)
+        }
+        return words.joined(separator: " ")
     }
 
     /// Characters of the column with disk names.

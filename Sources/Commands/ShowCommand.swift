@@ -86,6 +86,10 @@ struct ShowCommand: AsyncParsableCommand {
             ["consistency", record.consistency], ["changes found by", record.trust],
             ["built on", record.base?.hexadecimal ?? "nothing"],
         ]
+        if !record.tags.isEmpty {
+            rows.append(["tags", record.tags.map(Console.printable).joined(separator: ", ")])
+        }
+        if let origin = record.origin { rows += ShowCommand.rows(of: origin) }
         for image in record.disks {
             // A hypervisor serves its disks as plain bytes, whatever container it keeps them in.
             let origin = record.machine == nil ? "read as \(image.format)" : "read from its hypervisor"
@@ -105,6 +109,16 @@ struct ShowCommand: AsyncParsableCommand {
         if let used { rows += ShowCommand.rows(of: used) }
         let width = rows.map { $0[0].count }.max() ?? 0
         for row in rows { Console.result(row[0] + String(repeating: " ", count: width - row[0].count + 2) + row[1]) }
+    }
+
+    private static func rows(of origin: RestorePointRecord.Origin) -> [[String]] {
+        var rows: [[String]] = []
+        if !origin.policy.isEmpty {
+            let revision = origin.revision.isEmpty ? "" : ", revision \(Console.printable(origin.revision))"
+            rows.append(["policy", Console.printable(origin.policy) + revision])
+        }
+        if !origin.startedBy.isEmpty { rows.append(["started by", Console.printable(origin.startedBy)]) }
+        return rows
     }
 
     private static func rows(of machine: RestorePointRecord.Machine) -> [[String]] {

@@ -38,16 +38,6 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         guard (0...8760).contains(patience) else { throw ValidationError("--patience is 0 to 8760 hours") }
     }
 
-    private struct Document: Encodable {
-        let dropped_points: [String]
-        let deleted_objects: Int
-        let freed_bytes: UInt64
-        let left: [String]
-        let waits_for_sessions: [String]
-        let ended_sessions: [String]
-        let closed: Bool
-    }
-
     func run() async throws {
         let rates = load.rates()
         let (repository, view) = try await options.openAndLook(rates: rates)
@@ -55,18 +45,10 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         settings.patience = UInt64(patience) * 3600 * 1_000_000_000
         settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
         guard yes else { return try explain(view, settings) }
-        let host = try HostContext(repository.chain.repository)
-        var memory = try host.state.sweepMemory()
-        let outcome: Result<Sweep.Report, any Error>
-        do {
-            outcome = .success(
-                try await Sweep.run(
-                    repository, store: try options.store(), state: host.state, memory: &memory, settings: settings,
-                    randomness: .system))
-        } catch { outcome = .failure(error) }
-        // Also of a run that failed: it may have met a session for the first time.
-        try host.state.keep(sweepMemory: memory)
-        try show(try outcome.get())
+        let sweep = SweepRun(options: options, repository: repository)
+        let report = try await sweep.run(settings)
+        if options.json { try Console.json(SweepRun.Document(report)) } else { SweepRun.show(report, options) }
+        if let failure = sweep.remainder(report) { throw failure }
     }
 
     private func explain(_ view: RepositoryView, _ settings: Sweep.Settings) throws {
@@ -74,37 +56,9 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             guard let forget = view.said.forget(of: point.record.identifier) else { continue }
             let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
-            let what = settings.isDue(forget.at) ? "go" : "stay for now"
+            let what = settings.isDue(forget) ? "go" : "stay for now"
             Console.result("\(name) would \(what), forgotten \(TimeText.local(forget.at))\(reason)")
         }
         throw CommandFailure(.refused, "nothing was changed; say --yes to sweep")
-    }
-
-    private func show(_ report: Sweep.Report) throws {
-        if options.json {
-            try Console.json(
-                Document(
-                    dropped_points: report.dropped.map(\.hexadecimal), deleted_objects: report.deleted,
-                    freed_bytes: report.freedByteCount, left: report.left,
-                    waits_for_sessions: report.waitsFor.map(\.hexadecimal),
-                    ended_sessions: report.fenced.map(\.hexadecimal), closed: report.hasClosed))
-        } else {
-            for point in report.dropped { Console.result("point \(point.hexadecimal.prefix(12)) is gone") }
-            for session in report.fenced { options.note("note: session \(session) was silent and was ended") }
-            Console.result(
-                "\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
-        }
-        guard report.waitsFor.isEmpty else {
-            throw CommandFailure(
-                .partial,
-                "\(report.condemned) packs are condemned and wait for \(report.waitsFor.count) backups that still run; "
-                    + "sweep again when they are done")
-        }
-        guard report.left.isEmpty else {
-            throw CommandFailure(
-                .partial,
-                "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); "
-                    + "sweep again")
-        }
     }
 }

@@ -205,7 +205,7 @@ struct RetentionTests {
         return Set(
             points.filter { point in
                 let standing = point.standing(now: now)
-                if standing == .ahead { return true }
+                if standing == .ahead || standing == .disputed { return true }
                 let peers = points.filter { $0.standing(now: now) == standing && newer($0, point) }
                 if peers.isEmpty { return true }
                 if peers.count < rules.last { return true }
@@ -267,7 +267,8 @@ struct RetentionTests {
         // Each rule that counts has its say about each point, once.
         let counting =
             (rules.last > 0 ? 1 : 0) + rules.periods.values.filter { $0 > 0 }.count + (rules.verified > 0 ? 1 : 0)
-        for verdict in verdicts where verdict.point.standing(now: Self.judgedAt) != .ahead {
+        for verdict in verdicts
+        where [.believed, .contradicted].contains(verdict.point.standing(now: Self.judgedAt)) {
             let kept = verdict.reasons.filter {
                 switch $0 {
                 case .last, .period, .verified: true

@@ -273,6 +273,8 @@ def make_example(directory, seed="example", close=False, forget=False, read_feat
              "clock": "host", "consistency": "crash", "trust": "scanned", "host": "host one", "tool": "example writer",
              "images": [{"name": name, "kind": "disk", "length": len(image), "format": "raw", "root": roots[name],
                          "domain": 0} for name, image in images.items()],
+             "tags": ["audit", "before upgrade"],
+             "policy": {"name": "nightly", "revision": "3", "started_by": "schedule"},
              "started_at": TIME * 10**9, "ended_at": (TIME + 1) * 10**9,
              "bytes": {"read": read, "changed": read, "new": sum(len(plain) for _, plain in mapper.content.values()),
                        "stored": stored}}

@@ -28,6 +28,7 @@ struct BackupArguments {
         }
         for disk in excluded { words += ["--exclude", disk] }
         if policy.takesMemory { words += ["--with-memory"] }
+        words += ["--policy", mark.isEmpty ? key.policy : "\(key.policy)@\(mark)", "--started-by", cause.text]
         words += [
             "--quiesce", policy.quiesce.rawValue, "--sample", "\(policy.samplePercent)", "--full-read-every",
             "\(policy.fullReadEvery)", "--nice", "\(policy.limits.nice)",

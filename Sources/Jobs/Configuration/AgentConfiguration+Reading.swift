@@ -129,8 +129,11 @@ struct ConfigurationReader {
                 .credential, "write the path of a file made with `dozo key enroll --role writer --to FILE`", &findings)
         }
         let maintainer = section.path(.maintainer, &findings)
+        let undoTime = section.duration(.undoTime, 0...(3650 * 86_400), &findings)
         guard let location, let credential else { return nil }
-        return ConfiguredRepository(location: location, credentialFile: credential, maintainerFile: maintainer)
+        return ConfiguredRepository(
+            location: location, credentialFile: credential, maintainerFile: maintainer,
+            undoTime: undoTime ?? ConfiguredRepository.usualUndoTime)
     }
 
     private enum ConnectionKind: String, CaseIterable { case libvirt, qmp, xl }

@@ -28,6 +28,31 @@ package struct AgentConfiguration: Hashable, Sendable {
     /// Seven in the morning.
     package static let usualReportMinute = 7 * 60
 
+    /// The policies whose points are kept in a repository, as a prune takes them.
+    ///
+    /// - Parameter isHere: whether a configured location is that repository.
+    package func prunePolicies(where isHere: (String) -> Bool) -> [PrunePlan.Policy] {
+        policies.compactMap { name, policy in
+            guard repositories[policy.repository].map({ isHere($0.location) }) ?? false else { return nil }
+            let sets = policy.guests.compactMap { guests[$0] }
+            var taken = PrunePlan.Policy(name: name, rules: policy.retention, zone: policy.timeZone)
+            taken.names = Set(sets.flatMap(\.names))
+            taken.patterns = sets.flatMap(\.patterns)
+            taken.choosesByTag = sets.contains { !$0.tags.isEmpty }
+            if let shortest = ScheduleJudgement.gaps(policy.schedule, window: policy.window)?.lowerBound {
+                taken.runsPerDay = max(1, 86_400 / max(1, shortest))
+            }
+            return taken
+        }.sorted { $0.name < $1.name }
+    }
+
+    /// For how long what is forgotten of a repository can be had back, in seconds: the longest that the file says.
+    ///
+    /// - Parameter isHere: whether a configured location is that repository.
+    package func undoTime(where isHere: (String) -> Bool) -> Int {
+        repositories.values.filter { isHere($0.location) }.map(\.undoTime).max() ?? ConfiguredRepository.usualUndoTime
+    }
+
     /// Names of the policies that cover a guest, sorted.
     ///
     /// - Parameters:
@@ -49,6 +74,11 @@ package struct ConfiguredRepository: Hashable, Sendable {
     package let credentialFile: String
     /// The file with the maintainer's credential, with which the agent frees what nothing keeps; `nil` if not.
     package let maintainerFile: String?
+    /// For how long what a policy forgets can be had back, in seconds.
+    package let undoTime: Int
+
+    /// How long that is where the file does not say: a week.
+    package static let usualUndoTime = 7 * 86_400
 }
 
 /// By what guests are reached.

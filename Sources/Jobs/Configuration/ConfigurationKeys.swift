@@ -10,6 +10,7 @@ package enum ConfigurationKeys {
         case location
         case credential = "credential-file"
         case maintainer = "maintainer-credential-file"
+        case undoTime = "undo-time"
     }
     /// Keys of a set of guests.
     enum Guests: String, CaseIterable, Sendable {

@@ -16,8 +16,13 @@ package struct RetainedPoint: Hashable, Sendable {
     package var tags: Set<String> = []
     /// Whether somebody holds it.
     package var isHeld = false
+    /// Whether somebody has taken back that it was forgotten: then no rule forgets it again.
+    package var isTakenBack = false
     /// Until when it is locked: nanoseconds since 1970; `nil` when it is not.
     package var lockedUntil: UInt64?
+    /// Whether its id stands in several records: whoever forgets one of them forgets the others, and any writer can
+    /// write an id down a second time.
+    package var standsTwice = false
     /// Whether it was read back and found sound.
     package var isVerified = false
     /// The rule of another copy that needs it, in words; `nil` when none does.
@@ -42,9 +47,13 @@ package struct RetainedPoint: Hashable, Sendable {
         /// Nothing speaks against it.
         case believed
         /// Its writer is not believed, or others contradict it: they looked a day and more after its date and it
-        /// was not there, or they saw it a day and more before. An old image that was stored later, a wrong clock, or
-        /// a forged date.
+        /// was not there. An old image that was stored later, a wrong clock, or a forged date.
         case contradicted
+        /// Others saw it a day and more before its date. One of the two lies or has a wrong clock: were the witness
+        /// believed, one forged record dated 1970 would move all that it names into one day.
+        case disputed
+        /// Its id stands in several records.
+        case twice
         /// It lies a day and more ahead of the clock of whoever decides, and nobody else has seen it: one of the two
         /// clocks is wrong, and nobody can say which.
         case ahead
@@ -57,9 +66,10 @@ package struct RetainedPoint: Hashable, Sendable {
         func isLater(_ time: UInt64, than other: UInt64) -> Bool {
             time > other && time - other > RetainedPoint.clockTolerance
         }
+        if standsTwice { return .twice }
+        if let firstSeen, isLater(takenAt, than: firstSeen) { return .disputed }
         if isDistrusted { return .contradicted }
         if let lastMissed, isLater(lastMissed, than: takenAt) { return .contradicted }
-        if let firstSeen { return isLater(takenAt, than: firstSeen) ? .contradicted : .believed }
-        return isLater(takenAt, than: now) ? .ahead : .believed
+        return firstSeen == nil && isLater(takenAt, than: now) ? .ahead : .believed
     }
 }

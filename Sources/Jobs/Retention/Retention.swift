@@ -5,9 +5,9 @@ package import Foundation
 /// `prune --dry-run` explains is what the sweep does.
 ///
 /// Whoever can write points with any date removes none of the others by it: points whose date or writer is not believed
-/// are thinned out among themselves, and those that lie ahead of every clock are left alone. What it cannot tell is
-/// many points with true dates: a writer who floods a guest pushes older points out of `last`, not out of days and
-/// weeks.
+/// are thinned out among themselves, and those that lie ahead of every clock, or of those of others, are left alone.
+/// What it cannot tell is many points with true dates: a writer who floods a guest pushes older points out of `last`,
+/// not out of days and weeks; see ``PointFlood``. A witness that lies can make a point up to a day older, and no more.
 package struct Retention: Sendable {
     /// A point and what keeps it.
     package struct Verdict: Hashable, Sendable {
@@ -33,7 +33,7 @@ package struct Retention: Sendable {
     /// Decides about all points of one guest.
     ///
     /// - Parameters:
-    ///   - points: of one guest, in any order; each once.
+    ///   - points: of one guest, in any order; each once, but those that stand twice.
     ///   - now: the clock of whoever decides; nanoseconds since 1970.
     ///   - lockTime: what locks are measured by, nanoseconds since 1970: not later than the caller can prove, so that a
     ///     clock that jumps unlocks nothing.
@@ -46,7 +46,13 @@ package struct Retention: Sendable {
         }
         return ordered.map { point in
             var own = notes[point.id] ?? Notes()
-            if point.standing(now: now) == .ahead { own.reasons.append(.ahead) }
+            switch point.standing(now: now) {
+            case .ahead: own.reasons.append(.ahead)
+            case .disputed: own.reasons.append(.disputed)
+            case .twice: own.reasons.append(.twice)
+            case .believed, .contradicted: break
+            }
+            if point.isTakenBack { own.reasons.append(.takenBack) }
             if point.isHeld { own.reasons.append(.held) }
             if let until = point.lockedUntil {
                 if until > lockTime {

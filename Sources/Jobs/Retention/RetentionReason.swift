@@ -15,12 +15,18 @@ package enum RetentionReason: Hashable, Sendable {
     case verified(number: Int, of: Int)
     /// Somebody holds it.
     case held
+    /// Somebody has taken back that it was forgotten.
+    case takenBack
     /// It is locked until then: nanoseconds since 1970.
     case locked(until: UInt64)
     /// Another copy needs it, for the reason.
     case copy(String)
     /// Its date lies ahead of the clock and nobody else has seen it: not decided while that is so.
     case ahead
+    /// Another writer says that it saw the point a day and more before its date: not decided while that stands.
+    case disputed
+    /// Several records have its id: forgetting one would forget all.
+    case twice
 }
 
 /// Why a rule does not keep a point. Rules that count nothing are not mentioned.
@@ -41,6 +47,16 @@ package enum RetentionMiss: Hashable, Sendable {
     case lockExpired(at: UInt64)
 }
 
+extension RetentionReason {
+    /// Whether a rule of a policy keeps it, rather than something that no policy has a say in.
+    package var isOfRule: Bool {
+        switch self {
+        case .last, .period, .tag, .verified: true
+        case .newest, .held, .takenBack, .locked, .copy, .ahead, .disputed, .twice: false
+        }
+    }
+}
+
 extension RetentionReason: CustomStringConvertible {
     /// As it stands behind a point in `prune --dry-run`; locks give their time in UTC seconds since 1970.
     package var description: String {
@@ -52,9 +68,13 @@ extension RetentionReason: CustomStringConvertible {
         case .tag(let tag): "tag \(tag)"
         case .verified(let number, let count): "number \(number) of the last \(count) verified"
         case .held: "held"
+        case .takenBack: "its forgetting was taken back"
         case .locked(let until): "locked until \(until / 1_000_000_000)"
         case .copy(let reason): "needed by \(reason)"
         case .ahead: "its date lies ahead of this clock and nobody else has seen it; look at the clocks"
+        case .disputed:
+            "another host saw it more than a day before its date; look at the clocks, or revoke the one that lies"
+        case .twice: "several records have its id; forget it by hand when all of them shall go"
         }
     }
 }

@@ -12,6 +12,8 @@ package struct SaidOfPoints: Sendable {
         package let at: UInt64
         /// Why, for people.
         package let reason: String
+        /// Until when it can be taken back whatever sweeps run: nanoseconds since 1970, UTC; 0 for no such time.
+        package let undoUntil: UInt64
     }
 
     /// Somebody's word that a point must stay.
@@ -22,6 +24,16 @@ package struct SaidOfPoints: Sendable {
         package let isPin: Bool
     }
 
+    /// When somebody said something, and where it stands: what a maintainer has seen then is in the entry's heads.
+    struct Saying {
+        let session: SessionName
+        let entry: UInt32
+        /// Nanoseconds since 1970 by the clock of who said it.
+        let at: UInt64
+    }
+
+    /// All of them.
+    private(set) var sayings: [Saying] = []
     /// The last forget of each point that has one, undone or not.
     private var forgets: [PointID: Forget] = [:]
     private var released: Set<SlotNumber> = []
@@ -57,10 +69,15 @@ package struct SaidOfPoints: Sendable {
         for (position, record) in entry.records.enumerated() where kinds.contains(record.kind) {
             do throws(FormatError) {
                 let opened = try entry.open(record: position, recipient: recipient, privateKey: privateKey)
+                let session = SessionName(writer: entry.writer, session: entry.session)
                 if opened.kind == Record.forgetKind {
-                    try take(ForgetRecord(opened, name: name), slot: slot)
+                    let forget = try ForgetRecord(opened, name: name)
+                    take(forget, slot: slot)
+                    sayings.append(Saying(session: session, entry: entry.number, at: forget.at))
                 } else {
-                    released.formUnion(try ReleaseRecord(opened, name: name).slots)
+                    let release = try ReleaseRecord(opened, name: name)
+                    released.formUnion(release.slots)
+                    sayings.append(Saying(session: session, entry: entry.number, at: release.at))
                 }
             } catch { findings.append(RepositoryFinding(object: name, sentence: error.sentence)) }
         }
@@ -68,7 +85,7 @@ package struct SaidOfPoints: Sendable {
     }
 
     private mutating func take(_ record: ForgetRecord, slot: SlotNumber) {
-        let forget = Forget(slot: slot, at: record.at, reason: record.reason)
+        let forget = Forget(slot: slot, at: record.at, reason: record.reason, undoUntil: record.undoUntil)
         for point in record.points where forgets[point].map({ $0.slot < slot }) ?? true { forgets[point] = forget }
     }
 
@@ -90,6 +107,12 @@ package struct SaidOfPoints: Sendable {
     /// The holds and pins of a point that still stand.
     package func holds(of point: PointID) -> [Hold] {
         (holds[point] ?? []).filter { !released.contains($0.slot) }
+    }
+
+    /// Whether somebody has taken the last forget of a point back: then no rule forgets it again, only a person.
+    package func isTakenBack(_ point: PointID) -> Bool {
+        guard let forget = forgets[point], let undo = undone[point] else { return false }
+        return undo > forget.slot
     }
 
     /// Why a point need not be kept; `nil` for one that is held, that nobody forgot, or whose forget was undone.

@@ -27,8 +27,8 @@ struct LedgerComposition {
         let deleted: Set<Ledger.Condemned>
         /// Sessions that have not ended and seem dead.
         let silent: Set<SessionID>
-        /// Whether a point that was forgotten at a time, in ns since 1970, is to go now.
-        let isDue: (_ forgottenAt: UInt64) -> Bool
+        /// Whether a point that was forgotten so is to go now.
+        let isDue: (SaidOfPoints.Forget) -> Bool
     }
 
     /// Composes what closes the epoch that `view` ends in.
@@ -101,13 +101,13 @@ struct LedgerComposition {
 
     /// Points that live on, and those that go.
     private static func points(
-        in view: RepositoryView, horizon: Set<SessionName>, isDue: (UInt64) -> Bool
+        in view: RepositoryView, horizon: Set<SessionName>, isDue: (SaidOfPoints.Forget) -> Bool
     ) -> (live: [RestorePoint], dropped: [RestorePoint]) {
         var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
             if horizon.contains(SessionName(writer: point.writer, session: point.session)),
-                let forget = view.said.forget(of: point.record.identifier), isDue(forget.at)
+                let forget = view.said.forget(of: point.record.identifier), isDue(forget)
             {
                 dropped.append(point)
             } else {

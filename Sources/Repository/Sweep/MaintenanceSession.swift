@@ -28,13 +28,20 @@ package struct MaintenanceSession {
 
     /// Says that points need not be kept.
     ///
+    /// - Parameters:
+    ///   - time: nanoseconds since 1970, UTC.
+    ///   - undoTime: nanoseconds from then for which no sweep lets them go.
     /// - Returns: where the record stands.
     /// - Throws: ``RepositoryError``: `refused` for a store that hides something; `storage`.
     @discardableResult
-    package func forget(_ points: [PointID], at time: UInt64, reason: String) async throws -> SessionHead {
+    package func forget(_ points: [PointID], at time: UInt64, reason: String, undoTime: UInt64 = 0)
+        async throws -> SessionHead
+    {
+        let (sum, overflows) = time.addingReportingOverflow(undoTime)
+        let until = undoTime == 0 ? 0 : overflows ? .max : sum
         let records = stride(from: 0, to: points.count, by: ForgetRecord.pointLimit).map { start in
             let piece = points[start..<min(points.count, start + ForgetRecord.pointLimit)]
-            return ForgetRecord(points: Array(piece), at: time, reason: reason).record
+            return ForgetRecord(points: Array(piece), at: time, reason: reason, undoUntil: until).record
         }
         return try await say(records)
     }

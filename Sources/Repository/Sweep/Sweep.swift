@@ -26,8 +26,10 @@ package struct Sweep {
         /// The usual settings.
         package init(now: UInt64) { self.now = now }
 
-        /// Whether a point goes that was forgotten at a time, in ns since 1970. One of the future waits.
-        package func isDue(_ forgottenAt: UInt64) -> Bool { forgottenAt <= now && now - forgottenAt >= undoTime }
+        /// Whether a point goes that was forgotten so. One that was forgotten in the future waits.
+        package func isDue(_ forget: SaidOfPoints.Forget) -> Bool {
+            forget.at <= now && now - forget.at >= undoTime && forget.undoUntil <= now
+        }
     }
 
     /// What a run remembers for the next on the same host: it only spares work and decides when to look again.

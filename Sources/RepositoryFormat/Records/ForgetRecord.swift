@@ -12,11 +12,14 @@ package struct ForgetRecord: Hashable, Sendable {
     package let at: UInt64
     /// Why, for people.
     package let reason: String
+    /// Until when no sweep lets the points go, so that it can be taken back: ns since 1970, UTC; 0 for at once.
+    package let undoUntil: UInt64
 
     /// A record from its fields.
     ///
     /// - Precondition: 1 to ``pointLimit`` points.
-    package init(points: [PointID], at: UInt64, reason: String) {
+    package init(points: [PointID], at: UInt64, reason: String, undoUntil: UInt64 = 0) {
+        self.undoUntil = undoUntil
         precondition((1...ForgetRecord.pointLimit).contains(points.count), "a record of some points")
         self.points = points
         self.at = at
@@ -25,11 +28,11 @@ package struct ForgetRecord: Hashable, Sendable {
 
     /// As a record.
     package var record: Record {
-        Record(
-            kind: Record.forgetKind, isCritical: true,
-            body: .map([
-                "points": .array(points.map { .bytes($0.bytes) }), "at": .unsigned(at), "reason": .text(reason),
-            ]))
+        var members: [String: RecordValue] = [
+            "points": .array(points.map { .bytes($0.bytes) }), "at": .unsigned(at), "reason": .text(reason),
+        ]
+        if undoUntil > 0 { members["undo_until"] = .unsigned(undoUntil) }
+        return Record(kind: Record.forgetKind, isCritical: true, body: .map(members))
     }
 
     /// Reads the body of a record of kind 3.
@@ -48,6 +51,7 @@ package struct ForgetRecord: Hashable, Sendable {
         }
         at = try fields.unsigned("at")
         reason = try fields.text("reason")
+        undoUntil = fields.optional("undo_until") == nil ? 0 : try fields.unsigned("undo_until")
     }
 }
 

@@ -105,6 +105,10 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var endedAt: UInt64
     /// See ``Volume``.
     package var volume: Volume
+    /// Words by which rules and people find it again: see ``tagLimit``; ascending, each once.
+    package var tags: [String] = []
+    /// What asked for the run; `nil` when nobody said.
+    package var origin: Origin?
 
     /// A record from its fields.
     package init(
@@ -144,6 +148,8 @@ package struct RestorePointRecord: Hashable, Sendable {
         ]
         if let machine { members["machine"] = machine.value }
         if let base { members["base"] = .bytes(base.bytes) }
+        if !tags.isEmpty { members["tags"] = .array(tags.map { .text($0) }) }
+        if let origin { members["policy"] = origin.value }
         return Record(kind: Record.restorePointKind, isCritical: true, body: .map(members))
     }
 
@@ -187,6 +193,10 @@ package struct RestorePointRecord: Hashable, Sendable {
             try Machine(value, of: "the machine of \(what)")
         }
         self.images = images
+        tags = try RestorePointRecord.tags(fields, of: what)
+        origin = try fields.optional("policy").map { value throws(FormatError) in
+            try Origin(value, of: "the policy of \(what)")
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 import BackupModel
 import ChunkEncryption
+import Foundation
 import RepositoryFormat
 import Testing
 
@@ -183,6 +184,48 @@ struct SessionEntryTests {
         }
         let other = Record(kind: 2, isCritical: true, body: body)
         #expect(refusalCode { try RestorePointRecord(other, name: "s/x") } == .misplaced)
+    }
+
+    @Test("tags and what asked for the run come back; tags out of order, too many or too long are refused")
+    func origin() throws {
+        var point = Sample.point
+        point.tags = ["audit", "before upgrade", "業務"]
+        point.origin = RestorePointRecord.Origin(policy: "nightly", revision: "3", startedBy: "schedule")
+        #expect(try RestorePointRecord(point.record, name: "s/x") == point)
+        point.origin = RestorePointRecord.Origin(policy: "", revision: "", startedBy: "")
+        #expect(try RestorePointRecord(point.record, name: "s/x") == point)
+        let body = point.record.body
+        func code(tags: [String]) -> FormatError.Code? {
+            let record = Record(
+                kind: 1, isCritical: true, body: body.setting("tags", .array(tags.map { .text($0) })))
+            return refusalCode { try RestorePointRecord(record, name: "s/x") }
+        }
+        let long = String(repeating: "x", count: RestorePointRecord.wordByteCount)
+        #expect(code(tags: (0..<32).map { String(format: "t%02d", $0) }) == nil)
+        #expect(code(tags: [long]) == nil)
+        for wrong in [["b", "a"], ["a", "a"], [""], ["a\n"], [long + "x"]] {
+            #expect(code(tags: wrong) == .malformed, "\(wrong)")
+        }
+        #expect(code(tags: (0..<33).map { String(format: "t%02d", $0) }) != nil)
+        for (name, value) in [
+            ("tags", RecordValue.text("a")), ("policy", .text("a")), ("policy", .map(["name": .text("a")])),
+        ] {
+            let record = Record(kind: 1, isCritical: true, body: body.setting(name, value))
+            #expect(refusalCode { try RestorePointRecord(record, name: "s/x") } == .malformed, "\(name)")
+        }
+    }
+
+    @Test("a forget comes back with and without the time until when it can be taken back")
+    func forget() throws {
+        for until: UInt64 in [0, 1, .max] {
+            let forget = ForgetRecord(points: [Sample.identifier(3)], at: 7, reason: "tidy", undoUntil: until)
+            #expect(try ForgetRecord(forget.record, name: "s/x") == forget)
+            #expect(forget.record.body.names.contains("undo_until") == (until > 0))
+        }
+        let record = ForgetRecord(points: [Sample.identifier(3)], at: 7, reason: "", undoUntil: 9).record
+        let wrong = Record(
+            kind: Record.forgetKind, isCritical: true, body: record.body.setting("undo_until", .text("9")))
+        #expect(refusalCode { try ForgetRecord(wrong, name: "s/x") } == .malformed)
     }
 
     @Test("messages call an image by its kind: a disk by its name, memory memory")

@@ -1,0 +1,41 @@
+package import BackupModel
+package import Jobs
+package import Repository
+import RepositoryFormat
+
+/// What a prune knows of the points of a repository, without asking anybody: the same for the command, the agent and a
+/// simulation.
+package enum PrunedPoints {
+    /// All points, in the order of the control log.
+    ///
+    /// - Parameters:
+    ///   - view: the whole repository.
+    ///   - revoked: writers whose keys the owner has revoked.
+    ///   - now: nanoseconds since 1970 by the clock of whoever decides.
+    package static func candidates(
+        in view: RepositoryView, revoked: Set<WriterID>, now: UInt64
+    ) -> [PrunePlan.Candidate] {
+        let sightings = Sightings(in: view, revoked: revoked, now: now)
+        return view.points.sorted(by: PointArgument.isOlder).map { point in
+            let record = point.record
+            let sighting = sightings[point]
+            var known = RetainedPoint(
+                id: record.identifier, takenAt: record.takenAt, firstSeen: sighting.firstSeen)
+            known.lastMissed = sighting.lastMissed
+            known.isDistrusted = revoked.contains(point.writer)
+            known.tags = Set(record.tags)
+            known.isHeld = !view.said.holds(of: record.identifier).isEmpty
+            known.isTakenBack = view.said.isTakenBack(record.identifier)
+            var candidate = PrunePlan.Candidate(
+                point: known, guest: record.guest, label: record.label, storedAt: record.endedAt)
+            candidate.policy = record.origin.flatMap { $0.policy.isEmpty ? nil : $0.policy }
+            candidate.isForgotten = view.said.forget(of: record.identifier) != nil
+            return candidate
+        }
+    }
+
+    /// Writers whose keys the owner has revoked.
+    package static func revoked(_ repository: OpenRepository) -> Set<WriterID> {
+        Set(repository.chain.revocations.keys.map(WriterID.init(fingerprint:)))
+    }
+}

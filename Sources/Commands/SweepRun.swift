@@ -1,0 +1,68 @@
+import BackupModel
+import Effects
+import Repository
+import RepositoryFormat
+
+/// One sweep from the command line: the same for `dozo sweep` and `dozo prune`.
+struct SweepRun {
+    let options: RepositoryOptions
+    let repository: OpenRepository
+
+    /// How a sweep came out, as JSON.
+    struct Document: Encodable {
+        let dropped_points: [String]
+        let deleted_objects: Int
+        let freed_bytes: UInt64
+        let left: [String]
+        let waits_for_sessions: [String]
+        let ended_sessions: [String]
+        let closed: Bool
+
+        init(_ report: Sweep.Report) {
+            dropped_points = report.dropped.map(\.hexadecimal)
+            deleted_objects = report.deleted
+            freed_bytes = report.freedByteCount
+            left = report.left
+            waits_for_sessions = report.waitsFor.map(\.hexadecimal)
+            ended_sessions = report.fenced.map(\.hexadecimal)
+            closed = report.hasClosed
+        }
+    }
+
+    /// Sweeps once, and keeps what the host is to remember of it.
+    func run(_ settings: Sweep.Settings) async throws -> Sweep.Report {
+        let host = try HostContext(repository.chain.repository)
+        var memory = try host.state.sweepMemory()
+        let outcome: Result<Sweep.Report, any Error>
+        do {
+            outcome = .success(
+                try await Sweep.run(
+                    repository, store: try options.store(), state: host.state, memory: &memory, settings: settings,
+                    randomness: .system))
+        } catch { outcome = .failure(error) }
+        // Also of a run that failed: it may have met a session for the first time.
+        try host.state.keep(sweepMemory: memory)
+        return try outcome.get()
+    }
+
+    /// Says what a sweep did.
+    static func show(_ report: Sweep.Report, _ options: RepositoryOptions) {
+        for point in report.dropped { Console.result("point \(point.hexadecimal.prefix(12)) is gone") }
+        for session in report.fenced { options.note("note: session \(session) was silent and was ended") }
+        Console.result("\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
+    }
+
+    /// Why a sweep did not do all that there is to do; `nil` when it did.
+    func remainder(_ report: Sweep.Report) -> CommandFailure? {
+        if !report.waitsFor.isEmpty {
+            return CommandFailure(
+                .partial,
+                "\(report.condemned) packs are condemned and wait for \(report.waitsFor.count) backups that still run; "
+                    + "sweep again when they are done")
+        }
+        guard !report.left.isEmpty else { return nil }
+        return CommandFailure(
+            .partial,
+            "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); sweep again")
+    }
+}
