@@ -113,8 +113,12 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
         }
         let rates = load.rates()
         let target = try await BackupTarget(options, rates: rates)
-        let known = try await KnownGuest.find(
-            guest ?? "", isNew: newGuest, repository: target.repository, host: target.host)
+        let name = guest ?? ""
+        let lock = try GuestLock(name, uuid: nil, isNew: newGuest, host: target.host)
+        defer { withExtendedLifetime(lock) {} }
+        let known = try await lock.taken {
+            try await KnownGuest.find(name, isNew: newGuest, repository: target.repository, host: target.host)
+        }
         var disks: [BackupDisk] = []
         let takenAt = SystemClock.system.wall()
         do {

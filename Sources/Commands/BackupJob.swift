@@ -6,7 +6,8 @@ import ObjectStorage
 import Repository
 import RepositoryFormat
 
-/// Where a backup goes: the repository, opened and locked against other runs of this host, and the key it writes with.
+/// Where a backup goes: the repository, opened, and the key it writes with. Other backups of this host may go there at
+/// the same time, of other guests (``GuestLock``).
 struct BackupTarget {
     let repository: OpenRepository
     let host: HostContext
@@ -18,7 +19,7 @@ struct BackupTarget {
         var repository = try await options.opened(
             with: try await BackupTarget.accessKey(options, store), rates: rates)
         host = try HostContext(repository.chain.repository)
-        lock = try host.lock()
+        lock = try host.shareLock()
         writer = try await host.writer(&repository, label: HostPaths.hostName) { options.note($0) }
         self.repository = repository
     }

@@ -75,7 +75,13 @@ struct DoctorCommand: AsyncParsableCommand {
             return "\(repository.chain.repository), owner \(repository.chain.owner.fingerprint.abbreviated), "
                 + Console.count(repository.chain.enrolments.count, "enrolled key")
         }
-        guard let repository = opened else { return }
+        guard var repository = opened else { return }
+        // Before the repository is looked at: other processes of this host may see more of it meanwhile.
+        var remembered: Result<HostState.Memory?, any Error>
+        do { remembered = .success(try await HostContext(repository.chain.repository).state.recall(&repository)) } catch
+        {
+            remembered = .failure(error)
+        }
         var looked: RepositoryView?
         await attempt("control log and sessions") {
             let view = try await repository.view()
@@ -93,7 +99,8 @@ struct DoctorCommand: AsyncParsableCommand {
         guard let view = looked else { return }
         await attempt("what this host remembers") {
             let host = try HostContext(repository.chain.repository)
-            try host.state.check(view, chain: repository.chain)
+            let memory = try remembered.get()
+            try host.state.check(view, chain: repository.chain, remembering: memory)
             if let key = try host.state.writerCredential()?.signingKey?.publicKey.fingerprint {
                 let foreign = try host.state.foreignSessions(in: view, writer: key)
                 guard foreign.isEmpty else {
@@ -104,7 +111,7 @@ struct DoctorCommand: AsyncParsableCommand {
                             + "run `dozo key enroll --renew`")
                 }
             }
-            return try host.state.memory() == nil ? "nothing yet" : "all of it is there"
+            return memory == nil ? "nothing yet" : "all of it is there"
         }
     }
 

@@ -49,11 +49,26 @@ struct HostContext {
         (try? HostContext(repository.chain.repository))?.state.filters
     }
 
-    /// Waits for nobody: one session of a host writes at a time.
-    func lock() throws -> FileLock {
-        guard let lock = try FileLock(path: "\(folder)/repositories/\(repository)/lock") else {
+    /// Where what is kept about the repository lies.
+    var repositoryFolder: String { "\(folder)/repositories/\(repository)" }
+    private var lockPath: String { "\(repositoryFolder)/lock" }
+
+    /// For as long as this host writes sessions: any number of processes may at once. Waits for nobody.
+    func shareLock() throws -> FileLock {
+        guard let lock = try FileLock(path: lockPath, isShared: true) else {
             throw CommandFailure(
-                .refused, "another backup of this host into this repository is running; start again when it is done")
+                .refused,
+                "this host gets a new key for this repository at the moment, or an older dozo backs up into it; start "
+                    + "again when it is done")
+        }
+        return lock
+    }
+
+    /// For what must not happen while this host writes a session. Waits for nobody.
+    func lock() throws -> FileLock {
+        guard let lock = try FileLock(path: lockPath) else {
+            throw CommandFailure(
+                .refused, "a backup of this host into this repository is running; start again when it is done")
         }
         return lock
     }
@@ -68,11 +83,12 @@ struct HostContext {
     ) async throws -> Credential {
         if repository.credential.role == .writer { return repository.credential }
         guard repository.credential.role == .owner else { throw HostContext.mayNotWrite(repository.credential.role) }
-        if let kept = try state.writerCredential(), let key = kept.signingKey,
-            repository.chain.signer(key.publicKey.fingerprint) != nil
-        {
-            return kept
-        }
+        if let kept = try keptWriter(repository) { return kept }
+        // Of several that begin at once one enrols the host, and the others write with its key.
+        let lock = try await enrolmentLock()
+        defer { withExtendedLifetime(lock) {} }
+        try await repository.readOn()
+        if let kept = try keptWriter(repository) { return kept }
         let twins = repository.chain.enrolments.filter { key, enrolment in
             enrolment.label == label && enrolment.role == .writer && repository.chain.revocations[key] == nil
         }
@@ -86,6 +102,26 @@ struct HostContext {
                     + "that key; what this host had seen of the repository is not remembered either")
         }
         return credential
+    }
+
+    /// The credential that this host keeps, when the owner chain as it was read knows its key.
+    private func keptWriter(_ repository: OpenRepository) throws -> Credential? {
+        guard let kept = try state.writerCredential(), let key = kept.signingKey,
+            repository.chain.signer(key.publicKey.fingerprint) != nil
+        else { return nil }
+        return kept
+    }
+
+    /// Waits for other processes that enrol this host, for a minute: a few objects are put meanwhile.
+    private func enrolmentLock() async throws -> FileLock {
+        for _ in 0..<3_000 {
+            if let lock = try FileLock(path: "\(repositoryFolder)/enrolment.lock") { return lock }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw CommandFailure(
+            .refused,
+            "another backup of this host has been enrolling it for a minute: is it stopped? Let it go on or end it, "
+                + "and start again")
     }
 
     private static func mayNotWrite(_ role: Role) -> CommandFailure {
@@ -113,25 +149,15 @@ struct HostContext {
 
     /// Remembers the end of the owner chain.
     func remember(_ repository: OpenRepository) throws {
-        var memory = try state.memory() ?? HostState.Memory(of: repository)
-        memory.saw(repository.chain.head)
-        try state.keep(memory: memory)
+        try state.keep(memory: HostState.Memory(of: repository))
     }
 
     /// Remembers what was seen, so that a store that goes back is noticed by this host from now on.
     func remember(_ view: RepositoryView, chain: OwnerChain) throws {
-        var known = try state.memory()
-        if known?.incarnation != view.log.identity.incarnation {
-            known?.log = nil
-            known?.sessions = []
-        }
         // What was seen behind the newest readable slot stays remembered while that place is spoiled.
-        var memory = HostState.Memory(
-            owner: known?.owner ?? chain.head,
-            log: [known?.log, view.log.head].compactMap(\.self).max { $0.slot < $1.slot },
-            incarnation: view.log.identity.incarnation, sessions: known?.sessions ?? [])
-        memory.saw(chain.head)
-        if known != memory { try state.keep(memory: memory) }
+        try state.keep(
+            memory: HostState.Memory(
+                owner: chain.head, log: view.log.head, incarnation: view.log.identity.incarnation, sessions: []))
     }
 }
 
@@ -158,12 +184,13 @@ extension RepositoryOptions {
     func openAndLook(
         rates: Rates = Rates()
     ) async throws -> (repository: OpenRepository, view: RepositoryView) {
-        let repository = try await open(rates: rates)
+        var repository = try await open(rates: rates)
+        let (host, remembered) = await recall(&repository)
         let view = try await repository.view()
         // A host that cannot keep state can still read; it only cannot notice that a store went back.
         do {
-            let host = try HostContext(repository.chain.repository)
-            try host.state.check(view, chain: repository.chain)
+            let host = try host.get()
+            try host.state.check(view, chain: repository.chain, remembering: try remembered.get())
             try host.remember(view, chain: repository.chain)
         } catch let error as RepositoryError where error.code == .storage {
             note("note: \(error.sentence); whether the store went back to an earlier state was not checked")
@@ -175,6 +202,18 @@ extension RepositoryOptions {
         }
         notes(view.notes)
         return (repository, view)
+    }
+
+    /// What this host remembers before it looks, or why it cannot say.
+    private func recall(
+        _ repository: inout OpenRepository
+    ) async -> (Result<HostContext, any Error>, Result<HostState.Memory?, any Error>) {
+        do {
+            let host = try HostContext(repository.chain.repository)
+            do { return (.success(host), .success(try await host.state.recall(&repository))) } catch {
+                return (.success(host), .failure(error))
+            }
+        } catch { return (.failure(error), .failure(error)) }
     }
 
     /// As ``openAndLook()``, and looks in a listing for what nothing leads to: for commands that say which points there

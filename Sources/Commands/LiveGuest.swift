@@ -16,6 +16,7 @@ struct LiveGuest {
     let point: PointID
     let command: BackupCommand
     private let keeper: MapKeeper?
+    private let lock: GuestLock
     private var options: RepositoryOptions { command.options }
     private var live: LiveOptions { command.live }
 
@@ -42,14 +43,15 @@ struct LiveGuest {
                 "two of the guests are called \(Console.printable(name)) and nothing else tells them apart: start "
                     + "QEMU with -uuid, or back them up one by one with --guest NAME")
         }
-        var known = try await KnownGuest.find(
-            name, uuid: uuid, isNew: command.newGuest, repository: target.repository, host: target.host)
-        // What was known by its name alone can be one of them only.
-        if others.contains(where: { $0.guest == known.guest }) {
-            known = try await KnownGuest.find(
+        lock = try GuestLock(name, uuid: uuid, isNew: command.newGuest, host: target.host)
+        known = try await lock.taken {
+            let known = try await KnownGuest.find(
+                name, uuid: uuid, isNew: command.newGuest, repository: target.repository, host: target.host)
+            // What was known by its name alone can be one of them only.
+            guard others.contains(where: { $0.guest == known.guest }) else { return known }
+            return try await KnownGuest.find(
                 name, uuid: uuid, isNew: true, repository: target.repository, host: target.host)
         }
-        self.known = known
         guard let point = PointID(bytes: Randomness.system.bytes(16)) else {
             preconditionFailure("16 bytes make an id")
         }
@@ -75,8 +77,7 @@ struct LiveGuest {
     ) -> MapKeeper? {
         guard let seed = target.writer.signingSeed else { return nil }
         do throws(MapCacheError) {
-            let folder = "\(target.host.folder)/repositories/\(target.repository.chain.repository)"
-            return MapKeeper(try KeptMaps(folder: folder, seed: seed), guest: guest)
+            return MapKeeper(try KeptMaps(folder: target.host.repositoryFolder, guest: guest, seed: seed), guest: guest)
         } catch {
             options.note("note: \(error.sentence); everything is read")
             return nil

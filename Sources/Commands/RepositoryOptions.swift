@@ -119,23 +119,26 @@ struct RepositoryOptions: ParsableArguments {
 
     /// Opens the repository, and refuses another one than this host has seen at the path.
     func opened(with key: RepositoryAccessKey, rates: Rates = Rates()) async throws -> OpenRepository {
-        let repository = try await OpenRepository.open(store: rates.paced(try store()), key: key)
+        var repository = try await OpenRepository.open(store: rates.paced(try store()), key: key)
         HostMemory.giveBack()
         try remember(repository.chain.repository)
-        try checkChain(repository.chain)
+        try await checkChain(&repository)
         return repository
     }
 
     /// Refuses an owner chain that lacks what this host has seen of it: whoever states, reads or writes on the shorter
     /// one undoes what the owner has said.
-    private func checkChain(_ chain: OwnerChain) throws {
+    private func checkChain(_ repository: inout OpenRepository) async throws {
         let memory: HostState.Memory?
-        do { memory = try HostContext(chain.repository).state.memory() } catch {
+        do { memory = try HostContext(repository.chain.repository).state.memory() } catch {
             return note(
                 "note: \(CommandFailure(error).sentence); whether the owner chain went back to an earlier state was "
                     + "not checked")
         }
-        if let memory, let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
+        guard let memory else { return }
+        // Another process of this host may have stated or seen more since this one has read the chain.
+        try await repository.readOn(to: memory.owner)
+        if let refusal = repository.chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }
     }
 
     /// Keeps what the owner has said last, as this host has seen or stated it.

@@ -93,12 +93,13 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         let verification = Verification(
             repository, view: view, level: level, workers: jobs ?? min(4, HostPaths.processorCount),
             filters: noKey ? nil : HostContext.filters(of: repository))
+        let damage = noKey ? nil : try? HostContext(repository.chain.repository).state.damage()
         var report = try await verification.run { progress in
             line.show("verifying", passed: progress.passed, total: progress.total, more: "")
         }
         line.clear()
         report.notProven = notProven + report.notProven
-        if !noKey { remember(report, of: repository) }
+        if !noKey { remember(report, of: repository, insteadOf: damage) }
         try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }
@@ -117,7 +118,7 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         let damaged = try await IndexRepair.damagedRuns(repository, view: view)
         guard !damaged.isEmpty else { return [] }
         let host = try HostContext(repository.chain.repository)
-        let lock = try host.lock()
+        let lock = try host.shareLock()
         defer { withExtendedLifetime(lock) {} }
         var repository = repository
         let writer: Credential
@@ -139,11 +140,14 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
     }
 
     /// So that the next backup of this host leans on nothing damaged.
-    private func remember(_ report: VerificationReport, of repository: OpenRepository) {
+    private func remember(
+        _ report: VerificationReport, of repository: OpenRepository, insteadOf earlier: HostState.Damage?
+    ) {
         do {
             let state = try HostContext(repository.chain.repository).state
             try state.keep(
-                damage: HostState.Damage(packs: Set(report.damagedPacks), runs: Set(report.damagedRuns)))
+                damage: HostState.Damage(packs: Set(report.damagedPacks), runs: Set(report.damagedRuns)),
+                insteadOf: earlier)
         } catch {
             Console.note("note: this host cannot remember what is damaged: \(CommandFailure(error).sentence)")
         }

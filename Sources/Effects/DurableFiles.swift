@@ -25,9 +25,27 @@ package protocol DurableFiles: Sendable {
     func isFolder(_ path: String) throws(FileError) -> Bool
     /// Names in a folder, in no order; empty when there is no such folder.
     func names(in path: String) throws(FileError) -> [String]
+    /// Takes a lock, making its file when there is none; it goes with the process that holds it. Nothing about it is
+    /// durable: after a power loss nobody holds any. - Returns: `nil` when another holds it.
+    func lock(_ path: String) throws(FileError) -> (any HeldLock)?
 }
 
 extension DurableFiles {
+    /// Takes a lock that others hold for a moment only, and waits for them.
+    ///
+    /// - Parameter patience: looks before it is given up, a few milliseconds apart.
+    /// - Throws: ``FileError``, number `EAGAIN`, when somebody holds it on and on: a process that was stopped.
+    package func waitForLock(_ path: String, patience: Int = 12_000) throws(FileError) -> any HeldLock {
+        for _ in 0..<patience {
+            if let lock = try lock(path) { return lock }
+            ThreadPause.take(milliseconds: 5)
+        }
+        throw FileError(
+            number: 11,
+            sentence: "another process has held the lock \(path) in this host's state folder for a minute: is it "
+                + "stopped? Let it go on or end it", remedy: .inspect)
+    }
+
     /// By way of an array, for files that have none of their own.
     package func read(_ path: String, limit: Int, into room: AlignedRoom) throws(FileError) -> Bool {
         guard let bytes = try read(path, offset: 0, count: limit) else { return false }

@@ -1,20 +1,27 @@
 import Glibc
 
-/// A lock that one process holds, and that goes with it however it ends.
+/// A lock that is held as long as this object is there, and that goes with its process however that ends.
+package protocol HeldLock: AnyObject, Sendable {}
+
+/// A lock that one process holds, or several that share it, and that goes with them however they end.
 // Safety: the descriptor is private, set once and closed once.
-@safe package final class FileLock: Sendable {
+@safe package final class FileLock: HeldLock {
     private let descriptor: Int32
 
-    /// Takes the lock, or gives `nil` when another process holds it.
+    /// Takes the lock, or gives `nil` when another process holds it. Two locks of one process are two holders.
     ///
+    /// - Parameter isShared: whether others may hold it at the same time, when they share it as well.
     /// - Throws: ``FileError`` when the file cannot be made.
-    package init?(path: String) throws(FileError) {
+    package init?(path: String, isShared: Bool = false) throws(FileError) {
         // Safety: the path lives through the call.
         let file = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode_t(0o600))
         guard file >= 0 else { throw HostFiles.failure(errno, "cannot open the lock", path) }
-        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+        while flock(file, (isShared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0 {
+            let number = errno
+            if number == EINTR { continue }
             close(file)
-            return nil
+            if number == EWOULDBLOCK { return nil }
+            throw HostFiles.failure(number, "cannot take the lock", path)
         }
         descriptor = file
     }

@@ -220,6 +220,8 @@ package struct HostFiles: DurableFiles {
         return facts.st_mode & S_IFMT == S_IFDIR
     }
 
+    package func lock(_ path: String) throws(FileError) -> (any HeldLock)? { try FileLock(path: full(path)) }
+
     package func names(in path: String) throws(FileError) -> [String] {
         // Safety: the stream is closed below and used by nobody else; an entry is copied before the next call.
         guard let stream = unsafe opendir(full(path)) else {

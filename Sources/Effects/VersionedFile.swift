@@ -1,7 +1,9 @@
 /// A small file that is replaced whole or not at all, whenever the power goes.
 ///
 /// Version *n* is the file `<name>.<n>`; a new one is written, made durable and linked to its name before the one
-/// before it is removed. Whoever reads holds the newest version against a checksum of its own.
+/// before it is removed. Whoever reads holds the newest version against a checksum of its own. Any number of processes
+/// may read; of several that write at once none loses the file, but the last one wins: whoever changes what is there
+/// holds a lock from before it reads until it has written.
 package struct VersionedFile: Sendable {
     /// The folders' files.
     package let files: any DurableFiles
@@ -37,22 +39,29 @@ package struct VersionedFile: Sendable {
     /// - Parameter limit: no more bytes than these are read.
     /// - Throws: ``FileError``.
     package func newest(limit: Int = .max) throws(FileError) -> (path: String, bytes: [UInt8])? {
-        guard let newest = try versions().last else { return nil }
-        return (path(newest), try files.read(path(newest), offset: 0, count: limit) ?? [])
+        for _ in 0..<VersionedFile.attemptLimit {
+            guard let newest = try versions().last else { return nil }
+            // One that is gone since it was listed was replaced by another process: the newer one is listed now.
+            if let bytes = try files.read(path(newest), offset: 0, count: limit) { return (path(newest), bytes) }
+        }
+        throw FileError(
+            number: 11, sentence: "\(below(name)) is replaced again and again while it is read", remedy: .inspect)
     }
+
+    /// Replacements that a look at the file outlasts.
+    private static let attemptLimit = 1_000
 
     /// Replaces the content, durably.
     ///
     /// - Throws: ``FileError``; what was there before is then still there.
     package func write(_ content: [UInt8]) throws(FileError) {
-        let old = try versions()
-        let version = (old.last ?? 0) + 1
         let unique = randomness.bytes(8).map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
         let temporary = below("tmp-\(unique)")
         try files.writeNew(temporary, content)
+        var old: [Int] = []
         do {
             try files.syncFile(temporary)
-            _ = try files.link(temporary, to: path(version))
+            repeat { old = try versions() } while try !files.link(temporary, to: path((old.last ?? 0) + 1))
             try files.syncFolder(folder)
         } catch {
             // What cannot be tidied now is a leftover; the first error is the one that matters.

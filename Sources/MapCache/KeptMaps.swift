@@ -5,8 +5,10 @@
 // hold, and is sealed under a key that follows from the host's own writer key. All of it can be lost at any time: the
 // disk is then read whole, and nothing is uploaded twice.
 //
-// One SQLite file in the state folder. Rows are sealed one by one, each under a key of its own (a random salt), and say
-// what they are in the associated data, so that no row can stand for another.
+// One SQLite file for each guest in the state folder: one process backs a guest up at a time, so nobody else writes it
+// or makes it anew while it is used, and backups of two guests do not wait for each other. Rows are sealed one by one,
+// each under a key of its own (a random salt), and say what they are in the associated data, so that no row can stand
+// for another.
 package import BackupModel
 package import ChunkEncryption
 import Effects
@@ -54,10 +56,15 @@ package struct MapCacheError: Error, Hashable, Sendable, CustomStringConvertible
     package var description: String { sentence }
 }
 
-/// The cache of one repository on this host. May be used from several tasks at once.
+/// The cache of one guest in one repository on this host. May be used from several tasks of one process at once; the
+/// caller makes sure that no other process uses it.
 package final class KeptMaps: Sendable {
-    /// Name of the file in the repository's state folder.
-    package static let fileName = "maps.sqlite"
+    /// Name of a guest's file in the repository's state folder.
+    package static func fileName(_ guest: GuestID) -> String { "maps-\(guest.hexadecimal).sqlite" }
+    /// What SQLite may put beside a file, and which belongs to it; the file itself comes last.
+    private static let companions = ["-journal", "-wal", "-shm", ""]
+    /// One file for all guests, as it was once.
+    private static let earlierName = "maps.sqlite"
     /// Version of the tables and of what the rows hold; others are thrown away.
     private static let version = 1
     private static let saltByteCount = 16
@@ -71,17 +78,20 @@ package final class KeptMaps: Sendable {
     ///
     /// - Parameters:
     ///   - folder: the repository's state folder, absolute and private.
+    ///   - guest: whose maps are kept.
     ///   - seed: the signing seed of the host's writer key.
     /// - Throws: ``MapCacheError`` when it cannot be made either.
-    package init(folder: String, seed: SecretBytes) throws(MapCacheError) {
-        path = "\(folder)/\(KeptMaps.fileName)"
+    package init(folder: String, guest: GuestID, seed: SecretBytes) throws(MapCacheError) {
+        let name = KeptMaps.fileName(guest)
+        path = "\(folder)/\(name)"
         key = KeyDerivation.derive(key: seed, label: "dozo/1 map cache")
+        let files = HostFiles(root: folder)
+        for suffix in KeptMaps.companions { try? files.remove(KeptMaps.earlierName + suffix) }
         if let opened = try? KeptMaps.open(path) {
             queue = opened
             return
         }
-        let files = HostFiles(root: folder)
-        for suffix in ["-journal", "-wal", "-shm", ""] { try? files.remove(KeptMaps.fileName + suffix) }
+        for suffix in KeptMaps.companions { try? files.remove(name + suffix) }
         do { queue = try KeptMaps.open(path) } catch {
             throw MapCacheError(sentence: "the map cache \(path) cannot be used: \(error)")
         }

@@ -163,7 +163,7 @@ become --limit-read 300K --sample 100 >/dev/null 2>&1 & program=$!
 for _ in $(seq 1 300); do [ "$(ours)" -ge 9 ] && break; sleep 0.1; done
 ends_with 7 "captured for another repository" "two at once on one guest: the second is refused" \
     "$dozo" backup -r "$folder/other" --qmp "$run/g/control.sock" --guest tiny
-ends_with 7 "another backup of this host" "two at once into one repository: the second is refused" backup
+ends_with 7 "another backup of tiny" "two at once of one guest into one repository: the second is refused" backup
 kill -TERM "$program"; wait "$program"
 is "interrupted, the first ends with 130" "$?" 130
 is "and leaves nothing in QEMU" "$(ours)" 0
@@ -262,7 +262,7 @@ boot qcow2
 
 # --- a host that holds no key to read with, and one that lost its maps
 holds "a writer's key" "$dozo" key enroll --role writer --to "$folder/writer.key"
-rm -rf "$XDG_STATE_HOME/dozo/repositories"/*/maps.sqlite
+rm -rf "$XDG_STATE_HOME/dozo/repositories"/*/maps-*.sqlite
 night 21
 is "maps that are lost: everything is read" "$(json "$folder/night" 'd["point"]["trust"]')" scanned
 is "and nothing is stored twice" "$(json "$folder/night" 'd["stored_bytes"] < 3000000')" True

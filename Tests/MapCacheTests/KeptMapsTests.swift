@@ -15,7 +15,6 @@ struct KeptMapsTests {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
         deinit { try? FileManager.default.removeItem(atPath: path) }
-        var file: String { path + "/" + KeptMaps.fileName }
     }
 
     private let folder: Folder
@@ -26,6 +25,8 @@ struct KeptMapsTests {
         folder = try Folder()
         guest = try #require(GuestID(bytes: [UInt8](repeating: 1, count: 16)))
     }
+
+    private var file: String { folder.path + "/" + KeptMaps.fileName(guest) }
 
     private func hash(_ number: UInt8) throws -> Hash256 {
         try #require(Hash256(bytes: [UInt8](repeating: number, count: 32)))
@@ -43,10 +44,10 @@ struct KeptMapsTests {
     @Test("what was kept is there after the program was started anew, holes and all")
     func roundTrip() throws {
         let kept = try map([try hash(8), nil, try hash(9)])
-        let maps = try KeptMaps(folder: folder.path, seed: seed)
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         try maps.add([(try hash(8), [10, 11]), (try hash(9), [])], guest: guest, disk: "vda")
         try maps.replace(["vda": kept], of: guest)
-        let again = try KeptMaps(folder: folder.path, seed: seed)
+        let again = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         #expect(try again.map(guest, disk: "vda") == kept)
         #expect(try again.leaf(try hash(8), guest: guest, disk: "vda") == [10, 11])
         #expect(try again.leaf(try hash(9), guest: guest, disk: "vda") == [])
@@ -56,7 +57,7 @@ struct KeptMapsTests {
 
     @Test("leaves that the last map does not name go, and disks that a point has no more")
     func cleaning() throws {
-        let maps = try KeptMaps(folder: folder.path, seed: seed)
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         for disk in ["vda", "vdb"] {
             try maps.add([(try hash(8), [1]), (try hash(9), [2])], guest: guest, disk: disk)
         }
@@ -70,23 +71,24 @@ struct KeptMapsTests {
 
     @Test("another writer's key opens nothing, and nothing is in clear")
     func sealed() throws {
-        let maps = try KeptMaps(folder: folder.path, seed: seed)
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         let leaf = Array("a leaf that nobody may read".utf8)
         try maps.add([(try hash(8), leaf)], guest: guest, disk: "vda")
         try maps.replace(["vda": try map([try hash(8)])], of: guest)
-        let bytes = try Data(contentsOf: URL(fileURLWithPath: folder.file))
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
         for clear in [leaf, Array("業務".utf8), Array("vda".utf8)] { #expect(bytes.range(of: Data(clear)) == nil) }
-        let other = try KeptMaps(folder: folder.path, seed: SecretBytes(copying: [UInt8](repeating: 8, count: 32)))
+        let other = try KeptMaps(
+            folder: folder.path, guest: guest, seed: SecretBytes(copying: [UInt8](repeating: 8, count: 32)))
         #expect(try other.map(guest, disk: "vda") == nil)
     }
 
     @Test("a file that is damaged anywhere gives what was kept, nothing, or an error, and never something else")
     func damage() throws {
         let kept = try map([try hash(8)])
-        let maps = try KeptMaps(folder: folder.path, seed: seed)
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         try maps.add([(try hash(8), [10, 11])], guest: guest, disk: "vda")
         try maps.replace(["vda": kept], of: guest)
-        let whole = try Data(contentsOf: URL(fileURLWithPath: folder.file))
+        let whole = try Data(contentsOf: URL(fileURLWithPath: file))
         var dice = Dice(seed: 4)
         for _ in 0..<200 {
             var bytes = whole
@@ -94,8 +96,8 @@ struct KeptMapsTests {
                 bytes[Int(dice.roll(below: UInt64(bytes.count)))] ^= UInt8(1 << dice.roll(below: 8))
             }
             if dice.roll(below: 5) == 0 { bytes = bytes.prefix(Int(dice.roll(below: UInt64(bytes.count)))) }
-            try bytes.write(to: URL(fileURLWithPath: folder.file))
-            guard let damaged = try? KeptMaps(folder: folder.path, seed: seed) else { continue }
+            try bytes.write(to: URL(fileURLWithPath: file))
+            guard let damaged = try? KeptMaps(folder: folder.path, guest: guest, seed: seed) else { continue }
             if let found = try? damaged.map(guest, disk: "vda") { #expect(found == kept) }
             if let leaf = try? damaged.leaf(try hash(8), guest: guest, disk: "vda") { #expect(leaf == [10, 11]) }
         }

@@ -139,6 +139,11 @@ final class FaultyFiles: DurableFiles {
         try files.syncFolder(path)
     }
 
+    func lock(_ path: String) throws(FileError) -> (any HeldLock)? {
+        try enter()
+        return try files.lock(path)
+    }
+
     func remove(_ path: String) throws(FileError) {
         try enter()
         try files.remove(path)

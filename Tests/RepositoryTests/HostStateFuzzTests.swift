@@ -119,7 +119,7 @@ struct HostStateFuzzTests {
             guard !name.isEmpty else { return nil }
             let disk = SimulatedDisk()
             let state = try Self.state(disk)
-            try state.begin(Self.session)
+            _ = try state.begin(Self.session)
             try disk.writeNew("\(Self.folder)/sessions/\(Self.session)/\(name)", [])
             let isNew = name != Self.session.hexadecimal
             if isNew { _ = try disk.makeFolder("\(Self.folder)/sessions/\(name)") }

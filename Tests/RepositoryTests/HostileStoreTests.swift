@@ -134,7 +134,7 @@ struct HostileStoreTests {
             let repository = try await OpenRepository.open(
                 store: SampleRepository.store(objects), key: .credential(host.credential))
             let view = try await repository.view()
-            return try await code { try state.check(view, chain: repository.chain) }
+            return try await code { try state.check(view, chain: repository.chain, remembering: state.memory()) }
         }
         #expect(try await look(sample.objects) == nil)
         let seen = try #require(try state.memory())

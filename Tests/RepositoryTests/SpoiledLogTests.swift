@@ -106,6 +106,7 @@ struct SpoiledLogTests {
             randomness: .seeded(2))
         let garbage = try name(ObjectPaths.sessionEntry(writer: dead.writer, session: dead.session, number: 0))
         _ = try await store.putIfAbsent(garbage, Array("garbage".utf8))
+        dead.end()
         let record = try await host.backUp([[1, 2]], to: store, at: 9, randomness: .seeded(5))
         let after = try await look(try await SampleRepository.objects(store))
         #expect(shown(after) == sample.points + [record.identifier])

@@ -60,6 +60,9 @@ package struct History {
     var report = Report()
     /// What was presented for backup, by number.
     var presented: [UInt64: [[UInt8]]] = [:]
+    /// Whether several guests of one machine are backed up at once, in processes of their own that are killed and begin
+    /// again.
+    let sharesHost: Bool
     /// Who frees what nobody needs; empty in histories without.
     var sweepers: [SimulatedSweeper] = []
     /// Points that somebody was told to forget: they may be gone.
@@ -72,8 +75,10 @@ package struct History {
     var restored: Set<PointID> = []
 
     private init(
-        seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant, sweeps: Bool
+        seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant, sweeps: Bool,
+        sharesHost: Bool
     ) async throws {
+        self.sharesHost = sharesHost
         self.template = template
         self.executor = executor
         dice = Dice(seed: seed)
@@ -93,21 +98,27 @@ package struct History {
                     name: "host\(number)", disk: SimulatedDisk(leftOut: mutant.host),
                     guest: SimulatedGuest(label: "guest\(number)", dice: &dice)))
         }
+        if sharesHost { await addGuests() }
         guard sweeps else { return }
         for number in 0...dice.roll(below: 2) { sweepers.append(SimulatedSweeper(name: "sweeper\(number)")) }
     }
 
     /// Plays the history of one seed.
     ///
-    /// - Parameter sweeps: whether points are forgotten and the repository is swept, also while backups run.
+    /// - Parameters:
+    ///   - sweeps: whether points are forgotten and the repository is swept, also while backups run.
+    ///   - sharesHost: whether one machine has two or three guests, which are backed up at the same time in processes
+    ///     of their own; each is killed at any moment, and begins again while the others go on.
     package static func play(
-        seed: UInt64, template: RepositoryTemplate, mutant: Mutant = Mutant(), sweeps: Bool = false
+        seed: UInt64, template: RepositoryTemplate, mutant: Mutant = Mutant(), sweeps: Bool = false,
+        sharesHost: Bool = false
     ) async -> Report {
         let executor = SeededExecutor(seed: seed ^ 0x5EED)
         return await executor.run {
             do {
                 var history = try await History(
-                    seed: seed, template: template, executor: executor, mutant: mutant, sweeps: sweeps)
+                    seed: seed, template: template, executor: executor, mutant: mutant, sweeps: sweeps,
+                    sharesHost: sharesHost)
                 return await history.play()
             } catch {
                 return Report(complaint: "the repository could not be laid out: \(error)")
@@ -127,7 +138,8 @@ package struct History {
         }
         restored = []
         await check()
-        if report.complaint == nil, sweepers.isEmpty { await end() }
+        if report.complaint == nil, sharesHost { await checkEnds() }
+        if report.complaint == nil, sweepers.isEmpty, !sharesHost { await end() }
         if report.complaint == nil, !sweepers.isEmpty { await sweepToTheEnd() }
         return finished()
     }
@@ -153,24 +165,24 @@ package struct History {
             note("\(hosts[number].name) loses power after \(calls) calls")
         }
         for _ in 0...dice.roll(below: 2) {
-            let attempts = hosts.indices.map { attempt(by: $0) }
-            let stores = hosts.indices.map { number in
-                PausingStore(
-                    store: store.opened(&dice), executor: executor,
-                    machine: livesOn.contains(number) ? nil : hosts[number].disk)
-            }
+            let runs = hosts.indices.map { plannedRuns(of: $0, livesOn: livesOn.contains($0)) }
             let errands = sweepers.indices.map { errand(of: $0) }
             async let done = SimulatedSweeper.run(errands)
-            let outcomes = await withTaskGroup(of: (Int, BackupAttempt.Outcome).self) { group in
-                for (number, attempt) in attempts.enumerated() {
-                    let store = stores[number]
-                    group.addTask { (number, await attempt.run(store, executor: executor)) }
+            let outcomes = await withTaskGroup(of: (Int, [BackupAttempt.Outcome]).self) { group in
+                for (number, runs) in runs.enumerated() {
+                    group.addTask {
+                        var outcomes: [BackupAttempt.Outcome] = []
+                        for run in runs { outcomes.append(await run.attempt.run(run.store, executor: executor)) }
+                        return (number, outcomes)
+                    }
                 }
-                return await group.reduce(into: [Int: BackupAttempt.Outcome]()) { $0[$1.0] = $1.1 }
+                return await group.reduce(into: [Int: [BackupAttempt.Outcome]]()) { $0[$1.0] = $1.1 }
             }
             let ends = await done
             for number in hosts.indices {
-                if let outcome = outcomes[number] { take(outcome, of: attempts[number], by: number) }
+                for (run, outcome) in zip(runs[number], outcomes[number] ?? []) {
+                    take(outcome, of: run.attempt, by: number)
+                }
             }
             for (errand, end) in zip(errands, ends) { take(end, of: errand) }
         }
@@ -212,6 +224,7 @@ package struct History {
         case .failed(let sentence, let code):
             report.failures += 1
             note("\(hosts[number].name) failed \(attempt.number): \(sentence)")
+            if sharesHost { complainOfWrongEnd(sentence, by: number) }
             // Crashes and lost answers never look like damage, and nobody copied a host.
             if code == .damaged || code == .refused, !sentence.contains("run the backup again"),
                 !sentence.contains("put by somebody else")

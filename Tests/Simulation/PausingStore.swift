@@ -8,10 +8,14 @@ struct PausingStore: SweepableStore {
     let executor: SeededExecutor
     /// The disk of the machine; `nil` when only the disk fails and the process lives on.
     let machine: SimulatedDisk?
+    /// Which process it is; `nil` for one that nobody kills.
+    var process: SimulatedProcess?
 
     private func step() async throws(StorageError) {
         await executor.pause()
-        if machine?.isDown == true { throw StorageError(code: .failed, sentence: "the process is gone") }
+        if machine?.isDown == true || process?.calls() == false {
+            throw StorageError(code: .failed, sentence: "the process is gone")
+        }
     }
 
     func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer {

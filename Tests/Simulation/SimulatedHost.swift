@@ -38,10 +38,14 @@ struct BackupAttempt: Sendable {
     let owner: Credential
     /// What the first disk was, when only what changed since is to be read.
     var earlier: EarlierImage?
+    /// The process that it runs in; `nil` for one that nobody kills.
+    var process: SimulatedProcess?
 
     func run(_ store: any ObjectStore, executor: SeededExecutor) async -> Outcome {
         do {
-            let state = try HostState(files: host.disk, repository: owner.repository, randomness: ownRandomness)
+            let state = try HostState(
+                files: process ?? SimulatedProcess(on: host.disk), repository: owner.repository,
+                randomness: ownRandomness)
             let kept = try state.writerCredential()
             if kept == nil, host.wasEnrolled { return .failed("the host forgot its key", code: .damaged) }
             var repository = try await OpenRepository.open(store: store, key: .credential(kept ?? owner))
@@ -79,7 +83,7 @@ struct BackupAttempt: Sendable {
                 since: index == 0 ? earlier : nil)
         }
         let record = try await BackupRun(session, plan: plan).run(disks)
-        guard let head = try state.memory()?.sessions.last, head.session == session.session else {
+        guard let head = try state.memory()?.sessions.last(where: { $0.session == session.session }) else {
             return .failed("the host did not remember its commit", code: .damaged)
         }
         // As the command does; a commit that was told does not depend on it.

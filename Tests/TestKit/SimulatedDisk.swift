@@ -15,6 +15,8 @@ package final class SimulatedDisk: DurableFiles {
         case fileSync
         /// `fsync` of folders.
         case folderSync
+        /// Locks: everybody gets every lock.
+        case locks
     }
 
     private struct File {
@@ -30,6 +32,28 @@ package final class SimulatedDisk: DurableFiles {
         var durableNames: [String: Int] = [:]
         var callsUntilPowerLoss = Int.max
         var isDown = false
+        /// Who holds a lock, by its path.
+        var locks: [String: Int] = [:]
+        var nextLock = 0
+    }
+
+    /// Goes with whoever holds it; after a power loss nobody holds any.
+    private final class Lock: HeldLock {
+        private let disk: SimulatedDisk
+        private let path: String
+        private let number: Int
+
+        init(disk: SimulatedDisk, path: String, number: Int) {
+            self.disk = disk
+            self.path = path
+            self.number = number
+        }
+
+        deinit { disk.release(path, number) }
+    }
+
+    private func release(_ path: String, _ number: Int) {
+        state.withLock { if $0.locks[path] == number { $0.locks[path] = nil } }
     }
 
     private let state = Mutex(State())
@@ -45,7 +69,10 @@ package final class SimulatedDisk: DurableFiles {
     package func copy() -> SimulatedDisk {
         let copy = SimulatedDisk(leftOut: leftOut)
         let now = state.withLock { $0 }
-        copy.state.withLock { $0 = now }
+        copy.state.withLock {
+            $0 = now
+            $0.locks = [:]
+        }
         copy.makeDurable()
         return copy
     }
@@ -82,6 +109,7 @@ package final class SimulatedDisk: DurableFiles {
             state.durableNames = names
             state.callsUntilPowerLoss = .max
             state.isDown = false
+            state.locks = [:]
         }
     }
 
@@ -168,6 +196,21 @@ package final class SimulatedDisk: DurableFiles {
 
     package func remove(_ path: String) throws(FileError) {
         try step(path) { state throws(FileError) in state.names[path] = nil }
+    }
+
+    package func lock(_ path: String) throws(FileError) -> (any HeldLock)? {
+        try step(path) { state throws(FileError) -> Lock? in
+            guard SimulatedDisk.parentExists(path, in: state) else { throw SimulatedDisk.missing(path) }
+            if state.names[path] == nil {
+                state.names[path] = state.nextFile
+                state.files[state.nextFile] = File(bytes: [], isDurable: true)
+                state.nextFile += 1
+            }
+            guard state.locks[path] == nil || leftOut == .locks else { return nil }
+            state.nextLock += 1
+            state.locks[path] = state.nextLock
+            return Lock(disk: self, path: path, number: state.nextLock)
+        }
     }
 
     package func read(_ path: String, offset: UInt64, count: Int) throws(FileError) -> [UInt8]? {

@@ -28,7 +28,8 @@ extension HostState {
         return memory
     }
 
-    /// Keeps it for the next sweep.
+    /// Keeps it for the next sweep. Of two sweeps at once the last one's word stands: a session that only the other has
+    /// seen is seen for the first time again, and waited for longer.
     package func keep(sweepMemory memory: Sweep.Memory) throws {
         let newest = memory.seen.sorted { $0.key < $1.key }.prefix(HostState.sweepMemoryLimit)
         let value: RecordValue = .map([
@@ -37,6 +38,6 @@ extension HostState {
                     .array([.bytes(session.bytes), .unsigned(UInt64(seen.next)), .unsigned(seen.at)])
                 })
         ])
-        try HostState.translating { try file("sweep").write(value.encoded) }
+        try changing { try HostState.translating { try file("sweep").write(value.encoded) } }
     }
 }

@@ -7,6 +7,9 @@ package import RepositoryFormat
 /// Losing all of it costs nothing but a new enrolment. A copy of it on another machine is noticed there or here,
 /// because a session that stands in the log and was never begun here can only come from a copy
 /// (``foreignSessions(in:)``).
+///
+/// Any number of processes may use it at once. What several of them change is read, changed and written under one lock
+/// that is held for that moment only (``changing(_:)``), and what one has seen is merged with what others have.
 package struct HostState: Sendable {
     /// A pack that a session finished before any entry named it.
     package struct FinishedPack: Hashable, Sendable {
@@ -91,6 +94,16 @@ package struct HostState: Sendable {
         StateFile(files: files, folder: folder, name: name, randomness: randomness)
     }
 
+    /// Reads, changes and writes files of this folder while no other process of this host does.
+    ///
+    /// It waits for others with the thread, for what takes a few milliseconds; `body` waits for nothing and does not
+    /// call this again.
+    func changing<Result>(_ body: () throws -> Result) throws -> Result {
+        let lock = try HostState.translating { try files.waitForLock("\(folder)/change.lock") }
+        defer { withExtendedLifetime(lock) {} }
+        return try body()
+    }
+
     /// Which pages a guest's disks have; `nil` where nothing can be kept about that.
     package func pageLog(of guest: GuestID) -> PageLog? {
         path.flatMap { PageLog(folder: "\($0)/pages", guest: guest) }
@@ -126,15 +139,21 @@ package struct HostState: Sendable {
         } catch { throw RepositoryError.format(error) }
     }
 
-    /// Remembers.
-    package func keep(memory: Memory) throws {
-        let heads = Heads(
-            owner: (memory.owner.number, memory.owner.hash), log: memory.log,
-            sessions: memory.sessions.suffix(FormatLimits.headCount))
-        let value: RecordValue = .map([
-            "heads": heads.value, "incarnation": .unsigned(UInt64(memory.incarnation)),
-        ])
-        try HostState.translating { try file("heads").write(value.encoded) }
+    /// Remembers this as well: nothing that is remembered already goes back (``Memory/merge(_:)``).
+    package func keep(memory seen: Memory) throws {
+        try changing {
+            let known = try self.memory()
+            var memory = known ?? seen
+            memory.merge(seen)
+            guard memory != known else { return }
+            let heads = Heads(
+                owner: (memory.owner.number, memory.owner.hash), log: memory.log,
+                sessions: memory.sessions.suffix(FormatLimits.headCount))
+            let value: RecordValue = .map([
+                "heads": heads.value, "incarnation": .unsigned(UInt64(memory.incarnation)),
+            ])
+            try HostState.translating { try file("heads").write(value.encoded) }
+        }
     }
 
     // MARK: Guests
@@ -183,20 +202,22 @@ package struct HostState: Sendable {
         } catch { throw RepositoryError.format(error) }
     }
 
-    /// Keeps what is known of a guest.
+    /// Keeps what is known of a guest; what is known of others stays.
     package func keep(guest: Guest, named name: String) throws {
-        var guests = try guests()
-        guests[guest.uuid ?? name] = guest
-        let value: RecordValue = .map(
-            guests.mapValues { guest in
-                var members: [String: RecordValue] = [
-                    "id": .bytes(guest.identifier.bytes), "formats": .map(guest.formats.mapValues { .text($0) }),
-                ]
-                if let base = guest.base { members["base"] = .bytes(base.bytes) }
-                if let uuid = guest.uuid { members["uuid"] = .text(uuid) }
-                return .map(members)
-            })
-        try HostState.translating { try file("guests").write(value.encoded) }
+        try changing {
+            var guests = try guests()
+            guests[guest.uuid ?? name] = guest
+            let value: RecordValue = .map(
+                guests.mapValues { guest in
+                    var members: [String: RecordValue] = [
+                        "id": .bytes(guest.identifier.bytes), "formats": .map(guest.formats.mapValues { .text($0) }),
+                    ]
+                    if let base = guest.base { members["base"] = .bytes(base.bytes) }
+                    if let uuid = guest.uuid { members["uuid"] = .text(uuid) }
+                    return .map(members)
+                })
+            try HostState.translating { try file("guests").write(value.encoded) }
+        }
     }
 
     // MARK: Damage
@@ -234,25 +255,53 @@ package struct HostState: Sendable {
 
     /// Remembers it: the next backup of this host stores again what it meets of the packs, and lists anew what the runs
     /// listed.
-    package func keep(damage: Damage) throws {
-        guard try self.damage() != damage else { return }
-        let value: RecordValue = .map([
-            "packs": .array(damage.packs.map(\.packName).sorted().map { .text($0) }),
-            "runs": .array(damage.runs.map(\.runName).sorted().map { .text($0) }),
-        ])
-        try HostState.translating { try file("damaged").write(value.encoded) }
+    ///
+    /// - Parameter earlier: what was remembered when looking for damage began, and is replaced by what was found; what
+    ///   another process has added since stays. `nil` replaces all.
+    package func keep(damage found: Damage, insteadOf earlier: Damage? = nil) throws {
+        try changing {
+            let known = try self.damage()
+            var damage = found
+            if let earlier {
+                damage.packs.formUnion(known.packs.subtracting(earlier.packs))
+                damage.runs.formUnion(known.runs.subtracting(earlier.runs))
+            }
+            guard known != damage else { return }
+            let value: RecordValue = .map([
+                "packs": .array(damage.packs.map(\.packName).sorted().map { .text($0) }),
+                "runs": .array(damage.runs.map(\.runName).sorted().map { .text($0) }),
+            ])
+            try HostState.translating { try file("damaged").write(value.encoded) }
+        }
     }
 
     // MARK: Sessions
 
     private func sessionFolder(_ session: SessionID) -> String { "\(folder)/sessions/\(session)" }
+    private func lockFile(_ session: SessionID) -> String { "\(sessionFolder(session))/\(HostState.lockName)" }
+    private static let lockName = "lock"
 
     /// States, before a slot is claimed, that this host begins a session.
-    package func begin(_ session: SessionID) throws {
+    ///
+    /// - Returns: the session's lock, held until the session ends: as long as somebody holds it, the session is alive
+    ///   and nobody else of this host ends it or takes its packs. `nil` when a session of this id was begun before.
+    package func begin(_ session: SessionID) throws -> (any HeldLock)? {
         try HostState.translating {
-            _ = try files.makeFolder(sessionFolder(session))
+            // Of two processes that drew the same id one makes the folder.
+            guard try files.makeFolder(sessionFolder(session)) else { return nil }
+            let lock = try files.lock(lockFile(session))
             try files.syncFolder("\(folder)/sessions")
+            return lock
         }
+    }
+
+    /// Takes the lock of a session that was begun here; whoever gets it knows for certain that the session is dead, and
+    /// nobody else takes it over as long as it is held. `nil` while the session lives, or another has taken it over.
+    ///
+    /// A session whose lock file is gone is dead: a power loss leaves none, and no process outlives that. (A person who
+    /// deletes the file of one that runs makes it end with a sentence and run again; no point loses anything.)
+    package func takeOver(_ session: SessionID) throws -> (any HeldLock)? {
+        try HostState.translating { try files.lock(lockFile(session)) }
     }
 
     /// Every session that this host ever began and has not forgotten.
@@ -290,7 +339,7 @@ package struct HostState: Sendable {
     /// Forgets the packs of a session that an outcome has named since; that the session was begun here stays.
     package func forgetFinishedPacks(of session: SessionID) throws {
         try HostState.translating {
-            for name in try files.names(in: sessionFolder(session)) {
+            for name in try files.names(in: sessionFolder(session)) where name != HostState.lockName {
                 try files.remove("\(sessionFolder(session))/\(name)")
             }
         }
@@ -309,6 +358,21 @@ extension HostState.Memory {
     package mutating func saw(_ head: OwnerHead) {
         if head.number > owner.number { owner = head }
     }
+
+    /// Takes what another process of this host has seen as well. Nothing goes back: of everything the later counts, and
+    /// what was seen of an earlier incarnation counts no more.
+    package mutating func merge(_ other: HostState.Memory) {
+        saw(other.owner)
+        guard other.incarnation >= incarnation else { return }
+        if other.incarnation > incarnation { (incarnation, log, sessions) = (other.incarnation, nil, []) }
+        if let seen = other.log, log.map({ $0.slot < seen.slot }) ?? true { log = seen }
+        for head in other.sessions {
+            func isSame(_ known: SessionHead) -> Bool { known.session == head.session && known.writer == head.writer }
+            guard !sessions.contains(where: { isSame($0) && $0.number >= head.number }) else { continue }
+            sessions.removeAll(where: isSame)
+            sessions.append(head)
+        }
+    }
 }
 
 extension HostState {
@@ -318,11 +382,23 @@ extension HostState {
         return view.sessions.filter { $0.signer == writer && !begun.contains($0.session) }.map(\.session)
     }
 
+    /// What this host remembers, to hold a view against that is read afterwards: what another process of this host sees
+    /// while it is read is no reason to refuse.
+    ///
+    /// - Parameter repository: its owner chain is read on when another process of this host has seen more of it since.
+    /// - Throws: ``RepositoryError``.
+    package func recall(_ repository: inout OpenRepository) async throws -> Memory? {
+        let memory = try memory()
+        if let memory { try await repository.readOn(to: memory.owner) }
+        return memory
+    }
+
     /// Refuses when the store does not show what this host has seen of it.
     ///
+    /// - Parameter memory: what was remembered before the view was read (``recall(_:)``).
     /// - Throws: ``RepositoryError``, `refused`.
-    package func check(_ view: RepositoryView, chain: OwnerChain) throws {
-        guard let memory = try memory() else { return }
+    package func check(_ view: RepositoryView, chain: OwnerChain, remembering memory: Memory?) throws {
+        guard let memory else { return }
         // What cannot be read now may be what is remembered.
         if let unread = view.unread { throw unread }
         if let refusal = chain.refusal(remembering: memory.owner) { throw RepositoryError.format(refusal) }

@@ -24,6 +24,9 @@ package struct KnownPlaces: Sendable {
 
     /// Adds a repository to those of a path.
     package func add(_ repository: RepositoryID, at path: String) throws {
+        guard try all()[path]?.contains(repository) != true else { return }
+        let lock = try HostState.translating { try files.waitForLock("\(KnownPlaces.folder)/change.lock") }
+        defer { withExtendedLifetime(lock) {} }
         var places = try all()
         guard places[path]?.contains(repository) != true else { return }
         places[path] = ((places[path] ?? []) + [repository]).suffix(KnownPlaces.repositoryLimit)

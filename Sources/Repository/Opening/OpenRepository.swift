@@ -102,6 +102,24 @@ package struct OpenRepository: Sendable {
         if let refusal = chain.refusal(for: act) { throw RepositoryError.format(refusal) }
     }
 
+    /// Reads on what the owner has stated since the repository was opened.
+    ///
+    /// - Throws: ``RepositoryError``: `damaged` when a statement was lost; `storage`.
+    package mutating func readOn() async throws {
+        var reader = TrustReader(access)
+        try await reader.readOn(&chain)
+        let (told, known) = (findings, lacking)
+        findings += reader.findings.filter { !told.contains($0) }
+        lacking += reader.lacking.filter { !known.contains($0) }
+        doubtful = reader.doubtful
+        unread = reader.unread
+    }
+
+    /// Reads on when the chain that was read ends before what is remembered of it.
+    package mutating func readOn(to head: OwnerHead) async throws {
+        if head.number > chain.head.number { try await readOn() }
+    }
+
     /// Reads the control log from its first slot.
     package func readLog() async throws -> ControlLog {
         var log = ControlLog(identity: identity, identityHash: identityHash)

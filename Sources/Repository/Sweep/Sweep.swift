@@ -76,6 +76,8 @@ package struct Sweep {
     private let store: any SweepableStore
     private let keys: RepositoryKeys
     private let state: HostState?
+    /// What this host remembered before the log was read; of the owner, before the sweep began.
+    private var remembered: HostState.Memory?
     private let settings: Settings
     private let signer: MaintainerKey
     private let settling: SessionSettling
@@ -89,10 +91,11 @@ package struct Sweep {
     private var silent: Set<SessionID> = []
 
     private init(
-        _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: Memory,
-        settings: Settings, randomness: Randomness
+        _ repository: OpenRepository, store: any SweepableStore, state: HostState?, remembered: HostState.Memory?,
+        memory: Memory, settings: Settings, randomness: Randomness
     ) throws {
         self.repository = repository
+        self.remembered = remembered
         self.store = store
         self.state = state
         self.memory = memory
@@ -117,8 +120,11 @@ package struct Sweep {
         _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: inout Memory,
         settings: Settings, randomness: Randomness
     ) async throws -> Report {
+        var repository = repository
+        let remembered = try await state?.recall(&repository)
         var sweep = try Sweep(
-            repository, store: store, state: state, memory: memory, settings: settings, randomness: randomness)
+            repository, store: store, state: state, remembered: remembered, memory: memory, settings: settings,
+            randomness: randomness)
         defer { memory = sweep.memory }
         do { try await sweep.run() } catch let error as RepositoryError where error.code == .damaged {
             // What this sweep still needed may be what another has let go meanwhile.
@@ -136,6 +142,12 @@ package struct Sweep {
 
     private mutating func run() async throws {
         for _ in 0..<Sweep.attemptLimit {
+            // Before the log is read: what another process sees meanwhile is no reason to refuse. What the owner states
+            // meanwhile is met when the epoch is closed.
+            if var memory = try state?.memory() {
+                memory.owner = remembered?.owner ?? repository.chain.head
+                remembered = memory
+            }
             var log = try await repository.readLog()
             lastSeenClose = log.lastClose
             let sessions = try await settled(log)
@@ -165,7 +177,7 @@ package struct Sweep {
         let view = try await repository.view(of: log)
         try SweepRefusal.requireWhole(view, repository)
         // Before anything is put: a store that went back would get fences that its newer state knows nothing of.
-        try state?.check(view, chain: repository.chain)
+        try state?.check(view, chain: repository.chain, remembering: remembered)
         var sessions = view.sessions
         for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
@@ -276,10 +288,8 @@ package struct Sweep {
 
     private func remember(_ log: ControlLog) throws {
         guard let state else { return }
-        var remembered = try state.memory() ?? HostState.Memory(of: repository)
-        remembered.saw(repository.chain.head)
-        remembered.log = log.head
-        remembered.incarnation = log.identity.incarnation
-        try state.keep(memory: remembered)
+        var seen = HostState.Memory(of: repository)
+        seen.log = log.head
+        try state.keep(memory: seen)
     }
 }

@@ -17,14 +17,12 @@ package enum IndexRepair {
 
     /// Puts the new runs, with the key of a writer.
     ///
-    /// The caller makes sure that no other session with the same host state is running.
     /// - Throws: ``RepositoryError``, as ``WritingSession/begin(_:state:randomness:bases:)``.
     package static func run(
         _ damaged: Set<ObjectKey>, _ repository: OpenRepository, state: HostState, randomness: Randomness
     ) async throws {
-        var damage = try state.damage()
-        damage.runs = damaged
-        try state.keep(damage: damage)
+        let damage = try state.damage()
+        try state.keep(damage: HostState.Damage(packs: damage.packs, runs: damaged), insteadOf: damage)
         let session = try await WritingSession.begin(repository, state: state, randomness: randomness)
         // What a session finds lost when it begins, its first entry makes good.
         var chain = SessionChain(session)

@@ -58,6 +58,7 @@ package struct SessionChain: ~Copyable {
         do { try remember() } catch {
             session.addLateNote("the point was made, but this host cannot remember that it did: \(error)")
         }
+        session.end()
     }
 
     /// Looks whether the owner has revoked the key while the backup ran: the point would be void, and not be made.
@@ -86,12 +87,10 @@ package struct SessionChain: ~Copyable {
     }
 
     private func remember() throws {
-        var memory = try session.state.memory() ?? HostState.Memory(of: session.repository)
-        memory.saw(session.repository.chain.head)
-        memory.log = session.view.log.head
-        memory.incarnation = session.slot.slot.incarnation
-        if let last { memory.sessions.append(last) }
-        try session.state.keep(memory: memory)
+        try session.state.keep(
+            memory: HostState.Memory(
+                owner: session.repository.chain.head, log: session.view.log.head,
+                incarnation: session.slot.slot.incarnation, sessions: last.map { [$0] } ?? []))
         for dead in session.adopted + [session.session] { try session.state.forgetFinishedPacks(of: dead) }
     }
 

@@ -12,6 +12,10 @@ import Synchronization
 // won its place, and an entry is put only when everything it names is durable.
 //
 // Packs may be put from several tasks at once. Entries are put by one task, the one that holds the ``SessionChain``.
+//
+// Several sessions of one host may run at once, each in a process of its own or not. Each holds its lock from before
+// its slot is claimed until its end; one that begins ends and takes over those alone whose locks it got
+// (``DeadSessions``).
 
 /// A session that has claimed its slot and may add to the repository.
 package final class WritingSession: Sendable {
@@ -52,12 +56,14 @@ package final class WritingSession: Sendable {
     let pending: Mutex<Pending>
     private let storedByteCount = Mutex<UInt64>(0)
     private let putRuns = Mutex<Set<Hash256>>([])
+    /// Its own lock, and those of the sessions that it took over.
+    private let locks: Mutex<[any HeldLock]>
     private let notesAfterCommit = Mutex<[String]>([])
 
     private init(
         repository: OpenRepository, keys: RepositoryKeys, view: RepositoryView, index: ChunkIndex, shelf: PackShelf,
         session: SessionID, slot: LogHead, state: HostState, signer: SigningKey, randomness: Randomness,
-        adopted: [SessionID], pending: Pending
+        adopted: [SessionID], pending: Pending, locks: [any HeldLock]
     ) {
         self.repository = repository
         self.keys = keys
@@ -71,7 +77,12 @@ package final class WritingSession: Sendable {
         self.randomness = randomness
         self.adopted = adopted
         self.pending = Mutex(pending)
+        self.locks = Mutex(locks)
     }
+
+    /// Nothing more will be put: from here on the next session of this host may take this one for ended. What is merely
+    /// dropped ends as well.
+    package func end() { locks.withLock { $0 = [] } }
 
     /// Name of this session's writer.
     package var writer: WriterID { WriterID(fingerprint: signer.publicKey.fingerprint) }
@@ -96,7 +107,8 @@ package final class WritingSession: Sendable {
 
     /// Begins a session.
     ///
-    /// The caller makes sure that no other session with the same host state is running.
+    /// Other sessions with the same host state may run at the same time, of other guests; of one guest the caller makes
+    /// sure that only one does.
     /// - Parameter bases: chooses the points that the session builds on, from what the repository shows.
     /// - Throws: ``RepositoryError``: `refused` when the store went back, or when the host's key was used by a copy of
     ///   the host; `roleLacksKey` when the credential may not write; `storage`; `damaged`.
@@ -111,18 +123,21 @@ package final class WritingSession: Sendable {
                 .roleLacksKey,
                 "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")
         }
+        var repository = repository
+        // Before the store is looked at: another session of this host may commit meanwhile.
+        let remembered = try await state.recall(&repository)
         try refuseRevoked(signer.publicKey.fingerprint, chain: repository.chain)
         let keys = try repository.keys()
         var log = try await repository.readLog()
         let before = try await repository.view(of: log)
         try refuseUnread(before, repository)
-        try state.check(before, chain: repository.chain)
+        try state.check(before, chain: repository.chain, remembering: remembered)
         try refuseHidden(before)
         try refuseCopies(before, state: state, signer: signer)
-        let session = try drawSession(before, state: state, randomness: randomness)
-        try state.begin(session)
+        let (session, lock) = try beginOnHost(before, state: state, randomness: randomness)
+        let dead = try DeadSessions(before, state: state, signer: signer.publicKey.fingerprint, besides: session)
         let settled = try await settle(
-            before, repository: repository, keys: keys, signer: signer, randomness: randomness)
+            dead, in: before, repository: repository, keys: keys, signer: signer, randomness: randomness)
         let claim = SlotClaim(repository: repository, signer: signer, sessions: before.sessions)
         let slot = try await claim.open(
             session: session, bases: bases(before), ended: settled, heads: repository.heads(before), log: &log)
@@ -135,12 +150,12 @@ package final class WritingSession: Sendable {
         let index = try await ChunkIndex(
             repository.access, view: view, keys: keys, shelf: shelf, filters: state.filters,
             damage: state.damage())
-        var adoption = try await adopt(view, index: index, shelf: shelf, slot: slot, session: session, state: state)
+        var adoption = await adopt(dead, view, index: index, shelf: shelf, slot: slot)
         try await makeGood(index, view: view, shelf: shelf, in: &adoption.pending)
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
-            pending: adoption.pending)
+            pending: adoption.pending, locks: [lock] + dead.locks)
     }
 
     /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.
@@ -169,19 +184,20 @@ package final class WritingSession: Sendable {
                 + "(`dozo key enroll --renew`) before it writes again")
     }
 
-    /// An id that no session has, as far as the repository and this host know.
+    /// Draws an id that no session has, as far as the repository and this host know, and begins its session on the
+    /// host.
     ///
     /// A machine that was resumed twice draws twice the same; entries under an id that has some would lose against
     /// them.
-    private static func drawSession(
+    private static func beginOnHost(
         _ view: RepositoryView, state: HostState, randomness: Randomness
-    ) throws -> SessionID {
+    ) throws -> (session: SessionID, lock: any HeldLock) {
         let taken = Set(view.sessions.map(\.session)).union(try state.begunSessions())
         for _ in 0..<drawLimit {
             guard let session = SessionID(bytes: randomness.bytes(16)) else {
                 preconditionFailure("16 bytes make an id")
             }
-            if !taken.contains(session) { return session }
+            if !taken.contains(session), let lock = try state.begin(session) { return (session, lock) }
         }
         throw RepositoryError(
             .refused,
@@ -192,17 +208,12 @@ package final class WritingSession: Sendable {
     /// Ends this writer's dead sessions, so that nothing of them can still appear, and says which ends no slot states
     /// yet.
     private static func settle(
-        _ view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys, signer: SigningKey,
+        _ dead: DeadSessions, in view: RepositoryView, repository: OpenRepository, keys: RepositoryKeys,
+        signer: SigningKey,
         randomness: Randomness
     ) async throws -> [LogSlot.Ended] {
-        let fingerprint = signer.publicKey.fingerprint
-        var stated = Set<SessionID>()
-        for slot in view.log.slots where slot.signer == fingerprint {
-            stated.formUnion(slot.content?.ended.map(\.session) ?? [])
-        }
         var ended: [LogSlot.Ended] = []
-        for session in view.sessions where session.signer == fingerprint && !stated.contains(session.session) {
-            guard ended.count < statedEndLimit else { break }
+        for session in dead.unstated {
             var head = session.head
             // An end before a spoiled place would void what stood there, should it come back.
             if !session.hasEnded, !session.endsWithCommit {
@@ -235,15 +246,11 @@ package final class WritingSession: Sendable {
 
     /// Takes over packs that dead sessions of this host finished and never named (format page §11, "Adoption").
     private static func adopt(
-        _ view: RepositoryView, index: ChunkIndex, shelf: PackShelf, slot: LogHead, session: SessionID, state: HostState
-    ) async throws -> (sessions: [SessionID], pending: Pending) {
+        _ dead: DeadSessions, _ view: RepositoryView, index: ChunkIndex, shelf: PackShelf, slot: LogHead
+    ) async -> (sessions: [SessionID], pending: Pending) {
         let named = Set(view.packs.map(\.key))
         var pending = Pending()
-        var sessions: [SessionID] = []
-        for dead in try state.begunSessions().sorted() where dead != session {
-            let packs = try state.finishedPacks(in: dead)
-            if packs.isEmpty { continue }
-            sessions.append(dead)
+        for (_, packs) in dead.withPacks {
             for pack in packs where !named.contains(pack.key) {
                 guard slot.slot.epoch <= pack.key.generation + 1,
                     !view.condemned.contains(Ledger.Condemned(kind: .pack, key: pack.key)),
@@ -259,7 +266,7 @@ package final class WritingSession: Sendable {
                 pending.entryCount += contents.entries.count
             }
         }
-        return (sessions, pending)
+        return (dead.withPacks.map(\.session), pending)
     }
 
     /// Packs whose directories are listed anew at once: about 60 MB of entries.

@@ -10,6 +10,9 @@ final class MemoryFiles: DurableFiles {
     func makeFolder(_ path: String) -> Bool { folders.withLock { $0.insert(path).inserted } }
     func writeNew(_ path: String, _ bytes: [UInt8]) { files.withLock { $0[path] = bytes } }
     func syncFile(_ path: String) {}
+    /// Nobody else is there.
+    func lock(_ path: String) -> (any HeldLock)? { Alone() }
+    private final class Alone: HeldLock {}
     func syncFolder(_ path: String) {}
     func isFolder(_ path: String) -> Bool { false }
     func remove(_ path: String) { files.withLock { _ = $0.removeValue(forKey: path) } }
