@@ -85,7 +85,7 @@ struct HostContext {
         guard repository.credential.role == .owner else { throw HostContext.mayNotWrite(repository.credential.role) }
         if let kept = try keptWriter(repository) { return kept }
         // Of several that begin at once one enrols the host, and the others write with its key.
-        let lock = try await enrolmentLock()
+        let lock = try HostFiles(root: folder).waitForLock("repositories/\(repository.chain.repository)/enrolment.lock")
         defer { withExtendedLifetime(lock) {} }
         try await repository.readOn()
         if let kept = try keptWriter(repository) { return kept }
@@ -110,18 +110,6 @@ struct HostContext {
             repository.chain.signer(key.publicKey.fingerprint) != nil
         else { return nil }
         return kept
-    }
-
-    /// Waits for other processes that enrol this host, for a minute: a few objects are put meanwhile.
-    private func enrolmentLock() async throws -> FileLock {
-        for _ in 0..<3_000 {
-            if let lock = try FileLock(path: "\(repositoryFolder)/enrolment.lock") { return lock }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        throw CommandFailure(
-            .refused,
-            "another backup of this host has been enrolling it for a minute: is it stopped? Let it go on or end it, "
-                + "and start again")
     }
 
     private static func mayNotWrite(_ role: Role) -> CommandFailure {

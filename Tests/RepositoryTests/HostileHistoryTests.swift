@@ -171,7 +171,8 @@ struct HostileHistoryTests {
             isNoticed = !report.findings.isEmpty
             let state = try HostState(
                 files: host.disk, repository: sample.owner.repository, randomness: Randomness.seeded(1))
-            do { try state.check(view, chain: repository.chain, remembering: state.memory()) } catch is RepositoryError { isNoticed = true }
+            do { try state.check(view, chain: repository.chain, remembering: state.memory()) } catch is RepositoryError
+            { isNoticed = true }
         } catch is RepositoryError { isNoticed = true }
         return (isThere, isNoticed)
     }
