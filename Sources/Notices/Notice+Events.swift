@@ -27,6 +27,17 @@ extension Notice {
             remedy: remedy)
     }
 
+    /// A verification that found something damaged or missing.
+    ///
+    /// - Parameter finding: what it said of it.
+    package static func damaged(repository: String, at now: UInt64, finding: String) -> Notice {
+        Notice(
+            .damaged, .critical, NoticeSubject(repository: repository), at: now,
+            "something in repository \(PlainText.line(repository)) is damaged or missing: \(finding)",
+            remedy: "see what it is and what it costs (dozo verify), repair what can be (dozo verify --repair), and look at "
+                + "the disk")
+    }
+
     /// A list of changes that did not name what had changed.
     package static func lyingChangeList(
         _ subject: NoticeSubject, run: String, at now: UInt64, disk: String, ranges: [Range<UInt64>]

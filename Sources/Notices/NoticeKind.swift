@@ -19,6 +19,8 @@ package enum NoticeKind: String, CaseIterable, Hashable, Sendable {
     case storageFull = "storage-full"
     /// What is stored was not read again for longer than it should be.
     case unverified
+    /// Something stored is damaged or missing.
+    case damaged
     /// A hypervisor's list of changes did not name something that had changed.
     case lyingChangeList = "lying-change-list"
     /// What a guest writes has begun to look encrypted.

@@ -12,7 +12,7 @@ struct AgentCommand: AsyncParsableCommand {
               dozo agent check --config /etc/dozo/dozo.yaml
               dozo agent run --config /etc/dozo/dozo.yaml
             """,
-        subcommands: [AgentCheckCommand.self, AgentRunCommand.self])
+        subcommands: [AgentCheckCommand.self, AgentRunCommand.self, AgentTellCommand.self])
 }
 
 /// `dozo agent check`: is the configuration file right, and what does it come to?

@@ -20,6 +20,7 @@ extension AgentService {
     func makeRounds(_ now: UInt64) throws {
         try discover(now)
         try tidy(now)
+        try verify(now)
         reportIfDue(now)
     }
 
@@ -112,6 +113,8 @@ extension AgentService {
                 discovered(connection, result, now)
             } else if errand.name.hasPrefix(AgentService.tidyPrefix) {
                 tidied(String(errand.name.dropFirst(AgentService.tidyPrefix.count)), result, now)
+            } else if errand.name.hasPrefix(AgentService.verifyPrefix) {
+                verified(String(errand.name.dropFirst(AgentService.verifyPrefix.count)), result, now)
             }
         }
         errands = rest
@@ -148,10 +151,61 @@ extension AgentService {
             return
         }
         rounds.tidied[name] = seconds - DailyRounds.tidyInterval + DailyRounds.tidyRetry
-        let complaint = (try? JSONDecoder().decode(CommandComplaint.self, from: Data(result.lastWords.utf8)))?.error
         log.say(
-            .error, "tidy-failed", complaint ?? result.lastWords,
+            .error, "tidy-failed", AgentService.complaint(result),
             [("repository", name), ("status", result.status.map { "\($0)" })])
+    }
+
+    // MARK: Verifying
+
+    private static let verifyPrefix = "verifying "
+    /// Seconds that reading all of a repository may take.
+    private static let verifyLimit = 14 * 86_400
+
+    private func verify(_ now: UInt64) throws {
+        for name in rounds.dueForVerifying(configuration, now: AgentService.seconds(now)) {
+            guard let repository = configuration.repositories[name],
+                !errands.contains(where: { $0.name == AgentService.verifyPrefix + name })
+            else { continue }
+            rounds.verifyTried[name] = AgentService.seconds(now)
+            log.say(.information, "verify-began", "everything is read and checked", [("repository", name)])
+            var words = ["verify", "--repository", repository.location, "--json"]
+            words += repository.maintainerFile.map { ["--key-file", $0] } ?? ["--no-key"]
+            if let rate = repository.verifyRate { words += ["--limit-read", "\(rate)"] }
+            errands.append(
+                try Errand(
+                    AgentService.verifyPrefix + name, [RunUnderWay.ownProgram] + words,
+                    limit: AgentService.verifyLimit, folder: folder, now: now))
+        }
+    }
+
+    private func verified(_ name: String, _ result: Errand.Result, _ now: UInt64) {
+        isDirty = true
+        let complaint = AgentService.complaint(result)
+        switch result.status.flatMap(ExitStatus.init(rawValue:)) {
+        case .done, .partial:
+            rounds.verified[name] = AgentService.seconds(now)
+            log.say(.information, "verify-done", "everything is there and sound", [("repository", name)])
+            post.post { desk, now in
+                desk.end(at: now) { $0.kind == .damaged && $0.subject.repository == name }
+            }
+        case .damaged:
+            log.say(.critical, "damaged", complaint, [("repository", name)])
+            post.post { desk, now in
+                desk.report([.damaged(repository: name, at: now, finding: complaint)], at: now)
+            }
+        default:
+            log.say(
+                .error, "verify-failed", complaint,
+                [("repository", name), ("status", result.status.map { "\($0)" })])
+        }
+    }
+
+    /// What an errand that did not do what it should said about it.
+    private static func complaint(_ result: Errand.Result) -> String {
+        if result.isLate { return "it took too long and was ended" }
+        return (try? JSONDecoder().decode(CommandComplaint.self, from: Data(result.lastWords.utf8)))?.error
+            ?? result.lastWords
     }
 
     // MARK: What did not happen
@@ -167,6 +221,13 @@ extension AgentService {
             }
             absence.uncoveredPatience = AgentService.uncoveredPatience
         }
+        absence.verifications = configuration.repositories.compactMap { name, repository in
+            guard let interval = repository.verifyEvery, let since = rounds.verified[name] else { return nil }
+            let last = UInt64(since) * AgentService.second
+            return VerificationPromise(
+                subject: NoticeSubject(repository: name), since: last, lastVerified: last,
+                limit: UInt64(interval) * AgentService.second + AgentService.verifyPatience)
+        }
         absence.windows = agenda.windowForecasts(now: AgentService.seconds(now))
         let found = absence
         post.post { desk, now in
@@ -174,6 +235,9 @@ extension AgentService {
             desk.remind(at: now)
         }
     }
+
+    /// How long behind its time a verification may be found sound: it reads all night, or is tried again.
+    private static let verifyPatience = 3 * 86_400 * second
 
     // MARK: The morning
 

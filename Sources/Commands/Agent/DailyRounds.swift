@@ -1,12 +1,17 @@
 import Jobs
 import Notices
 
-/// What the agent does once a day beside the runs, and when it was done last. Times are seconds since 1970.
+/// What the agent does from time to time beside the runs, and when it was done last. Times are seconds since 1970.
 struct DailyRounds {
     /// What was dealt with of the time of the report.
     var report: ScheduleCursor
     /// When a repository was last tidied, by name.
     var tidied: [String: Int] = [:]
+
+    /// When all of a repository was last found sound, by name; from the agent's beginning on, before it was.
+    var verified: [String: Int] = [:]
+    /// When that was last tried.
+    var verifyTried: [String: Int] = [:]
 
     /// Seconds between two rounds of tidying.
     static let tidyInterval = 86_400
@@ -22,18 +27,43 @@ struct DailyRounds {
     var document: JSONDocument {
         .members(
             ("report", .number(Int64(report.seen))),
-            (
-                "tidied",
-                .object(tidied.sorted { $0.key < $1.key }.map { .init($0.key, .number(Int64($0.value))) })
-            ))
+            ("tidied", DailyRounds.document(tidied)), ("verified", DailyRounds.document(verified)),
+            ("verify-tried", DailyRounds.document(verifyTried)))
+    }
+
+    private static func document(_ times: [String: Int]) -> JSONDocument {
+        .object(times.sorted { $0.key < $1.key }.map { .init($0.key, .number(Int64($0.value))) })
+    }
+
+    private static func times(_ document: JSONDocument?) -> [String: Int] {
+        guard case .object(let members)? = document else { return [:] }
+        return Dictionary(
+            members.compactMap { member in member.value.number.map { (member.name, Int($0)) } },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// What was written down; what is missing begins now.
     init(document: JSONDocument?, now: Int) {
         report = ScheduleCursor(seen: document?["report"]?.number.map(Int.init(_:)) ?? now)
-        guard case .object(let members)? = document?["tidied"] else { return }
-        for member in members { tidied[member.name] = member.value.number.map(Int.init(_:)) }
+        tidied = DailyRounds.times(document?["tidied"])
+        verified = DailyRounds.times(document?["verified"])
+        verifyTried = DailyRounds.times(document?["verify-tried"])
     }
+
+    /// Repositories of which everything is to be read and checked now. One whose turn it was and that was not found
+    /// sound is tried again after a day.
+    mutating func dueForVerifying(_ configuration: AgentConfiguration, now: Int) -> [String] {
+        configuration.repositories.sorted { $0.key < $1.key }.compactMap { name, repository in
+            guard let interval = repository.verifyEvery else { return nil }
+            let last = verified[name].map { min($0, now) } ?? now
+            verified[name] = last
+            let isTried = verifyTried[name].map { $0 <= now && now - $0 < DailyRounds.verifyRetry } ?? false
+            return now - last >= interval && !isTried ? name : nil
+        }
+    }
+
+    /// Seconds before a verification that found damage, or could not be made, is made again.
+    static let verifyRetry = 86_400
 
     /// Repositories to be tidied now.
     ///

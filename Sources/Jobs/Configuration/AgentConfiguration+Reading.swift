@@ -130,10 +130,13 @@ struct ConfigurationReader {
         }
         let maintainer = section.path(.maintainer, &findings)
         let undoTime = section.duration(.undoTime, 0...(3650 * 86_400), &findings)
+        let verifyEvery = section.duration(.verifyEvery, 3600...(3650 * 86_400), &findings)
+        let verifyRate = section.value(.verifyRate, ConfigurationReader.rateText, &findings, ConfigurationReader.rate)
         guard let location, let credential else { return nil }
         return ConfiguredRepository(
             location: location, credentialFile: credential, maintainerFile: maintainer,
-            undoTime: undoTime ?? ConfiguredRepository.usualUndoTime)
+            undoTime: undoTime ?? ConfiguredRepository.usualUndoTime, verifyEvery: verifyEvery,
+            verifyRate: verifyRate)
     }
 
     private enum ConnectionKind: String, CaseIterable { case libvirt, qmp, xl }
@@ -222,7 +225,15 @@ struct ConfigurationReader {
             name: name,
             rule: NoticeRule(
                 kinds: events.isEmpty ? nil : events, atLeast: severity, guests: guests.isEmpty ? nil : guests,
-                targets: targets))
+                targets: targets,
+                isDigest: section.choice(.send, NoticeSending.self, &findings) == .digest,
+                tellsOver: section.flag(.tellOver, &findings) ?? true))
+    }
+
+    /// When a rule's notices are sent.
+    private enum NoticeSending: String, CaseIterable {
+        case atOnce = "at-once"
+        case digest
     }
 
     /// The patterns of names below a key.

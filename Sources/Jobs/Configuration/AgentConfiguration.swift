@@ -77,7 +77,12 @@ package struct ConfiguredRepository: Hashable, Sendable {
     /// For how long what a policy forgets can be had back, in seconds.
     package let undoTime: Int
 
-    /// How long that is where the file does not say: a week.
+    /// How often everything in it is read and checked, in seconds; `nil` for never.
+    package let verifyEvery: Int?
+    /// Bytes a second that this reads at most; `nil` for no limit.
+    package let verifyRate: UInt64?
+
+    /// For how long forgotten points can be had back where the file does not say: a week.
     package static let usualUndoTime = 7 * 86_400
 }
 

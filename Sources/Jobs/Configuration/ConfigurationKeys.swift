@@ -11,6 +11,8 @@ package enum ConfigurationKeys {
         case credential = "credential-file"
         case maintainer = "maintainer-credential-file"
         case undoTime = "undo-time"
+        case verifyEvery = "verify-every"
+        case verifyRate = "verify-rate"
     }
     /// Keys of a set of guests.
     enum Guests: String, CaseIterable, Sendable {
@@ -60,7 +62,10 @@ package enum ConfigurationKeys {
         case timeLimit = "time-limit"
     }
     /// Keys of a rule by which events find their targets.
-    enum Rule: String, CaseIterable, Sendable { case events, severity, guests, targets }
+    enum Rule: String, CaseIterable, Sendable {
+        case events, severity, guests, targets, send
+        case tellOver = "tell-over"
+    }
 
     /// Paths of all keys, `*` standing for names of the user's own, in the order of the file.
     package static let all: [String] = {

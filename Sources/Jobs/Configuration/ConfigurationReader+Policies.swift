@@ -97,9 +97,7 @@ extension ConfigurationReader {
         var limits = RunLimits()
         guard let own = section.section(.limits, ConfigurationKeys.Limits.self, &findings) else { return limits }
         func rate(_ key: ConfigurationKeys.Limits, _ findings: inout ConfigurationFindings) -> UInt64? {
-            own.value(key, "a rate: bytes a second, or a number with K, M or G", &findings) {
-                SizeText.parse($0).flatMap { $0 > 0 ? $0 : nil }
-            }
+            own.value(key, ConfigurationReader.rateText, &findings, ConfigurationReader.rate)
         }
         limits.read = rate(.read, &findings)
         limits.store = rate(.store, &findings)
@@ -109,6 +107,11 @@ extension ConfigurationReader {
             own.number(.concurrency, 1...ConfigurationReader.mostWorkers, &findings) ?? limits.concurrency
         return limits
     }
+
+    static let rateText = "a rate: bytes a second, or a number with K, M or G"
+
+    /// A rate; `nil` for what is none.
+    static func rate(_ text: String) -> UInt64? { SizeText.parse(text).flatMap { $0 > 0 ? $0 : nil } }
 
     private mutating func hook(
         _ section: ConfigurationSection<ConfigurationKeys.Hooks>, _ key: ConfigurationKeys.Hooks
