@@ -47,11 +47,15 @@ package struct RunArchive: Sendable {
     /// - Throws: ``FileError``; the record is then not kept.
     package func keep(_ record: RunRecord, at now: UInt64) throws(FileError) {
         try log.append(
-            record.document.encoded, day: CivilTime(record.began).date, oldest: RunArchive.oldest(at: now),
+            record.document.encoded, day: CivilTime(record.began).date, oldest: RunArchive.oldestDay(at: now),
             condense: RunArchive.condensed)
     }
 
-    static func oldest(at now: UInt64) -> String {
+    /// The day of an instant, as ``DayLog`` has it.
+    package static func day(of instant: UInt64) -> String { CivilTime(instant).date }
+
+    /// The oldest day of which anything is kept at an instant.
+    package static func oldestDay(at now: UInt64) -> String {
         let keeping = longestKeeping * day
         return CivilTime(now > keeping ? now - keeping : 0).date
     }
