@@ -46,6 +46,8 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         let waits_for_sessions: [String]
         let ended_sessions: [String]
         let closed: Bool
+        let maps_read: Int
+        let maps_known: Int
     }
 
     func run() async throws {
@@ -87,7 +89,8 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
                     dropped_points: report.dropped.map(\.hexadecimal), deleted_objects: report.deleted,
                     freed_bytes: report.freedByteCount, left: report.left,
                     waits_for_sessions: report.waitsFor.map(\.hexadecimal),
-                    ended_sessions: report.fenced.map(\.hexadecimal), closed: report.hasClosed))
+                    ended_sessions: report.fenced.map(\.hexadecimal), closed: report.hasClosed,
+                    maps_read: report.readMaps, maps_known: report.keptMaps))
         } else {
             for point in report.dropped { Console.result("point \(point.hexadecimal.prefix(12)) is gone") }
             for session in report.fenced { options.note("note: session \(session) was silent and was ended") }
