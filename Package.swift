@@ -110,7 +110,8 @@ let package = Package(
                 "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
                 "Repository", "Capture", "TestKit",
             ], path: "Tests/Simulation", swiftSettings: hot),
-        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "TestKit"], swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Repository", "Simulation", "TestKit"], swiftSettings: strict),
         .testTarget(name: "SoakTests", dependencies: ["Simulation"], swiftSettings: strict),
         .executableTarget(
             name: "StageRates",
@@ -120,8 +121,8 @@ let package = Package(
         .executableTarget(
             name: "RepositoryAtScale",
             dependencies: [
-                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "ObjectStorage", "Repository",
-                "TestKit",
+                "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
+                "Repository", "Capture", "TestKit",
             ], path: "Tests/Benchmarks/RepositoryAtScale", swiftSettings: hot),
         .executableTarget(
             name: "SizedRepository",

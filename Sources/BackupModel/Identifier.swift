@@ -8,6 +8,17 @@ package struct Identifier<Subject>: Hashable, Comparable, Sendable, CustomString
     /// Takes exactly 16 bytes; `nil` for any other count.
     package init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }
+        // Safety: so many bytes lie in a row, and words may be loaded from any of them.
+        if let words = bytes.withContiguousStorageIfAvailable({ row in
+            let raw = UnsafeRawBufferPointer(row)
+            return unsafe (
+                UInt64(bigEndian: raw.loadUnaligned(as: UInt64.self)),
+                UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            )
+        }) {
+            (high, low) = words
+            return
+        }
         var words: (UInt64, UInt64) = (0, 0)
         for (index, byte) in bytes.enumerated() {
             if index < 8 { words.0 = words.0 << 8 | UInt64(byte) } else { words.1 = words.1 << 8 | UInt64(byte) }
@@ -23,7 +34,8 @@ package struct Identifier<Subject>: Hashable, Comparable, Sendable, CustomString
 
     /// The 16 bytes.
     package var bytes: [UInt8] {
-        [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } }
+        // Safety: a tuple of two words is 16 bytes without padding, which are copied before the call ends.
+        unsafe Swift.withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { unsafe [UInt8]($0) }
     }
 
     /// 32 lower-case hexadecimal digits.

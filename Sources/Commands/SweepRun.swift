@@ -17,6 +17,9 @@ struct SweepRun {
         let waits_for_sessions: [String]
         let ended_sessions: [String]
         let closed: Bool
+        /// Maps that were read, and those of which an earlier sweep of this host had kept what they lean on.
+        let maps_read: Int
+        let maps_known: Int
 
         init(_ report: Sweep.Report) {
             dropped_points = report.dropped.map(\.hexadecimal)
@@ -26,6 +29,8 @@ struct SweepRun {
             waits_for_sessions = report.waitsFor.map(\.hexadecimal)
             ended_sessions = report.fenced.map(\.hexadecimal)
             closed = report.hasClosed
+            maps_read = report.readMaps
+            maps_known = report.keptMaps
         }
     }
 

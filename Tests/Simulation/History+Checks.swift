@@ -20,8 +20,10 @@ extension History {
             where shown[identifier] == nil && (held.contains(identifier) || !forgotten.contains(identifier)) {
                 complain("point \(identifier), told to the host as \(number), is not there")
             }
-            // What was whole may be swept away.
-            if !sweepers.isEmpty { restored = [] }
+            // What was whole may have been swept away since, or not be found any more.
+            let packs = Set(try await repository.access.names(under: "packs/"))
+            if view.log.lastClose != lastChecked.close || !lastChecked.packs.isSubset(of: packs) { restored = [] }
+            lastChecked = (view.log.lastClose, packs)
             for point in view.points {
                 if shown[point.record.identifier]?.count != 1 {
                     complain("several points are called \(point.record.identifier)")
@@ -49,8 +51,7 @@ extension History {
 
     /// One key and one nonce are used for one plaintext: the same ciphertext wherever they come again.
     private mutating func checkKeys(_ view: RepositoryView, reader: RepositoryReader) async throws {
-        var uses: [SealUse: [UInt8]] = [:]
-        for pack in view.packs {
+        for pack in view.packs where keyChecked.insert(pack.key).inserted {
             let contents = try await reader.shelf.contents(of: pack.key)
             let keys = try reader.shelf.packKeys(of: pack.key, contents: contents)
             for entry in contents.entries {
@@ -60,7 +61,7 @@ extension History {
                     codec: entry.codec, counter: entry.counter)
                 let range = Int(entry.offset)..<Int(entry.offset) + Int(entry.storedByteCount)
                 let sealed = try await reader.repository.access.bytes(pack.key.packName, range: range)
-                if let other = uses.updateValue(sealed, forKey: use), other != sealed {
+                if let other = sealUses.updateValue(sealed, forKey: use), other != sealed {
                     complain("a key and a nonce of \(pack.key.packName) were used for two contents")
                 }
             }
@@ -82,7 +83,8 @@ extension History {
     }
 }
 
-private struct SealUse: Hashable {
+/// One use of a key and a nonce.
+struct SealUse: Hashable {
     /// What the key makes of nothing: equal for equal keys.
     let key: Hash256
     let identifier: Hash256

@@ -27,7 +27,7 @@ extension History {
             sweeper: number, task: task,
             store: PausingStore(store: drowsy, executor: executor, machine: nil), credential: template.owner,
             disk: sweepers[number].disk, memory: Errand.Box(sweepers[number].memory), now: UInt64(presented.count),
-            randomness: .seeded(dice.next()))
+            randomness: .seeded(dice.next()), broken: mutant.sweep)
     }
 
     mutating func take(_ end: Errand.End, of errand: Errand) {
@@ -75,10 +75,7 @@ extension History {
     /// Nothing goes wrong any more: what nobody needs is gone after a few sweeps, and the hosts go on.
     mutating func sweepToTheEnd() async {
         for _ in 0..<12 {
-            let errand = Errand(
-                sweeper: 0, task: .sweep(patience: 0), store: store.opened(&dice), credential: template.owner,
-                disk: sweepers[0].disk, memory: Errand.Box(sweepers[0].memory), now: .max,
-                randomness: .seeded(dice.next()))
+            let errand = calm(.sweep(patience: 0))
             let end = await errand.run()
             take(end, of: errand)
             guard case .swept(let swept) = end else {

@@ -1,7 +1,7 @@
 import BackupModel
 import Effects
 import ObjectStorage
-import Repository
+package import Repository
 import RepositoryFormat
 package import TestKit
 
@@ -15,12 +15,14 @@ package import TestKit
 
 /// One simulated history of backups and crashes.
 package struct History {
-    /// A call that is left out, to show that the checks notice.
+    /// A call that is left out or a rule that is broken, to show that the checks notice.
     package struct Mutant: Sendable {
         /// Left out on the disk that holds the repository; a history with one always lies on a disk.
         package var store = SimulatedDisk.LeftOut.nothing
         /// Left out on the disks that hold the hosts' state.
         package var host = SimulatedDisk.LeftOut.nothing
+        /// A rule that no sweep holds to.
+        package var sweep: SweepRule?
 
         /// The real program.
         package init() {}
@@ -49,8 +51,11 @@ package struct History {
         package var untold = 0
         /// Objects that sweeps deleted, points that they let go, epochs they closed, sessions they ended.
         package var swept = Swept()
+        /// Restores and verifications beside sweeps that came to an end.
+        package var read = 0
     }
 
+    let mutant: Mutant
     let template: RepositoryTemplate
     let executor: SeededExecutor
     var dice: Dice
@@ -73,12 +78,18 @@ package struct History {
     var promised: [PointID: UInt64] = [:]
     /// Points that were restored and compared already.
     var restored: Set<PointID> = []
+    /// What there was when that was looked at last: while no epoch is closed and no pack goes, they stay whole.
+    var lastChecked: (close: LogHead?, packs: Set<String>) = (nil, [])
+    /// What each key and nonce that was met gave, and the packs that were looked through for them.
+    var sealUses: [SealUse: [UInt8]] = [:]
+    var keyChecked: Set<ObjectKey> = []
 
     private init(
         seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant, sweeps: Bool,
         sharesHost: Bool
     ) async throws {
         self.sharesHost = sharesHost
+        self.mutant = mutant
         self.template = template
         self.executor = executor
         dice = Dice(seed: seed)
@@ -141,6 +152,7 @@ package struct History {
         if report.complaint == nil, sharesHost { await checkEnds() }
         if report.complaint == nil, sweepers.isEmpty, !sharesHost { await end() }
         if report.complaint == nil, !sweepers.isEmpty { await sweepToTheEnd() }
+        if report.complaint == nil, !sweepers.isEmpty { await endWithRefusal() }
         return finished()
     }
 
@@ -167,7 +179,9 @@ package struct History {
         for _ in 0...dice.roll(below: 2) {
             let runs = hosts.indices.map { plannedRuns(of: $0, livesOn: livesOn.contains($0)) }
             let errands = sweepers.indices.map { errand(of: $0) }
+            let (readings, known) = (self.readings(), Set(promised.keys))
             async let done = SimulatedSweeper.run(errands)
+            async let read = Reading.run(readings)
             let outcomes = await withTaskGroup(of: (Int, [BackupAttempt.Outcome]).self) { group in
                 for (number, runs) in runs.enumerated() {
                     group.addTask {
@@ -178,13 +192,14 @@ package struct History {
                 }
                 return await group.reduce(into: [Int: [BackupAttempt.Outcome]]()) { $0[$1.0] = $1.1 }
             }
-            let ends = await done
+            let (ends, readingEnds) = (await done, await read)
             for number in hosts.indices {
                 for (run, outcome) in zip(runs[number], outcomes[number] ?? []) {
                     take(outcome, of: run.attempt, by: number)
                 }
             }
             for (errand, end) in zip(errands, ends) { take(end, of: errand) }
+            for (reading, end) in zip(readings, readingEnds) { take(end, of: reading, known: known) }
         }
         store.restart(&dice)
         for number in hosts.indices {

@@ -33,6 +33,8 @@ struct Errand: Sendable {
         case forget([PointID])
         case undo([PointID])
         case hold([PointID])
+        /// Says something in a record of a kind that this program does not know, as a newer one would.
+        case newer(isCritical: Bool)
     }
 
     enum End: Sendable {
@@ -51,6 +53,8 @@ struct Errand: Sendable {
     let memory: Box
     let now: UInt64
     let randomness: Randomness
+    /// The rule that this sweeper does not hold to.
+    var broken: SweepRule?
 
     /// What a run leaves for the next of the same sweeper.
     final class Box: Sendable {
@@ -58,7 +62,9 @@ struct Errand: Sendable {
         init(_ memory: Sweep.Memory) { self.memory = Mutex(memory) }
     }
 
-    func run() async -> End {
+    func run() async -> End { await SweepRule.breaking(broken) { await runHeld() } }
+
+    private func runHeld() async -> End {
         do {
             let repository = try await OpenRepository.open(store: store, key: .credential(credential))
             let state = try HostState(files: disk, repository: credential.repository, randomness: randomness)
@@ -79,6 +85,10 @@ struct Errand: Sendable {
                 _ = try await MaintenanceSession(repository, randomness: randomness).undo(points)
             case .hold(let points):
                 _ = try await MaintenanceSession(repository, randomness: randomness).hold(points)
+            case .newer(let isCritical):
+                try await MaintenanceSession(repository, randomness: randomness).say([
+                    Record(kind: History.newKind, isCritical: isCritical, body: .map(["what": .text("new")]))
+                ])
             }
             return .said
         } catch let error as RepositoryError {

@@ -1,15 +1,16 @@
 import Glibc
+import Repository
 import Simulation
 import Synchronization
 import TestKit
 import Testing
 
-@Suite("sweeps beside backups, crashes, zombies and lagging listings (S10, S26, S49)")
+@Suite("sweeps beside backups, restores, crashes, zombies and lagging listings (S10, S26, S49)")
 struct SweepHistoryTests {
     /// Histories played in one test run.
     static let seedCount: UInt64 = 5_000
     private static let batch: UInt64 = 100
-    private static let played = Mutex((histories: UInt64(0), commits: 0, swept: History.Swept()))
+    private static let played = Mutex((histories: UInt64(0), commits: 0, read: 0, swept: History.Swept()))
 
     /// `SIM_SEED` of the environment: plays this one alone and prints its trace.
     private static var chosenSeed: UInt64? {
@@ -32,6 +33,7 @@ struct SweepHistoryTests {
             let sum = Self.played.withLock { played in
                 played.histories += 1
                 played.commits += report.commits
+                played.read += report.read
                 played.swept.deleted += report.swept.deleted
                 played.swept.dropped += report.swept.dropped
                 played.swept.closes += report.swept.closes
@@ -41,5 +43,28 @@ struct SweepHistoryTests {
             }
             if sum.histories == Self.seedCount { print("sweeps: \(sum)") }
         }
+    }
+
+    @Test("the same seed plays the same history", arguments: UInt64(0)..<10)
+    func determinism(seed: UInt64) async throws {
+        let template = try await RepositoryTemplate.made()
+        let first = await History.play(seed: seed, template: template, sweeps: true)
+        let second = await History.play(seed: seed, template: template, sweeps: true)
+        #expect(first.trace == second.trace)
+    }
+
+    @Test("with any rule of the sweep broken a history fails", arguments: SweepRule.allCases)
+    func mutants(rule: SweepRule) async throws {
+        let template = try await RepositoryTemplate.made()
+        var mutant = History.Mutant()
+        mutant.sweep = rule
+        for seed in 0..<Self.seedCount {
+            let report = await History.play(seed: seed, template: template, mutant: mutant, sweeps: true)
+            if let complaint = report.complaint {
+                print("sweeps: \(rule.rawValue) broken is noticed by seed \(seed): \(complaint)")
+                return
+            }
+        }
+        Issue.record("\(rule.rawValue) was broken and nothing noticed")
     }
 }

@@ -99,7 +99,8 @@ package final class SimulatedDisk: DurableFiles {
             }
             // A name below a folder that did not survive is lost with it.
             for path in names.keys.sorted() {
-                guard let slash = path.lastIndex(of: "/"), names[String(path[..<slash])] == nil else { continue }
+                let slash = path.utf8.lastIndex(of: SimulatedDisk.slash)
+                guard let slash, names[String(path[..<slash])] == nil else { continue }
                 names[path] = nil
             }
             for (number, file) in state.files.sorted(by: { $0.key < $1.key }) where !file.isDurable {
@@ -137,9 +138,22 @@ package final class SimulatedDisk: DurableFiles {
         FileError(number: 2, sentence: "\(path) is not there", remedy: .inspect)
     }
 
+    private static let slash = UInt8(ascii: "/")
+
     private static func parentExists(_ path: String, in state: State) -> Bool {
-        guard let slash = path.lastIndex(of: "/") else { return true }
+        guard let slash = path.utf8.lastIndex(of: slash) else { return true }
         return state.names[String(path[..<slash])] == -1
+    }
+
+    /// The name of a path in a folder, "" for the outermost; `nil` when it lies elsewhere. Asked of every path of the
+    /// disk, so it goes by bytes.
+    private static func name(_ path: String, in folder: String) -> Substring? {
+        let (bytes, front) = (path.utf8, folder.utf8)
+        guard !front.isEmpty else { return bytes.contains(slash) ? nil : path[...] }
+        guard bytes.count > front.count + 1, bytes.starts(with: front) else { return nil }
+        let end = bytes.index(bytes.startIndex, offsetBy: front.count)
+        let rest = bytes[bytes.index(after: end)...]
+        return bytes[end] == slash && !rest.contains(slash) ? Substring(rest) : nil
     }
 
     package func makeFolder(_ path: String) throws(FileError) -> Bool {
@@ -184,12 +198,12 @@ package final class SimulatedDisk: DurableFiles {
         try step(path) { state throws(FileError) in
             guard path.isEmpty || state.names[path] == -1 else { throw SimulatedDisk.missing(path) }
             guard leftOut != .folderSync else { return }
-            func isInside(_ name: String) -> Bool {
-                let slash = name.lastIndex(of: "/")
-                return slash.map { String(name[..<$0]) } ?? "" == path
+            for (name, _) in state.durableNames
+            where state.names[name] == nil && SimulatedDisk.name(name, in: path) != nil {
+                state.durableNames[name] = nil
             }
-            for name in Set(state.names.keys).union(state.durableNames.keys) where isInside(name) {
-                state.durableNames[name] = state.names[name]
+            for (name, number) in state.names where SimulatedDisk.name(name, in: path) != nil {
+                state.durableNames[name] = number
             }
         }
     }
@@ -233,10 +247,7 @@ package final class SimulatedDisk: DurableFiles {
 
     package func names(in path: String) throws(FileError) -> [String] {
         try step(path) { state throws(FileError) in
-            state.names.keys.sorted().compactMap { name in
-                guard let slash = name.lastIndex(of: "/") else { return path.isEmpty ? name : nil }
-                return String(name[..<slash]) == path ? String(name[name.index(after: slash)...]) : nil
-            }
+            state.names.keys.compactMap { SimulatedDisk.name($0, in: path).map(String.init) }.sorted()
         }
     }
 }

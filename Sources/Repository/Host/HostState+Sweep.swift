@@ -40,4 +40,11 @@ extension HostState {
         ])
         try changing { try HostState.translating { try file("sweep").write(value.encoded) } }
     }
+
+    /// What the last sweep of this host kept of the maps it walked; `nil` when there is nothing that can be read: that
+    /// costs time only (``KeptMarks``).
+    func sweepMarks() -> [UInt8]? { try? file("marks").read() }
+
+    /// Keeps it for the next sweep. Where there is no room, the next one walks all.
+    func keep(sweepMarks content: [UInt8]) { try? file("marks").write(content) }
 }

@@ -9,7 +9,9 @@ package import RepositoryFormat
 package final class BlobReader {
     private let access: ObjectAccess
     private let keys: RepositoryKeys
-    private let index: ChunkIndex
+    private var index: ChunkIndex
+    /// Where a copy may be found that a sweep has kept since; `nil` for who must not look at more than he was given.
+    private let newer: NewerLook?
     private let shelf: PackShelf
     private let cipher: BlobCipher
     private let decompressor = ChunkDecompressor()
@@ -22,7 +24,10 @@ package final class BlobReader {
     private var last: LastPack?
 
     /// A reader of its own contexts over a shared index and shelf.
-    package init(_ access: ObjectAccess, keys: RepositoryKeys, index: ChunkIndex, shelf: PackShelf) {
+    init(
+        _ access: ObjectAccess, keys: RepositoryKeys, index: ChunkIndex, shelf: PackShelf, newer: NewerLook? = nil
+    ) {
+        self.newer = newer
         self.access = access
         self.keys = keys
         self.index = index
@@ -54,14 +59,17 @@ package final class BlobReader {
             }
             try Task.checkCancellation()
         }
-        for place in try await index.places(of: identifier) {
-            do { return try unsafe await read(place, identifier: identifier, kind: kind) } catch let error
-                as RepositoryError
-                where error.isAboutBytes
-            {
-                reasons.append(error.sentence)
+        repeat {
+            reasons = []
+            for place in try await index.places(of: identifier) {
+                do { return try unsafe await read(place, identifier: identifier, kind: kind) } catch let error
+                    as RepositoryError
+                    where error.isAboutBytes
+                {
+                    reasons.append(error.sentence)
+                }
             }
-        }
+        } while try await looksAgain()
         let why = reasons.isEmpty ? "no pack of this repository holds it" : reasons.joined(separator: "; ")
         throw RepositoryError(.damaged, "\(name()) (\(identifier.abbreviated)) cannot be read: \(why)", .repair)
     }
@@ -71,20 +79,23 @@ package final class BlobReader {
     /// - Throws: ``RepositoryError``: `damaged` when no copy is whole; `roleLacksKey`.
     package func structureBytes(of identifier: Hash256, name: @autoclosure () -> String) async throws -> [UInt8] {
         var failure: RepositoryError?
-        for place in try await index.places(of: identifier) {
-            do {
-                let entries = try await shelf.contents(of: place.pack).entries
-                guard place.ordinal < entries.count, entries[place.ordinal].kind.objectClass == .structure else {
-                    continue
+        repeat {
+            failure = nil
+            for place in try await index.places(of: identifier) {
+                do {
+                    let entries = try await shelf.contents(of: place.pack).entries
+                    guard place.ordinal < entries.count, entries[place.ordinal].kind.objectClass == .structure else {
+                        continue
+                    }
+                    // Safety: what was opened is copied before this reader is used again.
+                    return try unsafe Array(
+                        await read(place, identifier: identifier, kind: entries[place.ordinal].kind))
+                } catch let error as RepositoryError where error.isAboutBytes {
+                    // A store that fails for a moment has not lost it.
+                    if error.isUnreadable || failure == nil { failure = error }
                 }
-                // Safety: what was opened is copied before this reader is used again.
-                return try unsafe Array(
-                    await read(place, identifier: identifier, kind: entries[place.ordinal].kind))
-            } catch let error as RepositoryError where error.isAboutBytes {
-                // A store that fails for a moment has not lost it.
-                if error.isUnreadable || failure == nil { failure = error }
             }
-        }
+        } while try await looksAgain()
         if let failure, failure.isUnreadable { throw failure }
         let why = failure.map { ": \($0.sentence)" } ?? ""
         throw RepositoryError(
@@ -98,6 +109,13 @@ package final class BlobReader {
     package func isContent(_ bytes: UnsafeRawBufferPointer, of identifier: Hash256) throws -> Bool {
         // Safety: the bytes are read during the call only.
         try unsafe hasher(for: .data).authenticate(bytes) == identifier
+    }
+
+    /// After a miss. - Returns: whether there is a newer index to look in.
+    private func looksAgain() async throws -> Bool {
+        guard let found = try await newer?.index(newerThan: index) else { return false }
+        index = found
+        return true
     }
 
     private func read(

@@ -137,10 +137,18 @@ package struct OpenRepository: Sendable {
 
     /// Folds a log that was read.
     package func view(of log: ControlLog) async throws -> RepositoryView {
+        var opened: [Hash256: OpenedPoints] = [:]
+        return try await view(of: log, opened: &opened)
+    }
+
+    /// As ``view(of:)``, for whoever looks several times.
+    ///
+    /// - Parameter opened: points that were opened before; those of commits that are new are added.
+    func view(of log: ControlLog, opened: inout [Hash256: OpenedPoints]) async throws -> RepositoryView {
         let sessions = try await SessionChainReader.sessions(log, access, chain: chain)
         let keys = credential.domains.isEmpty ? nil : try keys()
         let unseen = try await HeadsComparison(log: log, sessions: sessions, chain: chain).hidden(access)
-        let opened = try await RepositoryView.openedPoints(sessions, chain: chain, keys: keys)
+        opened = try await RepositoryView.openedPoints(sessions, chain: chain, keys: keys, known: opened)
         return try RepositoryView(
             log: log, sessions: sessions, chain: chain, opening: findings, unseen: unseen, keys: keys, opened: opened)
     }

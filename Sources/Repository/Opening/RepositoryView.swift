@@ -149,15 +149,21 @@ package struct RepositoryView: Sendable {
         if showsPoints, log.ledger == nil { blameForUnseenBases() }
     }
 
-    /// The points of many commits, opened on all cores; those of a few are opened where they are needed.
+    /// The points of all commits; those of many are opened on all cores.
+    ///
+    /// - Parameter known: what was opened before, of the same owner chain; it is given back with the rest.
     static func openedPoints(
-        _ sessions: [ReadSession], chain: OwnerChain, keys: RepositoryKeys?
+        _ sessions: [ReadSession], chain: OwnerChain, keys: RepositoryKeys?, known: [Hash256: OpenedPoints] = [:]
     ) async throws -> [Hash256: OpenedPoints] {
-        guard let keys, keys.opensStructure else { return [:] }
+        guard let keys, keys.opensStructure else { return known }
         let commits = sessions.flatMap { session in
-            session.entries.filter { $0.action == .commit }.map { ($0, session.signer) }
+            session.entries.filter { $0.action == .commit && known[$0.hash] == nil }.map { ($0, session.signer) }
         }
-        guard commits.count >= fewCommits else { return [:] }
+        guard commits.count >= fewCommits else {
+            return try commits.reduce(into: known) { opened, commit in
+                opened[commit.0.hash] = try points(of: commit.0, by: chain.signer(commit.1), keys: keys)
+            }
+        }
         let pieces = stride(from: 0, to: commits.count, by: fewCommits).map {
             Array(commits[$0..<min($0 + fewCommits, commits.count)])
         }
@@ -166,7 +172,7 @@ package struct RepositoryView: Sendable {
                 (entry.hash, try points(of: entry, by: chain.signer(signer), keys: keys))
             }
         }
-        return Dictionary(opened.flatMap(\.self)) { first, _ in first }
+        return known.merging(opened.flatMap(\.self)) { first, _ in first }
     }
 
     /// Commits for which no task is worth its while.

@@ -16,6 +16,7 @@ package struct RepositoryReader: Sendable {
     /// Packs that nothing readable names and that are there: looked for only when an entry that may have named them is
     /// spoiled. A chunk is compared with its id on every read, wherever it was found.
     package let salvaged: [Inventory.Pack]
+    private let newer: NewerLook
 
     /// Opens the index over what was read.
     ///
@@ -33,6 +34,8 @@ package struct RepositoryReader: Sendable {
             ? try await RepositoryReader.unnamedPacks(repository, view: view, shelf: shelf) : []
         index = try await ChunkIndex(
             repository.access, view: view, keys: keys, shelf: shelf, salvaged: salvaged, filters: filters)
+        newer = NewerLook(
+            repository, log: view.log, keys: keys, index: index, shelf: shelf, salvaged: salvaged, filters: filters)
     }
 
     /// Packs that a listing shows, that nothing names and that open.
@@ -58,6 +61,6 @@ package struct RepositoryReader: Sendable {
 
     /// A reader of blobs for one worker.
     package func blobs() -> BlobReader {
-        BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
+        BlobReader(repository.access, keys: keys, index: index, shelf: shelf, newer: newer)
     }
 }

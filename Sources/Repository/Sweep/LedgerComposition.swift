@@ -18,6 +18,10 @@ struct LedgerComposition {
     let dropped: [PointID]
     /// Whether it changes anything: else there is nothing to close for.
     let isWorthClosing: Bool
+    /// What the next composing of this host need not read again.
+    let marks: MarksBuilder
+    /// Maps that were read, and maps of which marks were kept.
+    let maps: (read: Int, kept: Int)
 
     /// What composing needs to know besides the repository.
     struct Circumstances {
@@ -33,11 +37,13 @@ struct LedgerComposition {
 
     /// Composes what closes the epoch that `view` ends in.
     ///
-    /// - Parameter view: with what is dead as absent, and pardoned packs as present.
+    /// - Parameters:
+    ///   - view: with what is dead as absent, and pardoned packs as present.
+    ///   - kept: marks of an earlier sweep of this host; `nil` when there are none.
     /// - Throws: ``RepositoryError``: `refused` and `damaged` when not everything that is needed is there.
     init(
         _ repository: OpenRepository, view: RepositoryView, keys: RepositoryKeys, damage: HostState.Damage,
-        circumstances: Circumstances
+        kept: KeptMarks?, circumstances: Circumstances
     ) async throws {
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
@@ -48,7 +54,7 @@ struct LedgerComposition {
         let unlisted = Set(index.unlistedPacks)
         let taken = view.sessions.filter { session in
             // Behind the horizon a pack counts by a run that names it: a session with others stays before it.
-            session.hasEnded && !awaited.contains(session.name)
+            (session.hasEnded || !SweepRule.horizonHasEnded.holds) && !awaited.contains(session.name)
                 && !session.entries.flatMap(\.inventory.packs).contains { unlisted.contains($0.key) }
         }
         let horizon = Set(taken.map(\.name)).union(
@@ -58,8 +64,10 @@ struct LedgerComposition {
 
         let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
         let choice = Keep(repository.access, index: index, damage: damage)
-        var walk = NeededWalk(index: index, blobs: blobs, choice: choice)
-        for point in live {
+        var kept = kept
+        if try await kept?.compare(with: index, shelf: shelf, damage: damage.packs) != true { kept = nil }
+        var walk = NeededWalk(index: index, blobs: blobs, choice: choice, kept: kept, marks: MarksBuilder(index))
+        for point in live where SweepRule.pointsAreRoots.holds || point.record.identifier.bytes[0] % 4 > 0 {
             for image in point.record.images {
                 try await walk.need(structure: image.root, mayMiss: false, name: image.title)
             }
@@ -71,6 +79,8 @@ struct LedgerComposition {
             }
         }
         try SweepRefusal.requireWhole(index)
+        marks = walk.marks ?? MarksBuilder(index)
+        maps = (walk.readCount, walk.keptCount)
         let (fresh, hasYoungOrphans) = try await LedgerComposition.garbage(
             repository, view: view, index: index, needed: walk.needed, silent: circumstances.silent)
         let carried = try await LedgerComposition.carried(
@@ -106,7 +116,8 @@ struct LedgerComposition {
         var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
-            if horizon.contains(SessionName(writer: point.writer, session: point.session)),
+            let isCovered = horizon.contains(SessionName(writer: point.writer, session: point.session))
+            if isCovered || !SweepRule.horizonComesFirst.holds,
                 let forget = view.said.forget(of: point.record.identifier), isDue(forget)
             {
                 dropped.append(point)
@@ -136,7 +147,8 @@ struct LedgerComposition {
         let epoch = view.log.next.epoch
         // What a running session has named is its own affair until it has ended.
         let runningSessions = view.sessions.filter { !$0.hasEnded }
-        let running = Set(runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+        let named = runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key)
+        let running = SweepRule.runningSessionsKeepTheirPacks.holds ? Set(named) : []
         let runningEpochs = Set(runningSessions.filter { !silent.contains($0.session) }.map(\.slot.slot.epoch))
         var known = Set<ObjectKey>()
         for facts in index.knownPacks {
@@ -149,7 +161,7 @@ struct LedgerComposition {
             guard let key = ObjectKey(name: name, folder: "packs"), !known.contains(key), !running.contains(key) else {
                 continue
             }
-            guard key.generation + 1 < epoch else {
+            guard key.generation + 1 < epoch || !SweepRule.strangersHaveTheirChance.holds else {
                 if key.generation <= epoch, !runningEpochs.contains(key.generation) { hasYoungOrphans = true }
                 continue
             }
@@ -173,6 +185,9 @@ struct LedgerComposition {
         else { return LedgerComposition.sorted(verdict.dead) }
         // By the next close in any case: who opened before may still name it.
         let fresh = Set(view.log.ledger?.condemnedFresh ?? [])
+        guard SweepRule.deadIsCarried.holds else {
+            return LedgerComposition.sorted(verdict.dead.subtracting(circumstances.deleted))
+        }
         return LedgerComposition.sorted(
             verdict.dead.filter { condemned in
                 fresh.contains(condemned) || !circumstances.deleted.contains(condemned)

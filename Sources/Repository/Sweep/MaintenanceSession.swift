@@ -96,7 +96,12 @@ package struct MaintenanceSession {
         return (log, view)
     }
 
-    private func say(_ records: [Record]) async throws -> SessionHead {
+    /// Says anything, in a session of its own that adds nothing.
+    ///
+    /// - Parameter records: as many as an entry takes; of kinds that only other versions know as well.
+    /// - Throws: ``RepositoryError``: `refused` for a store that hides something; `storage`.
+    @discardableResult
+    package func say(_ records: [Record]) async throws -> SessionHead {
         var (log, before) = try await read()
         let taken = Set(before.sessions.map(\.session))
         guard let session = SessionID(bytes: randomness.bytes(16)), !taken.contains(session) else {

@@ -8,16 +8,24 @@ struct NeededBlobs {
     private var numbers: [ObjectKey: Int] = [:]
     private var bits: [[UInt64]] = []
 
+    private mutating func number(of pack: ObjectKey) -> Int {
+        if let known = numbers[pack] { return known }
+        numbers[pack] = bits.count
+        bits.append([])
+        return bits.count - 1
+    }
+
+    /// Marks blobs that follow each other.
+    mutating func mark(_ run: KeptMarks.Run) {
+        let number = number(of: run.pack)
+        let last = (run.ordinals.upperBound - 1) / 64
+        while bits[number].count <= last { bits[number].append(0) }
+        for ordinal in run.ordinals { bits[number][ordinal / 64] |= UInt64(1) << UInt64(ordinal % 64) }
+    }
+
     /// Marks a blob. - Returns: whether it was not marked before.
     mutating func mark(_ place: BlobPlace) -> Bool {
-        let number: Int
-        if let known = numbers[place.pack] {
-            number = known
-        } else {
-            number = bits.count
-            numbers[place.pack] = number
-            bits.append([])
-        }
+        let number = number(of: place.pack)
         let word = place.ordinal / 64
         while bits[number].count <= word { bits[number].append(0) }
         let bit = UInt64(1) << UInt64(place.ordinal % 64)

@@ -67,6 +67,10 @@ package struct Sweep {
         package var hasClosed = false
         /// Packs that are condemned and wait for sessions to end.
         package var condemned = 0
+        /// Maps (roots, nodes and leaves) that were read to learn what points need.
+        package var readMaps = 0
+        /// Maps that were not read, because the last sweep of this host had kept what they lean on.
+        package var keptMaps = 0
     }
 
     /// Closes lost to other sweeps before a run gives up.
@@ -87,6 +91,8 @@ package struct Sweep {
     private var deleted: Set<Ledger.Condemned> = []
     /// The last close of the log as it was read last.
     private var lastSeenClose: LogHead?
+    /// Points as they were opened, by the entries that committed them: once, however often the log is read.
+    private var opened: [Hash256: OpenedPoints] = [:]
     /// Sessions of the open epoch that have said nothing for the patience.
     private var silent: Set<SessionID> = []
 
@@ -174,10 +180,13 @@ package struct Sweep {
 
     /// All sessions, those that ended with a commit fenced behind it, and silent ones below the last close.
     private mutating func settled(_ log: ControlLog) async throws -> [ReadSession] {
-        let view = try await repository.view(of: log)
+        let view = try await repository.view(of: log, opened: &opened)
         try SweepRefusal.requireWhole(view, repository)
         // Before anything is put: a store that went back would get fences that its newer state knows nothing of.
-        try state?.check(view, chain: repository.chain, remembering: remembered)
+        if SweepRule.wentBackStops.holds {
+            try state?.check(view, chain: repository.chain, remembering: remembered)
+        }
+        try remember(log)
         var sessions = view.sessions
         for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
@@ -212,7 +221,7 @@ package struct Sweep {
     private mutating func carriedOut(log: ControlLog, sessions: [ReadSession]) async throws -> Verdict? {
         guard let close = log.lastClose else { return nil }
         let running = sessions.filter { $0.slot.slot < close.slot && !$0.hasEnded }
-        guard running.isEmpty else {
+        guard running.isEmpty || !SweepRule.sessionsEndFirst.holds else {
             report.waitsFor = running.map(\.session)
             report.condemned = log.ledger?.condemnedFresh.count ?? 0
             return nil
@@ -220,12 +229,8 @@ package struct Sweep {
         let verdict = try await Verdict(repository, log: log, sessions: sessions, keys: keys)
         for condemned in verdict.dead.sorted(by: { $0.key < $1.key }) where !deleted.contains(condemned) {
             try Task.checkCancellation()
-            let name = condemned.kind == .pack ? condemned.key.packName : condemned.key.runName
             do throws(StorageError) {
-                let object = ObjectAccess.name(name)
-                // Only to count: that a store does not show an object proves nothing, and it is deleted all the same.
-                let byteCount = try await store.byteCount(of: object)
-                try await store.delete(object)
+                let byteCount = try await delete(condemned)
                 deleted.insert(condemned)
                 if let byteCount {
                     report.deleted += 1
@@ -239,6 +244,15 @@ package struct Sweep {
         return verdict
     }
 
+    /// Deletes an object. - Returns: its size, when the store showed it before.
+    private func delete(_ condemned: Ledger.Condemned) async throws(StorageError) -> UInt64? {
+        let object = ObjectAccess.name(condemned.kind == .pack ? condemned.key.packName : condemned.key.runName)
+        // Only to count: that a store does not show an object proves nothing, and it is deleted all the same.
+        let byteCount = try await store.byteCount(of: object)
+        try await store.delete(object)
+        return byteCount
+    }
+
     // MARK: The next close
 
     private enum Closing { case nothing, closed, lost }
@@ -246,15 +260,22 @@ package struct Sweep {
     private mutating func close(
         _ log: inout ControlLog, sessions: [ReadSession], verdict: Verdict?
     ) async throws -> Closing {
-        let opened = try await RepositoryView.openedPoints(sessions, chain: repository.chain, keys: keys)
         let view = try RepositoryView(
             log: log, sessions: sessions, chain: repository.chain, keys: keys, opened: opened,
-            absent: verdict?.dead ?? [])
+            absent: SweepRule.deadIsAbsent.holds ? verdict?.dead ?? [] : [])
+        let kept = try state?.sweepMarks().flatMap { try KeptMarks($0, keys: keys) }
         let composition = try await LedgerComposition(
-            repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(),
+            repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(), kept: kept,
             circumstances: LedgerComposition.Circumstances(
                 verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue))
+        report.readMaps += composition.maps.read
+        report.keptMaps += composition.maps.kept
+        let marks = try composition.marks.content(keys: keys)
+        if let state, marks != kept?.content { state.keep(sweepMarks: marks) }
         guard composition.isWorthClosing else { return .nothing }
+        if !SweepRule.nothingGoesBeforeTheClose.holds {
+            for pack in composition.ledger.condemnedFresh { _ = try? await delete(pack) }
+        }
         let object = SignedObject(
             kind: .ledger, repository: repository.chain.repository, body: composition.ledger.body,
             signedBy: signer.key)
@@ -286,6 +307,7 @@ package struct Sweep {
         return .closed
     }
 
+    /// Keeps on this host how far the log went: a store that shows less at the next run went back.
     private func remember(_ log: ControlLog) throws {
         guard let state else { return }
         var seen = HostState.Memory(of: repository)

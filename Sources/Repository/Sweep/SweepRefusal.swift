@@ -16,7 +16,7 @@ enum SweepRefusal {
             !finding.isRevoked && !finding.isVoid && chain.contains { finding.object.hasPrefix($0) }
         }
         if let spoiled { throw refusal(spoiled.sentence) }
-        if let unknown = view.unknownRecords.first {
+        if let unknown = view.unknownRecords.first, SweepRule.unknownStops.holds {
             throw RepositoryError(
                 .unsupported, "\(unknown): sweep with that one; nothing was deleted", .useOtherVersion)
         }

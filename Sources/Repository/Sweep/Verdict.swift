@@ -32,7 +32,7 @@ struct Verdict {
         let horizon = Set(ledger.horizon.map { SessionName(writer: $0.writer, session: $0.session) })
         let below = sessions.filter { $0.slot.slot < close.slot }
         let others = below.filter { !horizon.contains($0.name) }
-        guard !fresh.isEmpty, !others.isEmpty else {
+        guard !fresh.isEmpty, !others.isEmpty, SweepRule.verdictReadsSessions.holds else {
             (dead, pardoned) = (condemned, [])
             return
         }
@@ -72,7 +72,10 @@ private struct Pardon: CopyChoice {
 
     mutating func needed(_ places: Few<BlobPlace>) async throws -> Few<BlobPlace> {
         if places.allSatisfy({ fresh.contains($0.pack) }) {
-            for place in places { pardoned.insert(place.pack) }
+            for place in places {
+                pardoned.insert(place.pack)
+                if !SweepRule.pardonKeepsEveryCopy.holds { break }
+            }
         }
         return places
     }

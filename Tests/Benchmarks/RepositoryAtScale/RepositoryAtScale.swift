@@ -12,6 +12,7 @@ import TestKit
 // `make-index` writes a repository of so many chunks through the sessions of the program, merges included; only the
 // packs themselves are not kept. `measure-index` opens it as a backup does and looks chunks up that are there and that
 // are not. `make-points` writes a repository of so many points without content, each in a session of its own.
+// `make-guests` backs so many computed guests up for good, `add-night` one of them once more.
 
 @main
 enum RepositoryAtScale {
@@ -22,8 +23,9 @@ enum RepositoryAtScale {
 
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 4, let count = Int(arguments[3]), count > 0 else {
-            print("usage: RepositoryAtScale make-index|measure-index|make-points FOLDER COUNT")
+        guard arguments.count == 4, let count = Int(arguments[3]), count >= 0 else {
+            print("usage: RepositoryAtScale make-index|measure-index|make-points|make-guests FOLDER COUNT")
+            print("       RepositoryAtScale add-night FOLDER GUEST")
             exit(2)
         }
         let folder = HostPaths.absolute(arguments[2])
@@ -31,6 +33,8 @@ enum RepositoryAtScale {
         case "make-index": try await IndexMaker(folder: folder, chunkCount: count).run()
         case "measure-index": try await IndexMeasure(folder: folder, chunkCount: count).run()
         case "make-points": try await PointsMaker(folder: folder, pointCount: count).run()
+        case "make-guests": try await GuestsMaker(folder: folder).make(guestCount: count)
+        case "add-night": try await GuestsMaker(folder: folder).addNight(count)
         default: exit(2)
         }
     }

@@ -1,0 +1,60 @@
+/// Rules of the sweep (format page §12) that a debug build can be told to break, one at a time: so the histories prove
+/// that they would notice. A release build holds to all of them; there is nothing in it that could be told.
+package enum SweepRule: String, CaseIterable, Sendable {
+    /// The verdict reads the sessions below the close, and pardons what they need.
+    case verdictReadsSessions
+    /// Every freshly condemned copy of a chunk that has no other is pardoned.
+    case pardonKeepsEveryCopy
+    /// What is condemned is deleted when the close stands and its verdict is known, not before.
+    case nothingGoesBeforeTheClose
+    /// A close is carried out when every session below it has ended.
+    case sessionsEndFirst
+    /// A pack that only a listing shows is left to those who may still name it.
+    case strangersHaveTheirChance
+    /// A pack that a running session has named is its own affair.
+    case runningSessionsKeepTheirPacks
+    /// A held point stays whatever is said.
+    case holdBeatsForget
+    /// A forgotten point goes with a close whose horizon covers its session.
+    case horizonComesFirst
+    /// The horizon covers sessions that have ended.
+    case horizonHasEnded
+    /// What was condemned and found dead is absent when the next close is composed.
+    case deadIsAbsent
+    /// What was found dead is carried for one close more, and while a run still names it.
+    case deadIsCarried
+    /// What the maps of living points lean on is needed.
+    case pointsAreRoots
+    /// What a sweep kept for the next one counts while the packs it names do.
+    case marksAreCompared
+    /// An unknown critical record stops a sweep.
+    case unknownStops
+    /// A store that shows less than this host has seen stops a sweep.
+    case wentBackStops
+
+    #if DEBUG
+        @TaskLocal private static var broken: SweepRule?
+    #endif
+
+    /// Whether the rule is to be held to.
+    var holds: Bool {
+        #if DEBUG
+            SweepRule.broken != self
+        #else
+            true
+        #endif
+    }
+
+    /// Runs `body` with one rule broken; for tests.
+    ///
+    /// - Precondition: `nil` in a release build.
+    package static func breaking<Result>(_ rule: SweepRule?, _ body: () async throws -> Result) async rethrows -> Result
+    {
+        #if DEBUG
+            try await $broken.withValue(rule, operation: body)
+        #else
+            precondition(rule == nil, "a release build breaks no rule")
+            return try await body()
+        #endif
+    }
+}
