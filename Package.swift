@@ -61,16 +61,16 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(
-            name: "MapCache",
-            dependencies: [
-                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat",
-                .product(name: "GRDB", package: "GRDB.swift"),
-            ], swiftSettings: hot),
-        .target(
             name: "Capture",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "Chunking", "ChunkCompression", "ChunkEncryption",
                 "RepositoryFormat", "Repository",
+            ], swiftSettings: hot),
+        .target(
+            name: "MapCache",
+            dependencies: [
+                "BackupModel", "Effects", "ChunkEncryption", "RepositoryFormat", "Capture",
+                .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: hot),
         .target(
             name: "Recovery",
@@ -108,7 +108,7 @@ let package = Package(
             name: "Simulation",
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "ChunkEncryption", "RepositoryFormat", "ObjectStorage",
-                "Repository", "Capture", "TestKit",
+                "Repository", "Capture", "Hypervisors", "MapCache", "TestKit",
             ], path: "Tests/Simulation", swiftSettings: hot),
         .testTarget(
             name: "SimulationTests", dependencies: ["Repository", "Simulation", "TestKit"], swiftSettings: strict),
@@ -146,7 +146,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "MapCacheTests",
-            dependencies: ["BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit"],
+            dependencies: [
+                "BackupModel", "ChunkEncryption", "RepositoryFormat", "MapCache", "TestKit",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "NoticeProbe", dependencies: ["Effects", "Notices"], path: "Tests/NoticeProbe",

@@ -47,6 +47,11 @@ package struct BackupProgress: Sendable {
     package var new: UInt64 = 0
     /// Bytes of packs put.
     package var stored: UInt64 = 0
+    /// Bytes read in regions that a run which was stopped had read.
+    package var readAgain: UInt64 = 0
+
+    /// Nothing yet.
+    package init() {}
 }
 
 /// What a run is told.
@@ -75,8 +80,18 @@ package struct BackupPlan: Sendable {
     package var machine: RestorePointRecord.Machine?
     /// Called after the last read and before the commit: throws when what was read may not be trusted.
     package var confirm: @Sendable () async throws -> Void = {}
+    /// As ``confirm``, at any time: whether what was read until now may be kept for a later run.
+    package var vouch: @Sendable () async throws -> Void = {}
+    /// What runs that were stopped had read since the last point, by disk; ascending and apart.
+    package var readBefore: [String: [Extent]] = [:]
     /// Nanoseconds that the guest stood still in all, asked behind ``confirm``; `nil` for what the machine says.
     package var pause: @Sendable () -> UInt64? = { nil }
+    /// Whether no further region is to be begun: those in work are completed, and the run ends as an interrupted one.
+    package var isToStop: @Sendable () -> Bool = { false }
+    /// Called before the last words of a run that makes no point: what slows it down ends then.
+    package var hurry: @Sendable () -> Void = {}
+    /// The clock that says when a sign of life is due.
+    package var pulse = Pulse.system
     /// Workers when nobody says how many, at most: with as many, and an index of 100 million chunks, a backup comes to
     /// about 250 MiB, by adding up what each was measured to take (docs/design/0005).
     package static let mostWorkers = 3
@@ -121,12 +136,16 @@ package struct BackupRun: ~Copyable {
     private let recorder: (any MapRecorder)?
     /// Whether the recorder is told of what is being captured: disks with a source, that can be built on.
     private var isRecorded = false
+    /// Bytes of the disk being captured, while it is.
+    private var recordedByteCount: UInt64?
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
     /// Whether a leaf of it uses parts of chunks.
     private var hasSlices = false
     /// Which pages the guest's disks have; `nil` where this host cannot keep that.
     private let pageLog: PageLog?
+    /// When the session's last entry was put, or its slot claimed, by the clock of the pulse.
+    private var lastEntryAt: UInt64
 
     /// - Parameters:
     ///   - recorder: is told the maps of the disks.
@@ -158,6 +177,7 @@ package struct BackupRun: ~Copyable {
         self.structure = structure
         self.benches = benches
         chain = SessionChain(session)
+        lastEntryAt = plan.pulse.now()
         self.report = report
         self.recorder = recorder
         pageLog = session.state.pageLog(of: plan.guest)
@@ -223,6 +243,7 @@ package struct BackupRun: ~Copyable {
         do { return try await capture(disk, liedAbout: false) } catch let error as EarlierImageUnusable {
             progress.passed = passed
             guard case .image(let name, let source, .some) = disk else { throw error }
+            recorder?.gaveUp(disk: name, isLie: error.isLie)
             session.addLateNote("disk \(name) was read whole: \(error.reason)")
             return try await capture(.image(name: name, source: source), liedAbout: error.isLie)
         }
@@ -242,10 +263,81 @@ package struct BackupRun: ~Copyable {
 
     private mutating func keepWhatIsThere() async {
         // A cancelled task cancels what it calls; the last words are spoken all the same.
+        plan.hurry()
+        tellReached()
         do {
             try await flush()
-            try await chain.checkpoint(roots: roots)
+            try await putCheckpoint()
         } catch { return }
+        progress.stored = session.stored
+        report(progress)
+    }
+
+    private mutating func putCheckpoint() async throws {
+        try await chain.checkpoint(roots: roots)
+        roots = []
+        lastEntryAt = plan.pulse.now()
+    }
+
+    /// Tells the recorder how far the disk is that is being captured.
+    private func tellReached() {
+        guard isRecorded, let byteCount = recordedByteCount else { return }
+        let root = ImageRoot(byteCount: byteCount, parameters: parameters, top: nil, hasSlices: false).encoded
+        recorder?.reached(disk: progress.disk, root: root, leaves: leaves)
+    }
+
+    /// Keeps the progress on the host now and then, should the run be killed.
+    private func keepProgress() async throws {
+        guard let recorder, recorder.isProgressDue else { return }
+        try await plan.vouch()
+        tellReached()
+        recorder.keepProgress()
+    }
+
+    // MARK: Signs of life
+
+    /// What comes out of a wait for `Work`.
+    private enum Turn<Work: Sendable>: Sendable {
+        case done(Work)
+        /// A sign of life may be due.
+        case beat
+    }
+
+    /// Adds a child task that ends when a sign of life is due, or when it is cancelled.
+    private func listen<Work>(in group: inout ThrowingTaskGroup<Turn<Work>, any Error>) {
+        let (pulse, last) = (plan.pulse, lastEntryAt)
+        group.addTask {
+            try? await pulse.wait(since: last)
+            return .beat
+        }
+    }
+
+    /// Puts a checkpoint when the session has said nothing for long: a sweep ends one that seems dead.
+    private mutating func showLife() async throws {
+        guard plan.pulse.isDue(since: lastEntryAt) else { return }
+        try await putCheckpoint()
+    }
+
+    /// Waits for work that takes long, and puts signs of life meanwhile.
+    private mutating func alive<Work: Sendable>(
+        _ work: @escaping @Sendable () async throws -> Work
+    ) async throws -> Work {
+        try await withThrowingTaskGroup(of: Turn<Work>.self) { group in
+            group.addTask { .done(try await work()) }
+            listen(in: &group)
+            while let turn = try await group.next() {
+                switch turn {
+                case .done(let answer):
+                    group.cancelAll()
+                    return answer
+                case .beat:
+                    guard !Task.isCancelled else { continue }
+                    try await showLife()
+                    listen(in: &group)
+                }
+            }
+            preconditionFailure("work ends with an answer or an error")
+        }
     }
 
     private func flush() async throws {
@@ -259,6 +351,7 @@ package struct BackupRun: ~Copyable {
     ) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
         leaves = []
+        recordedByteCount = nil
         if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
         hasSlices = false
@@ -269,6 +362,7 @@ package struct BackupRun: ~Copyable {
         let format: String
         switch disk {
         case .image(_, let source, let earlier):
+            recordedByteCount = source.byteCount
             try await captureAll(of: source, since: earlier, parameters, into: &assembler)
             byteCount = source.byteCount
             format = source.summary.format.name
@@ -286,7 +380,7 @@ package struct BackupRun: ~Copyable {
             format = part.format
         }
         if case .image(_, _, let earlier?) = disk {
-            changed += earlier.changed.reduce(0) { $0 + $1.length }
+            changed += earlier.changedByteCount
         } else {
             changed += progress.read - readBefore
         }
@@ -299,6 +393,7 @@ package struct BackupRun: ~Copyable {
             if plan.machine != nil { image.trust = earlier?.trust ?? BackupRun.scannedTrust }
             recorder?.finished(
                 disk: disk.name, root: root, leaves: leaves, isWholeRead: earlier == nil, liedAbout: liedAbout)
+            recordedByteCount = nil
         case .definition: image.kind = RestorePointRecord.Image.definitionKind
         case .memory(let part): image.kind = part.kind
         case .standardInput: break
@@ -310,17 +405,8 @@ package struct BackupRun: ~Copyable {
     private mutating func captureInput(
         into assembler: inout MapAssembler, disk: String, mayBeEmpty: Bool, parameters: ImageParameters
     ) async throws -> UInt64 {
-        var input = try StandardInputSource()
-        var number = 0
-        let region = UInt64(parameters.regionByteCount)
-        try await captureRegions(into: &assembler, source: nil, since: nil) { bench in
-            let count = try await bench.fill(from: &input)
-            guard count > 0 else { return nil }
-            defer { number += 1 }
-            return RegionJob(
-                number: number, extent: Extent(start: UInt64(number) * region, length: UInt64(count)), extents: [],
-                changed: nil)
-        }
+        let input = try InputFeed(regionByteCount: UInt64(parameters.regionByteCount))
+        try await captureRegions(into: &assembler, source: nil, since: nil, regions: nil, input: input)
         guard input.byteCount > 0 || mayBeEmpty else {
             throw SourceError(
                 .empty,
@@ -341,8 +427,10 @@ package struct BackupRun: ~Copyable {
         var matches = PageMatches.none
         if case .memory(let part) = disk, part.isPaged, let pageLog, let bench = benches.first {
             try bench.use(parameters)
-            let cipher = try RegionWorkbench.pageCipher(session, guest: plan.guest)
-            matches = try await bench.matches(of: part.source, in: pageLog, by: cipher)
+            matches = try await alive { [session, guest = plan.guest] in
+                let cipher = try RegionWorkbench.pageCipher(session, guest: guest)
+                return try await bench.matches(of: part.source, in: pageLog, by: cipher)
+            }
             progress.new += matches.newByteCount
         }
         for bench in benches {
@@ -357,8 +445,8 @@ package struct BackupRun: ~Copyable {
         of source: any ImageSource, since earlier: EarlierImage?, _ parameters: ImageParameters,
         into assembler: inout MapAssembler
     ) async throws {
-        var feed = ImageFeed(source, since: earlier, parameters: parameters)
-        try await captureRegions(into: &assembler, source: source, since: earlier) { _ in try await feed.next() }
+        let feed = ImageFeed(source, since: earlier, parameters: parameters)
+        try await captureRegions(into: &assembler, source: source, since: earlier, regions: feed, input: nil)
     }
 
     /// What became of a region that was given out.
@@ -370,53 +458,133 @@ package struct BackupRun: ~Copyable {
         case captured(RegionResult)
     }
 
-    /// Runs the workbenches over the regions that `next` gives out, and puts leaves into the map in order.
+    /// What a child task of the workbenches brings.
+    private enum Step: Sendable {
+        /// The next region of the input, in the workbench; `nil` behind the last.
+        case filled(RegionJob?, RegionWorkbench)
+        case captured(RegionResult)
+    }
+
+    /// The regions of an image on their way through the workbenches.
+    private struct Passage {
+        let source: (any ImageSource)?
+        let earlier: EarlierImage?
+        /// Gives regions out ahead of their bytes; `nil` for an input.
+        var regions: ImageFeed?
+        /// Gives them out with their bytes, one after the other.
+        let input: InputFeed?
+        var idle: [RegionWorkbench]
+        /// Workbenches in work; one that fails does not come back.
+        var working = 0
+        var isFilling = false
+        /// Whether no further region is given out.
+        var isAtEnd = false
+        var isStopped = false
+        var waiting: [Int: Outcome] = [:]
+        /// The region whose leaves are the map's next.
+        var expected = 0
+        /// Why the earlier image is of no use after all. The regions in work are waited for, not cancelled: what a
+        /// cancelled worker has claimed and not put would be taken for stored when the disk is read whole.
+        var unusable: EarlierImageUnusable?
+
+        mutating func stop() { (isStopped, isAtEnd) = (true, true) }
+    }
+
+    private typealias Workers = ThrowingTaskGroup<Turn<Step>, any Error>
+
+    /// Runs the workbenches over regions, and puts leaves into the map in order.
     private mutating func captureRegions(
         into assembler: inout MapAssembler, source: (any ImageSource)?, since earlier: EarlierImage?,
-        next: (RegionWorkbench) async throws -> RegionJob?
+        regions: ImageFeed?, input: InputFeed?
     ) async throws {
-        // Why the earlier image is of no use after all. The regions in work are waited for, not cancelled: what a
-        // cancelled worker has claimed and not put would be taken for stored when the disk is read whole.
-        var unusable: EarlierImageUnusable?
-        try await withThrowingTaskGroup(of: RegionResult.self) { group in
-            var idle = benches
-            var isAtEnd = false
-            var waiting: [Int: Outcome] = [:]
-            var expected = 0
+        var passage = Passage(source: source, earlier: earlier, regions: regions, input: input, idle: benches)
+        try await withThrowingTaskGroup(of: Turn<Step>.self) { group in
+            listen(in: &group)
             while true {
-                while !isAtEnd, let bench = idle.last {
-                    try Task.checkCancellation()
-                    guard let job = try await next(bench) else {
-                        isAtEnd = true
-                        break
-                    }
-                    if job.isHole {
-                        waiting[job.number] = .hole(job.extent.length)
-                    } else if job.isInherited, let map = earlier?.map {
-                        waiting[job.number] = .inherited(job.extent, map)
-                    } else {
-                        idle.removeLast()
-                        group.addTask { try await bench.capture(job, from: source, since: earlier) }
-                    }
-                    do {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler)
-                    } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
-                }
+                if plan.isToStop() { passage.stop() }
                 do {
-                    guard let result = try await group.next() else { break }
-                    idle.append(result.bench)
-                    if let region = result.inherited, let map = earlier?.map {
-                        waiting[result.number] = .inherited(region, map)
-                    } else {
-                        waiting[result.number] = .captured(result)
-                    }
-                    if unusable == nil {
-                        try await drain(&expected, outcomes: &waiting, into: &assembler)
-                    }
-                } catch let error as EarlierImageUnusable { (unusable, isAtEnd) = (error, true) }
+                    try await giveOut(&passage, to: &group, into: &assembler)
+                    guard !passage.isAtEnd || passage.working > 0 else { break }
+                    try await take(&passage, from: &group, into: &assembler)
+                } catch let error as EarlierImageUnusable { (passage.unusable, passage.isAtEnd) = (error, true) }
+            }
+            group.cancelAll()
+        }
+        if passage.isStopped { throw CancellationError() }
+        if let unusable = passage.unusable { throw unusable }
+    }
+
+    /// Gives regions to idle workbenches, and passes over what need not be read.
+    private mutating func giveOut(
+        _ passage: inout Passage, to group: inout Workers, into assembler: inout MapAssembler
+    ) async throws {
+        while !passage.isAtEnd, !passage.isFilling, let bench = passage.idle.last {
+            try Task.checkCancellation()
+            if let input = passage.input {
+                passage.idle.removeLast()
+                passage.working += 1
+                passage.isFilling = true
+                group.addTask { .done(.filled(try await input.next(bench), bench)) }
+                return
+            }
+            guard let job = try await passage.regions?.next() else {
+                passage.isAtEnd = true
+                return
+            }
+            if job.isHole {
+                passage.waiting[job.number] = .hole(job.extent.length)
+            } else if job.isInherited, let map = passage.earlier?.map {
+                passage.waiting[job.number] = .inherited(job.extent, map)
+            } else {
+                passage.idle.removeLast()
+                passage.working += 1
+                if isRecorded { recorder?.begins(job.extent, disk: progress.disk) }
+                group.addTask { [source = passage.source, earlier = passage.earlier] in
+                    .done(.captured(try await bench.capture(job, from: source, since: earlier)))
+                }
+            }
+            try await drain(&passage.expected, outcomes: &passage.waiting, into: &assembler)
+            if plan.isToStop() { passage.stop() }
+        }
+    }
+
+    /// Waits for one workbench, or for the time for a sign of life.
+    private mutating func take(
+        _ passage: inout Passage, from group: inout Workers, into assembler: inout MapAssembler
+    ) async throws {
+        let turn: Turn<Step>?
+        do { turn = try await group.next() } catch {
+            passage.working -= 1
+            throw error
+        }
+        switch turn {
+        case nil: preconditionFailure("a sign of life is always waited for")
+        case .beat?:
+            // Who is cancelled waits for the workers alone: each of them says so.
+            guard !Task.isCancelled else { return }
+            try await showLife()
+            listen(in: &group)
+        case .done(.filled(let job, let bench))?:
+            passage.isFilling = false
+            if let job {
+                group.addTask { .done(.captured(try await bench.capture(job, from: nil, since: nil))) }
+            } else {
+                passage.working -= 1
+                passage.isAtEnd = true
+                passage.idle.append(bench)
+            }
+        case .done(.captured(let result))?:
+            passage.working -= 1
+            passage.idle.append(result.bench)
+            if let region = result.inherited, let map = passage.earlier?.map {
+                passage.waiting[result.number] = .inherited(region, map)
+            } else {
+                passage.waiting[result.number] = .captured(result)
+            }
+            if passage.unusable == nil {
+                try await drain(&passage.expected, outcomes: &passage.waiting, into: &assembler)
             }
         }
-        if let unusable { throw unusable }
     }
 
     private mutating func drain(
@@ -439,13 +607,16 @@ package struct BackupRun: ~Copyable {
                     if let leaf {
                         let stored = try await structure.store(leaf, kind: .mapLeaf)
                         roots.append(stored)
-                        if isRecorded { recorder?.took(leaf: stored, bytes: leaf, disk: progress.disk) }
+                        if isRecorded, let recorder, recorder.keepsMaps {
+                            recorder.took(leaf: stored, bytes: leaf, disk: progress.disk)
+                        }
                         identifier = stored
                     }
                     try await append(identifier, to: &assembler)
                 }
                 hasSlices = hasSlices || result.hasSlices
                 progress.read += result.readByteCount
+                if wasRead(region: result.number) { progress.readAgain += result.readByteCount }
                 progress.new += result.newByteCount
                 progress.passed += UInt64(parameters.regionByteCount)
             }
@@ -453,15 +624,24 @@ package struct BackupRun: ~Copyable {
             if let total = progress.total { progress.passed = min(progress.passed, total) }
             progress.stored = session.stored
             report(progress)
-            if chain.isCheckpointDue {
-                try await chain.checkpoint(roots: roots)
-                roots = []
+            guard chain.isCheckpointDue else {
+                try await showLife()
+                continue
             }
+            try await putCheckpoint()
+            try await keepProgress()
         }
     }
 
+    /// Whether a run that was stopped had read in a region of the disk being captured.
+    private func wasRead(region number: Int) -> Bool {
+        let size = UInt64(parameters.regionByteCount)
+        let region = Extent(start: UInt64(number) * size, length: size)
+        return plan.readBefore[progress.disk]?.contains { $0.intersection(region) != nil } ?? false
+    }
+
     private mutating func append(_ leaf: Hash256?, to assembler: inout MapAssembler) async throws {
-        if isRecorded { leaves.append(leaf) }
+        if isRecorded, let recorder, recorder.keepsMaps { leaves.append(leaf) }
         try await assembler.append(leaf: leaf)
     }
 

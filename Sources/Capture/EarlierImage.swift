@@ -6,7 +6,8 @@ package import RepositoryFormat
 ///
 /// Who gives it vouches for two things. The earlier point was found among the points that count after this session's
 /// slot was claimed (format page §11, "Inheriting"); else its chunks may be swept away while the new point leans on
-/// them. And every byte outside `changed` is what it was; else the new point is silently wrong.
+/// them. Leaves of which that is not so are not proven, and each of their chunks is looked for before it is leant on.
+/// And every byte outside `changed` is what it was; else the new point is silently wrong.
 package struct EarlierImage: Sendable {
     let map: any EarlierMap
     /// Ascending and apart from each other.
@@ -23,6 +24,9 @@ package struct EarlierImage: Sendable {
         self.sampling = sampling
         self.changed = Extent.joined(changed)
     }
+
+    /// Bytes that may differ from the map.
+    package var changedByteCount: UInt64 { changed.reduce(0) { $0 + $1.length } }
 
     /// How changes are found with it, as a record says it.
     var trust: String { sampling.perMille > 0 ? "bitmap-sampled" : "bitmap" }
@@ -51,6 +55,20 @@ package protocol EarlierMap: Sendable {
     ///
     /// - Throws: ``RepositoryError``.
     func leaf(_ number: UInt64) async throws -> MapLeaf?
+
+    /// Whether a leaf, and so all that it names, belongs to a point that counts.
+    func isProven(leaf number: UInt64) -> Bool
+}
+
+extension EarlierMap {
+    /// The map is of a point.
+    package func isProven(leaf number: UInt64) -> Bool { true }
+
+    /// Whether all of a region is.
+    func isProven(_ region: Extent) -> Bool {
+        let size = UInt64(root.parameters.leafByteCount)
+        return (region.start / size..<(region.end + size - 1) / size).allSatisfy(isProven)
+    }
 }
 
 /// What a region was cut into, put together from the slices of its leaves.

@@ -44,6 +44,7 @@ struct ImageFeed {
         }
         var job = RegionJob(
             number: Int(position / regionByteCount), extent: region, extents: parts, changed: changes(in: region))
+        if job.changed != nil, let earlier { job.isToBeProven = !earlier.map.isProven(region) }
         if job.changed != nil, earlier?.sampling.takes(region: job.number) ?? false { job.isSample = true }
         position += length
         return job
@@ -58,7 +59,8 @@ struct ImageFeed {
             if first.end > region.end { break }
             changed.removeFirst()
         }
-        return parts
+        // What was all written is read like a region of which nothing is known.
+        return parts == [region] ? nil : parts
     }
 }
 
@@ -66,5 +68,7 @@ extension RegionJob {
     /// Whether nothing of the region has to be read, because all of it is zero.
     var isHole: Bool { !extents.isEmpty && extents.allSatisfy { $0.kind == .hole } }
     /// Whether the region is what it was in the earlier image. One with holes is looked at first.
-    var isInherited: Bool { !isSample && changed?.isEmpty ?? false && extents.allSatisfy { $0.kind == .data } }
+    var isInherited: Bool {
+        !isSample && !isToBeProven && changed?.isEmpty ?? false && extents.allSatisfy { $0.kind == .data }
+    }
 }

@@ -3,8 +3,27 @@ package import RepositoryFormat
 
 /// Is told the maps that a run makes, for whoever keeps them on the host. Called by the task that runs the backup.
 package protocol MapRecorder: AnyObject {
+    /// Whether it wants the leaves; else they are not collected for it.
+    var keepsMaps: Bool { get }
+
     /// A leaf that was cut anew; its bytes as the repository has them.
     func took(leaf identifier: Hash256, bytes: [UInt8], disk: String)
+
+    /// A region is given out to be read, all of it or what changed.
+    func begins(_ region: Extent, disk: String)
+
+    /// What a disk was is of no use: it is read anew, whole.
+    func gaveUp(disk: String, isLie: Bool)
+
+    /// A disk is complete as far as its first leaves go, and what was read is still vouched for; `nil` for holes. The
+    /// root has the disk's size and how it was cut, and no map.
+    func reached(disk: String, root: [UInt8], leaves: [Hash256?])
+
+    /// Whether what was reached should be kept now, should the run be killed.
+    var isProgressDue: Bool { get }
+
+    /// Keeps what was reached of all disks.
+    func keepProgress()
 
     /// A disk is complete: the ids of all its leaves in order, `nil` for holes, those too that are as they were.
     func finished(disk: String, root: [UInt8], leaves: [Hash256?], isWholeRead: Bool, liedAbout: Bool)

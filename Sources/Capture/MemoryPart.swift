@@ -31,6 +31,11 @@ package struct MemoryPart: Sendable {
 }
 
 extension BackupDisk {
+    /// Whether its bytes come when they please: nobody can say when a region of it is complete.
+    package var isInput: Bool {
+        if case .standardInput = self { true } else { false }
+    }
+
     /// Whether its pages are noted, so that those of the guest's memory are found among them.
     var isLogged: Bool {
         switch self {

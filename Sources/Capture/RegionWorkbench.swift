@@ -18,6 +18,8 @@ struct RegionJob: Sendable {
     var changed: [Extent]?
     /// Whether all of it is read, to see whether what is said to be unchanged is.
     var isSample = false
+    /// Whether what it was is leant on only after each of its chunks was found.
+    var isToBeProven = false
 }
 
 /// A region that was captured: its leaves, not yet stored, and the workbench it comes back with.
@@ -160,8 +162,12 @@ extension RegionJob {
         {
             // A list of changes forgets what lay behind the end of a disk that shrank and grew again. What reads as
             // zeros without being asked for, and was data, has changed, whatever the list says.
-            let changed = Extent.joined(changed + cut.data(in: job.holes, from: job.extent.start))
-            if changed.isEmpty, !job.isSample { return RegionResult(inheriting: job, bench: self) }
+            var changed = changed + cut.data(in: job.holes, from: job.extent.start)
+            if job.isToBeProven { changed += try await missing(of: cut, from: job.extent.start) }
+            changed = Extent.joined(changed)
+            if changed.isEmpty, !job.isSample {
+                return job.isToBeProven ? keeping(cut, of: job) : RegionResult(inheriting: job, bench: self)
+            }
             guard job.isSample else { return try await recapture(job, from: source, earlier: cut, changed: changed) }
             let read = try await fill(job.extent, of: job, from: source)
             try compare(cut, of: job, except: changed)
@@ -178,6 +184,30 @@ extension RegionJob {
             }
         }
         return try await cutAnew(job, holes: holes, readByteCount: readByteCount)
+    }
+
+    /// Where chunks lie that a new point may not lean on: swept away, lost, or never stored.
+    private func missing(of cut: EarlierCut, from start: UInt64) async throws -> [Extent] {
+        var found: [Extent] = []
+        for case (let piece, let identifier?) in zip(cut.pieces, cut.identifiers) {
+            guard try await !session.index.contains(identifier) else { continue }
+            found.append(Extent(start: start + UInt64(piece.offset), length: UInt64(piece.length)))
+        }
+        return found
+    }
+
+    /// A region that is what it was, with leaves that may have to be stored again.
+    private func keeping(_ cut: EarlierCut, of job: RegionJob) -> RegionResult {
+        var leaves = LeafSplitter(leafByteCount: parameters.leafByteCount)
+        for (piece, identifier) in zip(cut.pieces, cut.identifiers) {
+            if let identifier {
+                leaves.append(identifier, length: piece.length)
+            } else {
+                leaves.appendHole(piece.length)
+            }
+        }
+        return RegionResult(
+            number: job.number, leaves: leaves.finish(), readByteCount: 0, newByteCount: 0, bench: self)
     }
 
     /// Cuts the region, which is in the buffer but for its holes, and stores what the repository lacks.

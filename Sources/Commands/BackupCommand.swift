@@ -4,6 +4,7 @@ import Capture
 import Catalog
 import Effects
 import GuestSource
+import MapCache
 import ObjectStorage
 import Repository
 import RepositoryFormat
@@ -112,6 +113,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             throw CommandFailure(.usage, "standard input is read as a raw disk; write it to a file to read \(format)")
         }
         let rates = load.rates()
+        let watch = Stopwatch()
         let target = try await BackupTarget(options, rates: rates)
         let name = guest ?? ""
         let lock = try GuestLock(name, uuid: nil, isNew: newGuest, host: target.host)
@@ -125,14 +127,35 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
             for argument in named { disks.append(try await open(argument, known: known, rates: rates)) }
             if let memory { disks += try await open(memory, rates: rates) }
             let session = try await target.begin(basedOn: known.base, options)
-            let job = BackupJob(target: target, session: session, known: known, options: options)
-            let document = try await job.run(disks, plan: plan(known, takenAt: takenAt))
+            let job = BackupJob(
+                target: target, session: session, known: known, options: options, watch: watch, rates: rates)
+            let document = try await store(disks, of: known, at: takenAt, by: job)
             await close(disks)
             try document.show(options)
             warn(document, known: known)
             await target.updateCatalog(options)
         } catch {
             await close(disks)
+            throw error
+        }
+    }
+
+    /// Makes the point; of a run that is stopped it is kept what was read.
+    private func store(
+        _ disks: [BackupDisk], of known: KnownGuest, at time: UInt64, by job: BackupJob
+    ) async throws -> BackupDocument {
+        var plan = plan(known, takenAt: time)
+        guard let point = PointID(bytes: Randomness.system.bytes(16)) else {
+            preconditionFailure("16 bytes make an id")
+        }
+        plan.point = point
+        let keeper = job.target.mapKeeper(known, point: point, keepsMaps: false, options)
+        for case .image(let name, let source, _) in disks {
+            keeper?.readsWhole(disk: name, byteCount: source.byteCount)
+        }
+        plan.readBefore = keeper?.readBefore ?? [:]
+        do { return try await job.run(disks, plan: plan, recorder: keeper) } catch {
+            keeper?.keepProgress(isLast: true)
             throw error
         }
     }

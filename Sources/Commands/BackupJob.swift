@@ -2,9 +2,11 @@ import BackupModel
 import Capture
 import Catalog
 import Effects
+import MapCache
 import ObjectStorage
 import Repository
 import RepositoryFormat
+import Synchronization
 
 /// Where a backup goes: the repository, opened, and the key it writes with. Other backups of this host may go there at
 /// the same time, of other guests (``GuestLock``).
@@ -42,6 +44,34 @@ struct BackupTarget {
         return session
     }
 
+    /// The maps that this host keeps; `nil` when it can keep none: then everything is read.
+    ///
+    /// - Parameters:
+    ///   - point: the id of the point that is made.
+    ///   - keepsMaps: whether somebody knows what changes from now on.
+    func mapKeeper(
+        _ known: KnownGuest, point: PointID, keepsMaps: Bool = true, _ options: RepositoryOptions
+    ) -> MapKeeper? {
+        guard let seed = writer.signingSeed else { return nil }
+        do throws(MapCacheError) {
+            let keeper = MapKeeper(
+                try KeptMaps(folder: host.repositoryFolder, guest: known.guest, seed: seed), guest: known.guest,
+                point: point,
+                now: SystemClock.system.monotonic, keepsMaps: keepsMaps)
+            guard known.base == nil else { return keeper }
+            // Else the next run would take it for a new guest, and find nothing of this one.
+            keeper.onFirstProgress = { [host] in
+                let guest = HostState.Guest(
+                    identifier: known.guest, base: nil, formats: known.formats, uuid: known.uuid)
+                try? host.state.keep(guest: guest, named: known.label)
+            }
+            return keeper
+        } catch {
+            if keepsMaps { options.note("note: \(error.sentence); everything is read") }
+            return nil
+        }
+    }
+
     /// The catalog follows when the credential opens points; it can always be made anew, so failing is a note.
     func updateCatalog(_ options: RepositoryOptions) async {
         guard repository.credential.role == .owner else {
@@ -64,14 +94,31 @@ struct BackupJob {
     let session: WritingSession
     let known: KnownGuest
     let options: RepositoryOptions
+    let watch: Stopwatch
+    let rates: Rates
 
     func run(
         _ disks: [BackupDisk], plan: BackupPlan, recorder: (any MapRecorder)? = nil
     ) async throws -> BackupDocument {
+        watch.begin(.read)
+        var plan = plan
+        plan.confirm = { [confirm = plan.confirm, watch] in
+            watch.begin(.commit)
+            try await confirm()
+        }
+        let stop = StopRequest(rates: rates)
+        plan.isToStop = { stop.isMade }
+        plan.hurry = { stop.rates.lift() }
+        BackupTally.begin()
+        if !disks.contains(where: \.isInput) { Interruption.asksFirst(stop.make) }
+        defer { Interruption.asksFirst(nil) }
         let told = Set(session.view.notes + session.index.notes)
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
+        var readAgain: UInt64 = 0
         let run = try BackupRun(session, plan: plan, recorder: recorder) { progress in
+            BackupTally.show(progress)
+            readAgain = progress.readAgain
             line.show(
                 "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
                 more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
@@ -95,8 +142,25 @@ struct BackupJob {
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(
             point: PointDocument(point, said: session.view.said), read_bytes: record.volume.read,
-            changed_bytes: record.volume.changed,
-            new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed)
+            read_again_bytes: readAgain, changed_bytes: record.volume.changed,
+            new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed,
+            phases: watch.phases)
+    }
+}
+
+/// A wish that a backup begins no further region.
+private final class StopRequest: Sendable {
+    let rates: Rates
+    private let made = Atomic(false)
+
+    init(rates: Rates) { self.rates = rates }
+
+    var isMade: Bool { made.load(ordering: .relaxed) }
+
+    /// Makes it, and lets the regions in work be read as fast as they can be.
+    func make() {
+        made.store(true, ordering: .relaxed)
+        rates.lift()
     }
 }
 
@@ -104,10 +168,20 @@ struct BackupJob {
 struct BackupDocument: Encodable {
     let point: PointDocument
     let read_bytes: UInt64
+    /// Of them those in regions that a run which was stopped since the last point had read.
+    let read_again_bytes: UInt64
     let changed_bytes: UInt64
     let new_bytes: UInt64
     let stored_bytes: UInt64
     let seconds: Double
+    let phases: [Stopwatch.Phase]
+    /// Disks that are not in the point although nobody wanted them left out; absent when there are none.
+    var left_out: [LeftOut]?
+
+    struct LeftOut: Encodable {
+        let name: String
+        let why: String
+    }
 
     func show(_ options: RepositoryOptions) throws {
         if options.json { return try Console.json(self) }
@@ -118,9 +192,12 @@ struct BackupDocument: Encodable {
             what.append("\(Console.count(point.disks.count, "disk")), \(Console.size(size))")
         }
         if let format = point.memory_format { what.append("memory as \(format)") }
+        let again =
+            read_again_bytes == 0
+            ? "" : " (\(Console.size(read_again_bytes)) again, because an earlier run was stopped)"
         options.note(
             "\(Console.printable(point.guest)): \(what.joined(separator: ", and ")); read "
-                + "\(Console.size(read_bytes)), new \(Console.size(new_bytes)), stored "
+                + "\(Console.size(read_bytes))\(again), new \(Console.size(new_bytes)), stored "
                 + "\(Console.size(stored_bytes)) in \(Console.duration(seconds))"
         )
     }

@@ -63,14 +63,21 @@ public enum DozoProcess {
         return failure.status
     }
 
+    /// The names are frozen at the first release. Bytes are there when a backup had begun to read.
     private struct FailureDocument: Encodable {
         let status: Int32
         let error: String
+        var read_bytes: UInt64?
+        var new_bytes: UInt64?
+        var stored_bytes: UInt64?
     }
 
     /// Says what went wrong: a sentence, or with `--json` one line of JSON, on standard error.
     private static func fail(_ failure: CommandFailure, asDocument: Bool) {
-        let document = FailureDocument(status: failure.status.rawValue, error: failure.sentence)
+        let volume = BackupTally.volume
+        let document = FailureDocument(
+            status: failure.status.rawValue, error: failure.sentence, read_bytes: volume?.read,
+            new_bytes: volume?.new, stored_bytes: volume?.stored)
         guard asDocument, let line = try? Console.line(document) else {
             return Console.note("dozo: \(Console.printable(failure.sentence))")
         }
@@ -92,7 +99,7 @@ enum StandardDescriptors {
 }
 
 /// SIGINT, SIGTERM and SIGHUP: the first cancels the command, which ends cleanly; the second ends the process at once,
-/// and so does SIGQUIT.
+/// and so does SIGQUIT. A backup that reads is first asked to finish what it has in hands, for some seconds.
 ///
 /// A signal that was ignored when the process began stays ignored, as shells expect of what they run in the background.
 enum Interruption {
@@ -103,12 +110,21 @@ enum Interruption {
     /// Whether SIGHUP asks a service for its configuration and not the command to stop.
     static let hangupReloads = Atomic(false)
     private static let reloadRequested = Atomic(false)
+    /// Milliseconds that a backup gets for the regions in work, before it is cancelled: of a source that answers they
+    /// are complete by then, and need not be read again.
+    static let graceMilliseconds: Int32 = 3_000
+    /// Called by the first signal, when there is something that can end by itself.
+    private static let onRequest = Mutex<(@Sendable () -> Void)?>(nil)
 
     /// Whether a signal asked the process to stop.
     static var wasRequested: Bool { requested.load(ordering: .relaxed) }
 
     /// Whether a signal asked for the configuration since the last call.
     static func takeReload() -> Bool { reloadRequested.exchange(false, ordering: .relaxed) }
+
+    /// Whether the first signal only asks, from now on, and cancels after a grace: `body` is called by the signals'
+    /// thread. `nil` ends that.
+    static func asksFirst(_ body: (@Sendable () -> Void)?) { onRequest.withLock { $0 = body } }
 
     /// Runs `body` in a task that the signals cancel.
     ///
@@ -118,9 +134,13 @@ enum Interruption {
         SignalThread.start { number in
             if number == SIGHUP, hangupReloads.load(ordering: .relaxed) {
                 reloadRequested.store(true, ordering: .relaxed)
-                return
+                return -1
             }
             if requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted.rawValue) }
+            guard let ask = onRequest.withLock({ $0 }) else { return 0 }
+            ask()
+            return graceMilliseconds
+        } end: {
             task.cancel()
         }
         return await task.value
@@ -135,21 +155,29 @@ private enum SignalThread {
 
     private final class Context {
         let readingEnd: Int32
-        let action: @Sendable (Int32) -> Void
-        init(readingEnd: Int32, action: @escaping @Sendable (Int32) -> Void) {
+        let request: @Sendable (Int32) -> Int32
+        let end: @Sendable () -> Void
+        init(
+            readingEnd: Int32, request: @escaping @Sendable (Int32) -> Int32, end: @escaping @Sendable () -> Void
+        ) {
             self.readingEnd = readingEnd
-            self.action = action
+            self.request = request
+            self.end = end
         }
     }
 
-    static func start(_ action: @escaping @Sendable (Int32) -> Void) {
+    /// - Parameters:
+    ///   - request: called for each signal with its number; gives the milliseconds after which `end` is called, unless
+    ///     another signal comes before; negative for never.
+    ///   - end: called once the time is over.
+    static func start(request: @escaping @Sendable (Int32) -> Int32, end: @escaping @Sendable () -> Void) {
         var ends: [Int32] = [-1, -1]
         // Safety: the array has the two places that the call fills.
         guard unsafe pipe(&ends) == 0 else { return }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         writingEnd.store(ends[1], ordering: .releasing)
         // Safety: the context is retained for the thread, which never ends.
-        let context = unsafe Unmanaged.passRetained(Context(readingEnd: ends[0], action: action)).toOpaque()
+        let context = unsafe Unmanaged.passRetained(Context(readingEnd: ends[0], request: request, end: end)).toOpaque()
         var thread = pthread_t()
         let status = unsafe pthread_create(
             &thread, nil,
@@ -158,7 +186,13 @@ private enum SignalThread {
                 let context = unsafe Unmanaged<Context>.fromOpaque(pointer).takeUnretainedValue()
                 var byte: UInt8 = 0
                 // Safety: one byte of the stack is filled.
-                while unsafe read(context.readingEnd, &byte, 1) != 0 { context.action(Int32(byte)) }
+                while unsafe read(context.readingEnd, &byte, 1) != 0 {
+                    let grace = context.request(Int32(byte))
+                    guard grace >= 0 else { continue }
+                    var next = pollfd(fd: context.readingEnd, events: Int16(POLLIN), revents: 0)
+                    // Safety: one entry, as the count says. Whatever it answers but another signal, the time is over.
+                    if unsafe poll(&next, 1, grace) <= 0 { context.end() }
+                }
                 return nil
             }, context)
         guard status == 0 else { return }

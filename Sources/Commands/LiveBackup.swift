@@ -31,6 +31,7 @@ struct LiveBackup {
 
     func run() async throws {
         let rates = command.load.rates()
+        let watch = Stopwatch()
         let target = try await BackupTarget(options, rates: rates)
         var guests: [LiveGuest] = []
         for address in live.addresses {
@@ -38,7 +39,7 @@ struct LiveBackup {
             guests.append(guest)
         }
         try await tellUnknown(live.exclude, of: guests)
-        let taken = try await take(guests, target: target)
+        let taken = try await take(guests, target: target, watch: watch)
         let machines = machines(of: taken)
         var documents: [BackupDocument] = []
         var rest = taken[...]
@@ -46,7 +47,8 @@ struct LiveBackup {
             for (taking, machine) in zip(taken, machines) {
                 guard let capture = taking.capture else { preconditionFailure("every guest was taken") }
                 let document = try await taking.guest.store(
-                    capture, machine: machine, level: taking.rest.level, target: target, rates: rates)
+                    capture, machine: machine, level: taking.rest.level, target: target, rates: rates,
+                    watch: watch.split())
                 rest = rest.dropFirst()
                 taking.released()
                 for line in await capture.committed() { Console.note("note: \(Console.printable(line))") }
@@ -55,7 +57,13 @@ struct LiveBackup {
             }
         } catch {
             for taking in rest {
-                await taking.capture?.abandon()
+                if let capture = taking.capture {
+                    if await taking.guest.keepProgress(of: capture) {
+                        for line in await capture.interrupted() { Console.note("note: \(Console.printable(line))") }
+                    } else {
+                        await capture.abandon()
+                    }
+                }
                 taking.released()
             }
             guard !documents.isEmpty else { throw error }
@@ -103,7 +111,7 @@ struct LiveBackup {
     // MARK: The instant
 
     /// Takes all guests at one barrier: all are ready and at rest before the first is taken.
-    private func take(_ guests: [LiveGuest], target: BackupTarget) async throws -> [Taking] {
+    private func take(_ guests: [LiveGuest], target: BackupTarget, watch: Stopwatch) async throws -> [Taking] {
         var all: [Taking] = []
         do {
             for guest in guests {
@@ -120,6 +128,7 @@ struct LiveBackup {
                 }
             }
             for index in all.indices { try await all[index].rest.look() }
+            watch.begin(.still)
             for index in all.indices { try await all[index].rest.freeze() }
             for index in all.indices {
                 let capture = try await all[index].preparation.take(watch: all[index].keeper)
@@ -127,6 +136,7 @@ struct LiveBackup {
                 tellMemory(all[index].guest, capture)
             }
             for index in all.indices { all[index].rest.thaw() }
+            watch.begin(.wait)
             for index in all.indices { try await all[index].rest.settle() }
         } catch {
             for taking in all {
@@ -153,6 +163,14 @@ struct LiveBackup {
 }
 
 extension GuestDisk.Omission {
+    /// Whether nobody expects the disk in a point: it was left out on purpose, or there is nothing to lose on it.
+    var isMeant: Bool {
+        switch self {
+        case .excluded, .removable, .readOnly, .transient, .empty: true
+        case .shareable, .passedThrough, .unsupported: false
+        }
+    }
+
     /// In words, behind "is left out: ".
     var words: String {
         switch self {

@@ -56,7 +56,7 @@ struct LiveGuest {
             preconditionFailure("16 bytes make an id")
         }
         self.point = point
-        keeper = LiveGuest.keeper(target, known.guest, command.options)
+        keeper = target.mapKeeper(known, point: point, command.options)
     }
 
     /// What to call it in messages.
@@ -69,19 +69,6 @@ struct LiveGuest {
                 .usage, "the hypervisor knows no name of the guest that could be used; say --guest NAME")
         }
         return definition.name
-    }
-
-    /// The maps that this host keeps; `nil` when it can keep none: then everything is read.
-    private static func keeper(
-        _ target: BackupTarget, _ guest: GuestID, _ options: RepositoryOptions
-    ) -> MapKeeper? {
-        guard let seed = target.writer.signingSeed else { return nil }
-        do throws(MapCacheError) {
-            return MapKeeper(try KeptMaps(folder: target.host.repositoryFolder, guest: guest, seed: seed), guest: guest)
-        } catch {
-            options.note("note: \(error.sentence); everything is read")
-            return nil
-        }
     }
 
     private func scratchFolder(_ target: BackupTarget) throws -> String {
@@ -108,39 +95,34 @@ struct LiveGuest {
         }
         let disks = try await guest.disks()
         var request = CaptureRequest(
-            point: point, repository: "\(target.repository.chain.repository)", bases: bases(disks),
+            point: point, repository: "\(target.repository.chain.repository)", bases: [:],
             excluded: Set(live.exclude), scratchFolder: try scratchFolder(target))
         for disk in disks { request.last[disk.name] = keeper?.kept(disk: disk.name)?.point }
+        choose(disks, for: &request)
         request.memory = live.withMemory
         request.mayStayPaused = live.whilePaused
         request.snapshotByteCount = live.snapshotSize.flatMap(SizeText.parse)
         return try await guest.prepare(request)
     }
 
-    /// The points that disks may be built on, with what speaks against it told. Whether the repository still shows them
-    /// is asked when the session has begun.
-    private func bases(_ disks: [GuestDisk]) -> [String: PointID] {
-        guard let keeper else { return [:] }
-        for disk in disks { keeper.identities[disk.name] = LiveGuest.identity(of: disk) }
-        var bases: [String: PointID] = [:]
-        for disk in disks where disk.omission == nil && !live.exclude.contains(disk.name) {
-            guard let kept = keeper.kept(disk: disk.name) else { continue }
-            if kept.isDoubted {
-                tellWhole(disk.name, "because the last run caught its list of changes lying")
-            } else if isScanDue(kept) {
-                tellWhole(disk.name, "as after every \(live.fullReadEvery) points")
-            } else if kept.identity != keeper.identities[disk.name] {
-                tellWhole(disk.name, "because it is another image than at the last point")
-            } else {
-                bases[disk.name] = kept.point
+    /// What disks may be built on, with what speaks against it told. Whether the repository still shows a point is
+    /// asked when the session has begun.
+    private func choose(_ disks: [GuestDisk], for request: inout CaptureRequest) {
+        guard let keeper else { return }
+        for disk in disks {
+            let choice = keeper.choice(
+                disk: disk.name, identity: LiveGuest.identity(of: disk), fullReadEvery: live.fullReadEvery)
+            guard disk.omission == nil, !live.exclude.contains(disk.name) else { continue }
+            request.unfinished[disk.name] = choice.unfinished
+            request.bases[disk.name] = choice.base
+            guard choice.unfinished == nil, let doubt = choice.doubt else { continue }
+            switch doubt {
+            case .lied: tellWhole(disk.name, "because the last run caught its list of changes lying")
+            case .due: tellWhole(disk.name, "as after every \(live.fullReadEvery) points")
+            case .otherImage: tellWhole(disk.name, "because it is another image than at the last point")
             }
         }
         if let failure = keeper.failure { options.note("note: \(failure); everything is read") }
-        return bases
-    }
-
-    private func isScanDue(_ kept: KeptMap) -> Bool {
-        live.fullReadEvery > 0 && kept.pointsSinceScan + 1 >= UInt64(live.fullReadEvery)
     }
 
     /// The images of a disk as the hypervisor names them, and which files they are: one that is put in the place of
@@ -165,7 +147,7 @@ struct LiveGuest {
     /// Reads the disks of the instant and makes the point.
     func store(
         _ capture: any GuestCapture, machine: RestorePointRecord.Machine, level: GuestRest.Level,
-        target: BackupTarget, rates: Rates
+        target: BackupTarget, rates: Rates, watch: Stopwatch
     ) async throws -> BackupDocument {
         let session = try await target.begin(basedOn: known.base, options)
         var disks: [BackupDisk] = []
@@ -192,10 +174,18 @@ struct LiveGuest {
         plan.consistency = level.rawValue
         plan.machine = machine
         plan.confirm = { try await capture.confirm() }
+        plan.vouch = { try await capture.confirm() }
+        plan.readBefore = keeper?.readBefore ?? [:]
         plan.pause = { capture.pause }
-        let job = BackupJob(target: target, session: session, known: known, options: options)
+        let job = BackupJob(
+            target: target, session: session, known: known, options: options, watch: watch, rates: rates)
         do {
-            return try await job.run(disks, plan: plan, recorder: keeper)
+            var document = try await job.run(disks, plan: plan, recorder: keeper)
+            let lacking = capture.omitted.filter { $0.omission?.isMeant == false }
+            if !lacking.isEmpty {
+                document.left_out = lacking.map { .init(name: $0.name, why: $0.omission?.words ?? "") }
+            }
+            return document
         } catch let error as SourceError where [.serverFailed, .readFailed, .shrank].contains(error.code) {
             // The hypervisor knows better what became of the instant than what it was read from.
             try await capture.confirm()
@@ -207,42 +197,44 @@ struct LiveGuest {
     private func earlier(
         _ captured: CapturedDisk, session: WritingSession, target: BackupTarget
     ) throws -> EarlierImage? {
-        guard let keeper, let kept = keeper.kept(disk: captured.disk.name) else { return nil }
+        guard let keeper else { return nil }
+        let (disk, byteCount) = (captured.disk.name, captured.source.byteCount)
+        keeper.readsWhole(disk: disk, byteCount: byteCount)
+        guard keeper.kept(disk: disk) != nil || keeper.unfinished(disk: disk) != nil else { return nil }
         switch captured.changes {
         case .unknown(let reason):
             // When a reason was found before, it was told before.
-            if !kept.isDoubted, kept.identity == keeper.identities[captured.disk.name], !isScanDue(kept) {
-                tellWhole(captured.disk.name, reason)
-            }
+            if keeper.hasChoice(of: disk) { tellWhole(disk, reason) }
             return nil
         case .since(let base, let extents):
-            guard kept.point == base else { return nil }
             let damage = try target.host.state.damage()
             guard damage.packs.isEmpty, session.view.gaps.isEmpty else {
                 tellWhole(
-                    captured.disk.name,
-                    "because something of the repository is damaged: what is lost and still there is stored again")
-                return nil
-            }
-            guard session.view.shows(kept.point, committedBy: kept.commit) else {
-                tellWhole(
-                    captured.disk.name, "because the last point that this host made is not in the repository any more")
+                    disk, "because something of the repository is damaged: what is lost and still there is stored again"
+                )
                 return nil
             }
             do {
-                let map = try keeper.map(kept, disk: captured.disk.name)
-                guard map.root.byteCount == captured.source.byteCount else {
-                    tellWhole(captured.disk.name, "because its size changed")
-                    return nil
-                }
-                return EarlierImage(
-                    map: map, changed: extents,
-                    sampling: ChangeSampling(perMille: live.sample * 10, seed: Randomness.system.word))
+                return try keeper.earlier(
+                    disk: disk, byteCount: byteCount, since: base, extents: extents,
+                    sampling: ChangeSampling(perMille: live.sample * 10, seed: Randomness.system.word),
+                    isShown: { session.view.shows($0, committedBy: $1) })
             } catch let error as EarlierImageUnusable {
-                tellWhole(captured.disk.name, error.reason)
+                tellWhole(disk, error.reason)
                 return nil
             }
         }
+    }
+
+    // MARK: Stopped
+
+    /// Keeps what was read of a capture of which no point was made, for the next run.
+    ///
+    /// - Returns: whether it is kept, so that the list of changes that began at the instant has to stay.
+    func keepProgress(of capture: any GuestCapture) async -> Bool {
+        guard let keeper else { return false }
+        if await capture.vouchesForReads() { keeper.keepProgress(isLast: true) }
+        return keeper.hasKeptProgress
     }
 }
 

@@ -48,9 +48,15 @@ protocol LoadingCommand {
 }
 
 /// What a command may read and write a second; `nil` is no limit.
-struct Rates {
+struct Rates: Sendable {
     var reads: RateLimit?
     var writes: RateLimit?
+
+    /// Nothing is limited from now on.
+    func lift() {
+        reads?.lift()
+        writes?.lift()
+    }
 
     /// The store, read and written no faster.
     func paced(_ store: DirectoryStore) -> any ObjectStore {

@@ -7,8 +7,12 @@ package final class RateLimit: Sendable {
     package static let burst: UInt64 = 250_000_000
 
     private let bytesPerSecond: UInt64
+    /// Longest time that is slept in one piece, in nanoseconds: so soon a limit that is lifted lets go who waits.
+    package static let longestSleep: UInt64 = 200_000_000
+
     private let now: @Sendable () -> UInt64
     private let sleep: @Sendable (UInt64) async throws -> Void
+    private let isLifted = Atomic(false)
     /// When the next bytes may begin, in nanoseconds of the clock.
     private let next = Mutex<UInt64>(0)
 
@@ -30,6 +34,7 @@ package final class RateLimit: Sendable {
     ///
     /// - Throws: `CancellationError`.
     package func pass(_ byteCount: UInt64) async throws {
+        guard !isLifted.load(ordering: .relaxed) else { return }
         let time = now()
         let cost = Double(byteCount) / Double(bytesPerSecond) * 1e9
         let start = next.withLock { next in
@@ -37,6 +42,15 @@ package final class RateLimit: Sendable {
             next = start + UInt64(min(cost, 1e18))
             return start
         }
-        if start > time { try await sleep(start - time) }
+        var rest = start > time ? start - time : 0
+        while rest > 0, !isLifted.load(ordering: .relaxed) {
+            let piece = min(rest, RateLimit.longestSleep)
+            try await sleep(piece)
+            rest -= piece
+        }
     }
+
+    /// Lets everything pass from now on, and who waits within ``longestSleep``: who is told to stop writes its last
+    /// words at once.
+    package func lift() { isLifted.store(true, ordering: .relaxed) }
 }

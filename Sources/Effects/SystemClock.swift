@@ -17,6 +17,9 @@ package struct SystemClock: Sendable {
     package static let system = SystemClock(
         wall: { read(CLOCK_REALTIME) }, monotonic: { read(CLOCK_MONOTONIC) })
 
+    /// Lets so many nanoseconds pass while other tasks run, or throws when the task is cancelled.
+    package static let pause: @Sendable (UInt64) async throws -> Void = { try await Task.sleep(nanoseconds: $0) }
+
     private static func read(_ clock: clockid_t) -> UInt64 {
         var time = timespec()
         // Safety: `time` lives through the call, which cannot fail for these clocks.

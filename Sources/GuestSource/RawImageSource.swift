@@ -5,6 +5,9 @@ import Synchronization
 final class RawImageSource: ImageSource {
     let summary: ImageSummary
     let byteCount: UInt64
+    /// Bytes that are read without a look whether the task was cancelled: a slow disk has them within a second or two.
+    private static let pieceByteCount = 4 << 20
+
     private let part: Mutex<ImagePart?>
     private let cacheUse: CacheUse
 
@@ -39,10 +42,20 @@ final class RawImageSource: ImageSource {
         let place = part.start + offset
         let absent =
             cacheUse == .keep ? [] : PageCache.absent(part.file.descriptor, start: place, count: buffer.count)
-        // Safety: the buffer belongs to the caller for the whole call.
-        let count = try unsafe part.file.fill(buffer, at: place)
+        var done = 0
+        while done < buffer.count {
+            if Task.isCancelled {
+                throw SourceError(.interrupted, "interrupted while reading \(summary.path)", .retry)
+            }
+            let wanted = min(RawImageSource.pieceByteCount, buffer.count - done)
+            // Safety: the buffer belongs to the caller for the whole call, and the piece lies in it.
+            let count = try unsafe part.file.fill(
+                UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted]), at: place + UInt64(done))
+            done += count
+            if count < wanted { break }
+        }
         PageCache.drop(part.file.descriptor, absent)
-        if count < buffer.count { throw .shrank(summary.path, from: byteCount, to: offset + UInt64(count)) }
+        if done < buffer.count { throw .shrank(summary.path, from: byteCount, to: offset + UInt64(done)) }
     }
 
     func confirmUnchanged() async throws(SourceError) {

@@ -202,6 +202,9 @@ package struct CaptureRequest: Sendable {
     /// The last committed point of each disk that is known of, also where it is not built on: its list of changes stays
     /// until the new point is committed.
     package var last: [String: PointID] = [:]
+    /// Points that were not made, because the run was stopped, by disk: what it had read is kept on the host, and the
+    /// list of changes that began at its instant is preferred to that of the last point.
+    package var unfinished: [String: PointID] = [:]
     /// Names of disks that are left out.
     package var excluded: Set<String>
     /// How memory and device state are taken at the same instant; `nil` when they are not.
@@ -342,6 +345,16 @@ package protocol GuestCapture: Sendable {
 
     /// No point was made: the change list of the base stays the current one. Gives everything else back.
     func abandon() async
+
+    /// Whether what was read until now was read of the instant; asked when a run was stopped, also of a task that was
+    /// cancelled.
+    func vouchesForReads() async -> Bool
+
+    /// No point was made, and what was read is kept on the host: the change list that began at the instant stays,
+    /// beside that of the last point; that of an earlier run that was stopped goes. Gives everything else back.
+    ///
+    /// - Returns: what went wrong, for the operator.
+    func interrupted() async -> [String]
 }
 
 extension Guest {
@@ -352,6 +365,13 @@ extension Guest {
 extension GuestCapture {
     /// It goes on as soon as the instant was taken.
     package var isStandingStill: Bool { false }
+    /// Nothing is known of what changes from now on, so that there is nothing to go on with.
+    package func vouchesForReads() async -> Bool { false }
+    /// As ``abandon()``.
+    package func interrupted() async -> [String] {
+        await abandon()
+        return []
+    }
     /// No memory was taken.
     package func memory() async throws -> (any PositionedBytes)? { nil }
 

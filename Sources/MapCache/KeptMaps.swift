@@ -71,7 +71,7 @@ package final class KeptMaps: Sendable {
 
     /// Absolute path of the file, for messages.
     package let path: String
-    private let queue: DatabaseQueue
+    let queue: DatabaseQueue
     private let key: SecretBytes
 
     /// Opens the cache, makes it when there is none, and makes it anew when it cannot be used.
@@ -114,20 +114,21 @@ package final class KeptMaps: Sendable {
                       WITHOUT ROWID, STRICT;
                     CREATE TABLE IF NOT EXISTS leaf (place BLOB NOT NULL, id BLOB NOT NULL, sealed BLOB NOT NULL,
                       PRIMARY KEY (place, id)) WITHOUT ROWID, STRICT;
+                    \(unfinishedTable)
                     PRAGMA user_version = \(version);
                     """)
         }
         return queue
     }
 
-    private func translating<Result>(_ body: () throws -> Result) throws(MapCacheError) -> Result {
+    func translating<Result>(_ body: () throws -> Result) throws(MapCacheError) -> Result {
         do { return try body() } catch let error as MapCacheError { throw error } catch {
             throw MapCacheError(sentence: "the map cache \(path) cannot be used: \(error)")
         }
     }
 
     /// Where a disk's rows stand: not its name.
-    private func place(_ guest: GuestID, _ disk: String) -> [UInt8] {
+    func place(_ guest: GuestID, _ disk: String) -> [UInt8] {
         KeyedHasher(key: key).authenticate(guest.bytes + Array(disk.utf8)).bytes
     }
 
@@ -144,7 +145,8 @@ package final class KeptMaps: Sendable {
         }
     }
 
-    /// After a commit: these are the guest's maps now, and what belongs to none of them goes.
+    /// After a commit: these are the guest's maps now, and what belongs to none of them goes, progress of stopped runs
+    /// included.
     package func replace(_ maps: [String: KeptMap], of guest: GuestID) throws(MapCacheError) {
         try translating {
             try queue.write { database in
@@ -155,21 +157,14 @@ package final class KeptMaps: Sendable {
                     try database.execute(sql: "DELETE FROM map WHERE place = ?", arguments: [place])
                     try database.execute(sql: "DELETE FROM leaf WHERE place = ?", arguments: [place])
                 }
-                try database.execute(
-                    sql: "CREATE TEMP TABLE IF NOT EXISTS wanted (id BLOB PRIMARY KEY) WITHOUT ROWID, STRICT")
+                try database.execute(sql: "DELETE FROM unfinished WHERE guest = ?", arguments: [Data(guest.bytes)])
                 for (disk, map) in maps {
                     let place = place(guest, disk)
                     try database.execute(
                         sql: "INSERT OR REPLACE INTO map (place, guest, sealed) VALUES (?, ?, ?)",
                         arguments: [Data(place), Data(guest.bytes), Data(sealed(map.encoded, as: place))])
-                    try database.execute(sql: "DELETE FROM wanted")
-                    let statement = try database.makeStatement(sql: "INSERT OR IGNORE INTO wanted (id) VALUES (?)")
-                    for case let id? in map.leaves { try statement.execute(arguments: [Data(id.bytes)]) }
-                    try database.execute(
-                        sql: "DELETE FROM leaf WHERE place = ? AND id NOT IN (SELECT id FROM wanted)",
-                        arguments: [Data(place)])
+                    try removeLeaves(database, place: place, besides: [map.leaves])
                 }
-                try database.execute(sql: "DROP TABLE wanted")
             }
         }
     }
@@ -212,7 +207,7 @@ package final class KeptMaps: Sendable {
         KeyDerivation.derive(key: key, label: "dozo/1 map cache row", context: salt)
     }
 
-    private func sealed(_ plain: [UInt8], as name: [UInt8]) -> [UInt8] {
+    func sealed(_ plain: [UInt8], as name: [UInt8]) -> [UInt8] {
         let salt = Randomness.system.bytes(KeptMaps.saltByteCount)
         var output = [UInt8](repeating: 0, count: plain.count + AuthenticatedCipher.tagByteCount)
         // Safety: all buffers live through the call; the key is fresh, so the first nonce is too.
@@ -229,7 +224,7 @@ package final class KeptMaps: Sendable {
         return salt + output
     }
 
-    private func opened(_ row: [UInt8], as name: [UInt8]) throws -> [UInt8] {
+    func opened(_ row: [UInt8], as name: [UInt8]) throws -> [UInt8] {
         guard row.count >= KeptMaps.saltByteCount + AuthenticatedCipher.tagByteCount else {
             throw MapCacheError(sentence: "the map cache \(path) is damaged")
         }

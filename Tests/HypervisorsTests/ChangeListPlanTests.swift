@@ -42,9 +42,9 @@ struct ChangeListPlanTests {
         let last = request.listName(base, disk: "vda")
         let lists = [bitmap(last), bitmap(request.listName(other, disk: "vda"))]
         let plan = ChangeListPlan(lists, request: request, disk: "vda", base: nil)
-        #expect(plan.base == nil && plan.superseded == last)
+        #expect(plan.base == nil && plan.superseded == [last])
         #expect(plan.stale == [request.listName(other, disk: "vda")])
-        #expect(ChangeListPlan(lists, request: request, disk: "vda", base: base).superseded == last)
+        #expect(ChangeListPlan(lists, request: request, disk: "vda", base: base).superseded == [last])
         // Of another disk nothing is known, and so nothing of it is asked for.
         #expect(ChangeListPlan(lists, request: request, disk: "vdb", base: nil).stale.count == 2)
     }
@@ -86,5 +86,41 @@ struct ChangeListPlanTests {
         let plan = ChangeListPlan([bitmap(name), bitmap(name + "-read")], request: request, disk: "vda", base: base)
         #expect(plan.base == name)
         #expect(plan.stale == [name + "-read"])
+    }
+
+    @Test("the list of a run that was stopped is preferred to the last point's; both stay until a commit")
+    func unfinished() {
+        var request = request
+        request.last["vda"] = base
+        request.unfinished["vda"] = other
+        let (last, stopped) = (request.listName(base, disk: "vda"), request.listName(other, disk: "vda"))
+        let plan = ChangeListPlan(
+            [bitmap(last), bitmap(stopped), bitmap(stopped + "-read")], request: request, disk: "vda", base: base)
+        #expect(plan.base == stopped && plan.point == other && plan.reason == nil)
+        #expect(plan.superseded == [last, stopped] && plan.outdone == stopped)
+        #expect(plan.stale == [stopped + "-read"])
+        // Also where there is no last point, or it is not built on.
+        let alone = ChangeListPlan([bitmap(stopped)], request: request, disk: "vda", base: nil)
+        #expect(alone.base == stopped && alone.point == other)
+    }
+
+    @Test("the list of a run that was stopped is no good: the last point's is taken")
+    func unfinishedUnsound() {
+        var request = request
+        request.last["vda"] = base
+        request.unfinished["vda"] = other
+        let (last, stopped) = (request.listName(base, disk: "vda"), request.listName(other, disk: "vda"))
+        let changes: [(inout ChangeListPlan.Bitmap) -> Void] = [
+            { $0.isInconsistent = true }, { $0.isRecording = false }, { $0.isBusy = true }, { $0.name = "gone" },
+        ]
+        for (number, change) in changes.enumerated() {
+            let plan = ChangeListPlan(
+                [bitmap(last), bitmap(stopped, change)], request: request, disk: "vda", base: base)
+            #expect(plan.base == last && plan.point == base && plan.reason == nil, "\(number)")
+            #expect(plan.stale == (number < 2 ? [stopped] : []), "\(number)")
+            #expect(plan.superseded == (number == 2 ? [last, stopped] : [last]), "\(number)")
+            #expect(plan.outdone == (number == 2 ? stopped : nil), "\(number)")
+            #expect(ChangeListPlan([bitmap(stopped, change)], request: request, disk: "vda", base: nil).base == nil)
+        }
     }
 }

@@ -197,6 +197,31 @@ ends_with 0 "is empty; was that meant" "unless it is forced, and then it is told
 ends_with 0 "not in this one" "a disk that is left out is told" "$dozo" backup -q --guest slow \
     --disk "e=$folder/slow.raw"
 
+# --- stopped while rates hold everything up: it ends at once, says what it had, and that is found again
+noise "$folder/held.raw" 80 8
+"$dozo" backup --guest held --disk "d=$folder/held.raw" --jobs 1 --json --limit-read 8M --limit-write 100K \
+    >"$folder/output" 2>"$folder/told" & program=$!
+# The first pack is full: its put waits for the rate.
+for _ in $(seq 1 400); do
+    moved=$(sed -n 's/^rchar: //p' "/proc/$program/io" 2>/dev/null || echo 0)
+    [ "${moved:-0}" -gt 30000000 ] && break
+    sleep 0.05
+done
+began=$(date +%s%3N)
+kill -s TERM "$program"; wait "$program"; status=$?
+took=$(($(date +%s%3N) - began))
+if [ "$status" -eq 130 ] && [ "$took" -lt 8000 ]; then pass "stopped, a backup with rate limits ends at once ($took ms)"
+else fail "stopped, a backup with rate limits ends at once" "status $status after $took ms"; fi
+tail -n 1 "$folder/told" >"$folder/line"
+read=$(json "$folder/line" 'd["read_bytes"]')
+if [ "$(json "$folder/line" 'd["status"] == 130 and 16 << 20 <= d["read_bytes"] and d["stored_bytes"] > 0')" = True ]
+then pass "and says what it had read and stored"
+else fail "and says what it had read and stored" "$(cat "$folder/line")"; fi
+"$dozo" backup --guest held --disk "d=$folder/held.raw" --jobs 1 --json >"$folder/again.json" 2>"$folder/output"
+if [ "$(json "$folder/again.json" "d['new_bytes'] <= (80 << 20) - $read and d['read_again_bytes'] >= $read")" = True ]
+then pass "the next run stores none of it again, and says what it read again"
+else fail "the next run stores none of it again, and says what it read again" "$read of $(cat "$folder/again.json")"; fi
+
 # --- a restore that never began says nothing of half a change
 mkdir "$folder/t.raw.partial"
 ends_with 7 "move it away first" "a folder in the place of the partial file" "$dozo" restore slow@latest \

@@ -1,6 +1,7 @@
 import BackupModel
 import ChunkEncryption
 import Foundation
+import GRDB
 import MapCache
 import RepositoryFormat
 import TestKit
@@ -100,6 +101,69 @@ struct KeptMapsTests {
             guard let damaged = try? KeptMaps(folder: folder.path, guest: guest, seed: seed) else { continue }
             if let found = try? damaged.map(guest, disk: "vda") { #expect(found == kept) }
             if let leaf = try? damaged.leaf(try hash(8), guest: guest, disk: "vda") { #expect(leaf == [10, 11]) }
+        }
+    }
+
+    private func unfinished(_ leaves: [Hash256?], after: PointID?) throws -> UnfinishedMap {
+        UnfinishedMap(
+            map: try map(leaves), stale: [Extent(start: 0, length: 4096), Extent(start: 1 << 40, length: 1)],
+            read: [Extent(start: 7, length: 9)], after: after)
+    }
+
+    @Test("what a stopped run left is there beside the last map, and goes with the next commit, leaves and all")
+    func unfinishedMaps() throws {
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
+        let last = try map([try hash(8)])
+        try maps.add([(try hash(8), [1]), (try hash(9), [2]), (try hash(10), [3])], guest: guest, disk: "vda")
+        try maps.replace(["vda": last], of: guest)
+        try maps.add([(try hash(9), [2]), (try hash(10), [3])], guest: guest, disk: "vda")
+        let first = try unfinished([try hash(9), nil], after: last.point)
+        try maps.keep(unfinished: ["vda": first, "vdb": try unfinished([], after: nil)], of: guest, tidies: true)
+        let again = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
+        #expect(try again.unfinished(guest, disk: "vda") == first)
+        #expect(try again.unfinished(guest, disk: "vdb")?.after == nil)
+        #expect(try again.map(guest, disk: "vda") == last)
+        // Leaves of neither go.
+        #expect(try again.leaf(try hash(8), guest: guest, disk: "vda") == [1])
+        #expect(try again.leaf(try hash(9), guest: guest, disk: "vda") == [2])
+        #expect(try again.leaf(try hash(10), guest: guest, disk: "vda") == nil)
+        // Another one takes the place of all.
+        try again.keep(unfinished: ["vda": try unfinished([nil], after: nil)], of: guest, tidies: false)
+        #expect(try again.unfinished(guest, disk: "vdb") == nil)
+        #expect(try again.unfinished(guest, disk: "vda")?.map.leaves == [nil])
+        try again.replace(["vda": last], of: guest)
+        #expect(try again.unfinished(guest, disk: "vda") == nil)
+    }
+
+    @Test("no row stands for one of another kind or disk")
+    func kinds() throws {
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
+        try maps.replace(["vda": try map([nil]), "vdb": try map([nil])], of: guest)
+        try maps.keep(
+            unfinished: ["vda": try unfinished([nil], after: nil), "vdb": try unfinished([nil, nil], after: nil)],
+            of: guest, tidies: false)
+        let queue = try DatabaseQueue(path: folder.file)
+        try queue.write { database in
+            try database.execute(sql: "UPDATE unfinished SET sealed = (SELECT sealed FROM map WHERE map.place = place)")
+        }
+        for disk in ["vda", "vdb"] {
+            #expect(throws: MapCacheError.self) { try maps.unfinished(guest, disk: disk) }
+            #expect(try maps.map(guest, disk: disk) != nil)
+        }
+    }
+
+    @Test("an unfinished map that is cut short anywhere is refused")
+    func cutShort() throws {
+        let whole = try unfinished([try hash(8), nil], after: nil)
+        let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
+        try maps.keep(unfinished: ["vda": whole], of: guest, tidies: false)
+        let queue = try DatabaseQueue(path: folder.file)
+        let row = try queue.read { try Data.fetchOne($0, sql: "SELECT sealed FROM unfinished") }
+        for count in stride(from: 0, to: try #require(row).count, by: 7) {
+            try queue.write { database in
+                try database.execute(sql: "UPDATE unfinished SET sealed = ?", arguments: [row?.prefix(count)])
+            }
+            #expect(throws: MapCacheError.self) { try maps.unfinished(guest, disk: "vda") }
         }
     }
 }

@@ -65,4 +65,23 @@ struct RateLimitTests {
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
     }
+
+    @Test("a limit that is lifted lets go who waits, and everybody after")
+    func lifted() async throws {
+        let clock = Clock()
+        let holder = Mutex<RateLimit?>(nil)
+        let sleeps = Mutex(0)
+        let limit = RateLimit(bytesPerSecond: 1, now: { clock.time.withLock { $0 } }) { _ in
+            // The third piece of the wait is the last.
+            guard
+                sleeps.withLock({
+                    $0 += 1; return $0
+                }) == 3
+            else { return }
+            holder.withLock { $0?.lift() }
+        }
+        holder.withLock { $0 = limit }
+        for _ in 0..<100 { try await limit.pass(1 << 30) }
+        #expect(sleeps.withLock { $0 } == 3)
+    }
 }

@@ -74,9 +74,11 @@ struct BackupAttempt: Sendable {
         let known = try state.guests()[host.guest.label]
         let session = try await WritingSession.begin(
             repository, state: state, randomness: randomness, bases: { _ in known?.base.map { [$0] } ?? [] })
-        let plan = BackupPlan(
+        var plan = BackupPlan(
             guest: host.guest.identifier, label: host.guest.label, takenAt: number, host: host.name, tool: "simulation",
             base: known?.base, workers: workers, level: level, now: { [number] in number })
+        // Time stands still: nothing but the executor decides who goes on.
+        plan.pulse = VirtualClock().pulse
         let disks = host.guest.disks.enumerated().map { index, bytes in
             BackupDisk.image(
                 name: "disk\(index)", source: SimulatedImage(bytes, executor: executor, changes: imageChanges),

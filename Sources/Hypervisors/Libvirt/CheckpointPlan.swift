@@ -59,6 +59,8 @@ package struct CheckpointPlan: Hashable, Sendable {
     package var listed: Set<String> = []
     /// Checkpoints of this repository that mean nothing any more once the point is committed.
     package var stale: [String] = []
+    /// Those of them that mean nothing any more also when the run is stopped, and its progress kept.
+    package var outdone: [String] = []
 
     /// Decides.
     ///
@@ -88,6 +90,8 @@ package struct CheckpointPlan: Hashable, Sendable {
         let taken = Set(disks.map(\.name))
         let kept = Set(request.bases.filter { !taken.contains($0.key) }.map { request.listName($0.value) })
         stale = own.keys.filter { !kept.contains($0) && $0 != request.listName(request.point) }.sorted()
+        let last = Set((Array(request.bases.values) + Array(request.last.values)).map(request.listName))
+        outdone = stale.filter { !last.contains($0) }
     }
 
     private static func way(
@@ -99,7 +103,17 @@ package struct CheckpointPlan: Hashable, Sendable {
                     + (disk.format ?? "of no known kind")
             )
         }
-        guard let base = request.bases[disk.name] else { return .whole("there is no earlier point of it to build on") }
+        var way = Way.whole("there is no earlier point of it to build on")
+        for candidate in [request.unfinished[disk.name], request.bases[disk.name]].compactMap(\.self) {
+            way = CheckpointPlan.way(disk, since: candidate, own: own, request: request)
+            if case .since = way { break }
+        }
+        return way
+    }
+
+    private static func way(
+        _ disk: GuestDisk, since base: PointID, own: [String: CheckpointFacts], request: CaptureRequest
+    ) -> Way {
         let name = request.listName(base)
         guard let checkpoint = own[name] else {
             return .whole(

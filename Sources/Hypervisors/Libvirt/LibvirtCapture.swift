@@ -115,6 +115,14 @@ final class LibvirtCapture: GuestCapture {
         return notes
     }
 
+    func vouchesForReads() async -> Bool { (try? await confirm()) != nil }
+
+    func interrupted() async -> [String] {
+        var notes = await close()
+        for name in plan.outdone { notes += guest.removeCheckpoint(name) }
+        return notes
+    }
+
     func abandon() async {
         _ = await close()
         _ = guest.removeCheckpoint(request.listName(request.point))

@@ -68,7 +68,7 @@ final class QMPCapture: GuestCapture, Sendable {
                 socket: path, export: item.export, dirtyContext: context, connections: QMPCapture.connections,
                 name: item.disk.name)
             let changes: DiskChanges =
-                if let base = item.base, context != nil {
+                if let base = item.plan.point, context != nil {
                     .since(base, try await source.dirtyExtents())
                 } else {
                     .unknown(item.plan.reason ?? "QEMU keeps no list of what changed")
@@ -114,7 +114,29 @@ final class QMPCapture: GuestCapture, Sendable {
         var notes = await close()
         notes += guest.whateverHappens { client in
             captured.flatMap { item in
-                var names = item.plan.superseded.map { [$0] } ?? []
+                var names = item.plan.superseded
+                if item.plan.base != nil { names.append(readingList(item)) }
+                return QMPLeftovers.removeLists(client, node: item.node, names)
+            }
+        }
+        return notes
+    }
+
+    /// A filter that gave its instant up lets no read succeed from then on, nor does a QEMU that is gone: what was read
+    /// is of the instant as long as it was read through what was put in for it.
+    func vouchesForReads() async -> Bool {
+        guest.whateverHappens { client in
+            guard let exports = try? client.execute("query-block-exports").elements else { return false }
+            let names = Set(exports.compactMap { $0["id"]?.text })
+            return captured.allSatisfy { names.contains($0.export) }
+        }
+    }
+
+    func interrupted() async -> [String] {
+        var notes = await close()
+        notes += guest.whateverHappens { client in
+            captured.flatMap { item in
+                var names = [item.plan.outdone].compactMap(\.self)
                 if item.plan.base != nil { names.append(readingList(item)) }
                 return QMPLeftovers.removeLists(client, node: item.node, names)
             }

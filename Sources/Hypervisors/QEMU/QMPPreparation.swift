@@ -10,7 +10,6 @@ struct QMPDiskCapture: Sendable {
     /// The node that the device used, and will use again.
     let node: String
     let plan: ChangeListPlan
-    let base: PointID?
     /// Number in the names of what is put into QEMU: node names have at most 31 bytes.
     let number: Int
     let prefix: String
@@ -55,12 +54,12 @@ final class QMPPreparation: CapturePreparation {
                 }
                 let known = nodes.first { $0["node-name"]?.text == node }
                 let bitmaps = (known?["dirty-bitmaps"]?.elements ?? []).compactMap(ChangeListPlan.Bitmap.init)
-                let base = request.bases[disk.name]
+                let plan = ChangeListPlan(
+                    bitmaps, request: request, disk: disk.name, base: request.bases[disk.name])
                 captured.append(
                     QMPDiskCapture(
                         disk: disk, drive: drive, node: node,
-                        plan: ChangeListPlan(bitmaps, request: request, disk: disk.name, base: base), base: base,
-                        number: captured.count, prefix: request.listPrefix))
+                        plan: plan, number: captured.count, prefix: request.listPrefix))
             }
             try GuestDisk.requireSome(captured.map(\.disk), guest: "behind \(guest.socket)")
             try GuestDisk.requireSafe(captured.map(\.disk), guest: "behind \(guest.socket)")

@@ -215,4 +215,24 @@ struct CheckpointPlanTests {
         #expect(backup.socket == "/a/nbd" && backup.scratch == ["/a/vda.scratch"])
         #expect(RunningBackup(xml: "no xml").socket == nil)
     }
+
+    @Test("the list of a run that was stopped is preferred; when it is no good, that of the last point is taken")
+    func unfinished() throws {
+        var request = request
+        request.last = request.bases
+        request.unfinished = ["vda": earlier, "vdb": earlier, "new": earlier]
+        let both = [checkpoint(base, ["vda", "vdb"]), checkpoint(earlier, ["vda", "new"]), foreign]
+        let disks = [disk("vda"), disk("vdb"), disk("new")]
+        request.bases["raw"] = nil
+        let plan = CheckpointPlan(disks: disks, checkpoints: both, request: request)
+        #expect(plan.ways["vda"] == .since(earlier) && plan.ways["vdb"] == .since(base))
+        #expect(plan.ways["new"] == .since(earlier))
+        // A commit takes both away; another stop that of the stopped run, and the last point's stays.
+        #expect(Set(plan.stale) == [request.listName(base), request.listName(earlier)])
+        #expect(plan.outdone == [request.listName(earlier)])
+        var broken = both
+        broken[1].disks["vda"]?.changed = nil
+        #expect(CheckpointPlan(disks: disks, checkpoints: broken, request: request).ways["vda"] == .since(base))
+        #expect(CheckpointPlan(disks: disks, checkpoints: [both[0]], request: request).outdone == [])
+    }
 }
