@@ -142,7 +142,7 @@ struct KeptMapsTests {
         try maps.keep(
             unfinished: ["vda": try unfinished([nil], after: nil), "vdb": try unfinished([nil, nil], after: nil)],
             of: guest, tidies: false)
-        let queue = try DatabaseQueue(path: folder.file)
+        let queue = try DatabaseQueue(path: maps.path)
         try queue.write { database in
             try database.execute(sql: "UPDATE unfinished SET sealed = (SELECT sealed FROM map WHERE map.place = place)")
         }
@@ -157,7 +157,7 @@ struct KeptMapsTests {
         let whole = try unfinished([try hash(8), nil], after: nil)
         let maps = try KeptMaps(folder: folder.path, guest: guest, seed: seed)
         try maps.keep(unfinished: ["vda": whole], of: guest, tidies: false)
-        let queue = try DatabaseQueue(path: folder.file)
+        let queue = try DatabaseQueue(path: maps.path)
         let row = try queue.read { try Data.fetchOne($0, sql: "SELECT sealed FROM unfinished") }
         for count in stride(from: 0, to: try #require(row).count, by: 7) {
             try queue.write { database in

@@ -83,7 +83,7 @@ class Guest:
             answer = self.ask("human-monitor-command", {
                 "command-line":
                     f'qemu-io -d /machine/peripheral/vda/virtio-backend "write -P {pattern} {place * BLOCK} {BLOCK}"'})
-            if "wrote" not in str(answer.get("return")):
+            if "error" in answer or answer.get("return"):
                 print(f"note: {self.name} does not take writes: {answer}", flush=True)
                 return
             self.step += 1

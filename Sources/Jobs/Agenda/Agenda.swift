@@ -195,9 +195,10 @@ package struct Agenda: Sendable {
         if let most = places.repository, others.count(where: { $0.repository == policy.repository }) >= most {
             return false
         }
+        guard others.count < places.host else { return false }
         let first = configuration.policies.values.map(\.tier).min() ?? policy.tier
-        let room = places.host > 1 && policy.tier > first ? places.host - 1 : places.host
-        return others.count < room
+        guard places.host > 1, policy.tier > first else { return true }
+        return others.count(where: { $0.tier > first }) < places.host - 1
     }
 
     private func isAwake(_ key: JobKey, _ now: Int, _ cause: RunCause) -> Bool {
@@ -253,7 +254,9 @@ package struct Agenda: Sendable {
                 job.pending = nil
                 return
             }
-            pending.notBefore = now + Agenda.retryDelays[pending.failures]
+            // What is due again sooner than that is tried then.
+            let delay = now + Agenda.retryDelays[pending.failures]
+            pending.notBefore = min(delay, clock(of: run.key)?.next(after: now) ?? delay)
             pending.failures += 1
             job.pending = pending
         }
