@@ -29,6 +29,8 @@ struct LedgerComposition {
         let silent: Set<SessionID>
         /// Whether a point that was forgotten so is to go now.
         let isDue: (SaidOfPoints.Forget) -> Bool
+        /// Up to when locks are over; see ``LockTime``.
+        let lockTime: UInt64
     }
 
     /// Composes what closes the epoch that `view` ends in.
@@ -53,7 +55,7 @@ struct LedgerComposition {
         }
         let horizon = Set(taken.map(\.name)).union(
             view.log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
-        let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, isDue: circumstances.isDue)
+        let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, circumstances)
         self.dropped = dropped.map(\.record.identifier)
 
         let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
@@ -101,13 +103,14 @@ struct LedgerComposition {
 
     /// Points that live on, and those that go.
     private static func points(
-        in view: RepositoryView, horizon: Set<SessionName>, isDue: (SaidOfPoints.Forget) -> Bool
+        in view: RepositoryView, horizon: Set<SessionName>, _ circumstances: Circumstances
     ) -> (live: [RestorePoint], dropped: [RestorePoint]) {
         var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
             if horizon.contains(SessionName(writer: point.writer, session: point.session)),
-                let forget = view.said.forget(of: point.record.identifier), isDue(forget)
+                let forget = view.said.forget(of: point.record.identifier), circumstances.isDue(forget),
+                view.said.lock(of: point.record.identifier) ?? 0 <= circumstances.lockTime
             {
                 dropped.append(point)
             } else {

@@ -241,7 +241,9 @@ package struct Sweep {
         let composition = try await LedgerComposition(
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(),
             circumstances: LedgerComposition.Circumstances(
-                verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue))
+                verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue,
+                lockTime: LockTime.trusted(
+                    in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now)))
         guard composition.isWorthClosing else { return .nothing }
         let object = SignedObject(
             kind: .ledger, repository: repository.chain.repository, body: composition.ledger.body,
