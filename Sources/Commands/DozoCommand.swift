@@ -21,7 +21,8 @@ struct DozoCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
             DiffCommand.self,
-            VerifyCommand.self, ForgetCommand.self, HoldCommand.self, PruneCommand.self, SweepCommand.self,
+            VerifyCommand.self, ForgetCommand.self, HoldCommand.self, LockCommand.self, PruneCommand.self,
+            SweepCommand.self,
             KeyCommand.self,
             GuestsCommand.self, DoctorCommand.self, CatalogCommand.self, AgentCommand.self, StatusCommand.self,
             RunCommand.self, SkipCommand.self, PauseCommand.self, HoldStillCommand.self,

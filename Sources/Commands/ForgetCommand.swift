@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupModel
+import ChunkEncryption
 import Effects
 import Repository
 import RepositoryFormat
@@ -52,7 +53,12 @@ struct ForgetCommand: AsyncParsableCommand {
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(points, in: view)
-        if !undo { try refuseWhatMustStay(chosen, view) }
+        if !undo {
+            let own = repository.credential.signingKey.map { WriterID(fingerprint: $0.publicKey.fingerprint) }
+            let lockTime = LockTime.trusted(
+                in: view, own: own, revoked: repository.revokedWriters, now: SystemClock.system.wall())
+            try refuseWhatMustStay(chosen, view, lockTime: lockTime)
+        }
         if yes || undo {
             let session = try MaintenanceSession(repository, randomness: .system)
             let identifiers = chosen.map(\.record.identifier)
@@ -80,13 +86,17 @@ struct ForgetCommand: AsyncParsableCommand {
     }
 
     /// A held point would stay anyway, and the last one of a guest is all there is of it.
-    private func refuseWhatMustStay(_ chosen: [RestorePoint], _ view: RepositoryView) throws {
+    private func refuseWhatMustStay(_ chosen: [RestorePoint], _ view: RepositoryView, lockTime: UInt64) throws {
         let going = Set(chosen.map(\.record.identifier))
         for point in chosen {
             let identifier = point.record.identifier
             let name = "point \(identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             guard view.said.holds(of: identifier).isEmpty else {
                 throw CommandFailure(.refused, "\(name) is held: `dozo hold --release` lets it go first")
+            }
+            if let until = view.said.lock(of: identifier), until > lockTime {
+                throw CommandFailure(
+                    .refused, "\(name) is locked until \(TimeText.local(until)); nothing lets it go before")
             }
             let remains = view.points.contains { other in
                 other.record.guest == point.record.guest && !going.contains(other.record.identifier)

@@ -36,6 +36,8 @@ struct PointDocument: Encodable {
     let started_by: String?
     /// Since when it need not be kept; absent unless it was forgotten and is not held.
     let forgotten_at: String?
+    /// Until when no sweep lets it go; absent when nobody locked it.
+    let locked_until: String?
     /// Whether it stays whatever is said of it.
     let held: Bool
 
@@ -63,6 +65,7 @@ struct PointDocument: Encodable {
         policy_revision = said(record.origin?.revision)
         started_by = said(record.origin?.startedBy)
         forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
+        locked_until = words.lock(of: record.identifier).map(TimeText.utc)
         held = !words.holds(of: record.identifier).isEmpty
     }
 }

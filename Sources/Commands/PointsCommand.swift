@@ -77,7 +77,7 @@ struct PointsCommand: AsyncParsableCommand {
             })
     }
 
-    /// Whether it is forgotten or held, and its tags.
+    /// Whether it is forgotten or held, its tags, and its lock.
     private static func words(on record: RestorePointRecord, said: SaidOfPoints) -> String {
         var words = record.tags.map { "#" + Console.printable($0) }
         if said.forget(of: record.identifier) != nil {
@@ -85,6 +85,7 @@ struct PointsCommand: AsyncParsableCommand {
         } else if !said.holds(of: record.identifier).isEmpty {
             words.insert("held", at: 0)
         }
+        if let until = said.lock(of: record.identifier) { words.append("locked until \(TimeText.local(until))") }
         return words.joined(separator: " ")
     }
 

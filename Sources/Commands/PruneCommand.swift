@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupModel
+import ChunkEncryption
 import Effects
 import Jobs
 import Repository
@@ -11,9 +12,9 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
         commandName: "prune", abstract: "Forget restore points that no policy keeps, and sweep.",
         discussion: """
             Examples:
-              dozo prune -r /backup/dozo --dry-run
+              dozo prune -r /backup/dozo --config /etc/dozo/dozo.yaml --dry-run
               dozo prune -r /backup/dozo --dry-run --guest web01 --config ./dozo.yaml
-              dozo prune -r /backup/dozo --yes --key-file /etc/dozo/main.maintainer
+              dozo prune -r /backup/dozo --config /etc/dozo/dozo.yaml --yes
 
             What is kept stands in the agent's file: the policies whose repository is this one, for the guests that \
             their sets choose by name or pattern. A point that any of them keeps stays; a guest that none covers keeps \
@@ -69,9 +70,15 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
                 "note: no policy of \(Console.printable(named)) keeps its points here, so everything stays")
         }
         let now = SystemClock.system.wall()
+        let revoked = repository.revokedWriters
+        // Whoever only looks has no key to sweep with: then every other's word counts as another's.
+        let own = repository.credential.signingKey.map { WriterID(fingerprint: $0.publicKey.fingerprint) }
+        let candidates = PrunedPoints.candidates(in: view, revoked: revoked, now: now)
         let plan = PrunePlan(
-            try chosen(PrunedPoints.candidates(in: view, revoked: PrunedPoints.revoked(repository), now: now)),
-            policies: policies, now: now, lockTime: now, acceptsMany: acceptMany)
+            candidates,
+            policies: policies, now: now,
+            lockTime: LockTime.trusted(in: view, own: own, revoked: revoked, now: now), wanted: try wanted(candidates),
+            acceptsMany: acceptMany)
         if policies.contains(where: { $0.rules.verified > 0 }) {
             options.note(
                 "note: repositories do not record yet which points were read back, so that `verified` keeps none")
@@ -110,16 +117,16 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
     /// What the record of a forget says for people.
     private static let reason = "no policy keeps it"
 
-    private func chosen(_ candidates: [PrunePlan.Candidate]) throws -> [PrunePlan.Candidate] {
-        guard let guest else { return candidates }
+    /// The guest that was named, with all of its points, also those from when it was called something else.
+    private func wanted(_ candidates: [PrunePlan.Candidate]) throws -> Set<GuestID>? {
+        guard let guest else { return nil }
         let found = candidates.filter { $0.label == guest || $0.guest.hexadecimal == guest }
         let guests = Set(found.map(\.guest))
         guard !guests.isEmpty else {
             throw CommandFailure(
                 .failed, "there is no guest \(Console.printable(guest)) in this repository; `dozo points` lists them")
         }
-        // All of its points, also those from when it was called something else.
-        return candidates.filter { guests.contains($0.guest) }
+        return guests
     }
 
     private func show(_ plan: PrunePlan, report: Sweep.Report?) throws {

@@ -25,6 +25,7 @@ package enum PrunedPoints {
             known.isDistrusted = revoked.contains(point.writer)
             known.tags = Set(record.tags)
             known.isHeld = !view.said.holds(of: record.identifier).isEmpty
+            known.lockedUntil = view.said.lock(of: record.identifier)
             known.isTakenBack = view.said.isTakenBack(record.identifier)
             var candidate = PrunePlan.Candidate(
                 point: known, guest: record.guest, label: record.label, storedAt: record.endedAt)
@@ -32,10 +33,5 @@ package enum PrunedPoints {
             candidate.isForgotten = view.said.forget(of: record.identifier) != nil
             return candidate
         }
-    }
-
-    /// Writers whose keys the owner has revoked.
-    package static func revoked(_ repository: OpenRepository) -> Set<WriterID> {
-        Set(repository.chain.revocations.keys.map(WriterID.init(fingerprint:)))
     }
 }

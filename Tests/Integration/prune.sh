@@ -2,22 +2,8 @@
 # Points are forgotten by policy by the real program: what a plain second definition keeps stays, everything is
 # explained, a person's word beats the rules, and whatever happens in the middle costs nothing that a rule keeps (S49).
 # shellcheck disable=SC2119,SC2120
-. "$(dirname -- "$0")/cases.sh"
+. "$(dirname -- "$0")/cases-clock.sh"
 
-gcc -shared -fPIC -O1 -o "$folder/other-clock.so" "$top/Tests/Support/other-clock.c" -ldl 2>"$folder/output" ||
-    { skip "prune" "other-clock.c does not compile: $(tail -n 1 "$folder/output")"; echo done; exit 0; }
-
-# A path that the loader can name: it splits LD_PRELOAD at spaces.
-plain=$(mktemp -d "${TMPDIR:-/tmp}/dozo-clock.XXXXXX") || exit 1
-trap 'rm -rf "$folder" "$plain"' EXIT
-mv "$folder/other-clock.so" "$plain/"
-
-# at TIME COMMAND…: with the clock on the wall at the time, as date(1) reads it in UTC.
-at() {
-    clock=$(date -u -d "$1" +%s)
-    shift
-    env DOZO_TEST_CLOCK="$clock" LD_PRELOAD="$plain/other-clock.so" "$@"
-}
 now="2028-04-10 08:00:00"
 file=$folder/dozo.yaml
 # configure RETENTION UNDO-TIME: the policy nightly for web*, in Berlin.
@@ -36,15 +22,6 @@ YAML
     chmod 600 "$file"
 }
 prune() { at "$now" "$dozo" prune --nice 0 --config "$file" "$@"; }
-# ids FILTER: of the points that Python's FILTER chooses, a point being p.
-ids() {
-    "$dozo" points --json 2>/dev/null |
-        python3 -c 'import json,sys
-for p in json.load(sys.stdin):
-    if eval(sys.argv[1]): print(p["id"])' "$1"
-}
-count() { ids "$1" | wc -l | tr -d ' '; }
-equal() { test "$1" = "$2" || { echo "$1 instead of $2"; return 1; }; }
 
 holds "init" "$dozo" init --quiet
 noise "$folder/disk.raw" 1 1
@@ -167,7 +144,7 @@ holds "a hold behind it" "$dozo" hold "$late"
 newest=$(ids 'p["guest"] == "web01"' | tail -n 1)
 killed=0
 for delay in 0.05 0.1 0.2 0.3 0.5 0.8; do
-    become() { exec env DOZO_TEST_CLOCK="$(date -u -d "$now" +%s)" LD_PRELOAD="$plain/other-clock.so" \
+    become() { exec env DOZO_TEST_CLOCK="$(date -u -d "$now" +%s)" LD_PRELOAD="$clock_library" \
         "$dozo" prune --nice 0 --config "$file" --yes; }
     become >/dev/null 2>&1 &
     run=$!

@@ -118,6 +118,12 @@ struct PrunePlanTests {
         #expect(!plan.goes.contains(RetentionTests.id(0)))
         #expect(plan.goes.contains(RetentionTests.id(1)))
         #expect(plan.goes.contains(RetentionTests.id(20)))
+        // Also when only the guest is asked about that has the forged one.
+        let one = PrunePlan(
+            points, policies: [Self.policy("two", ["mine"]) { $0.last = 1 }], now: Self.now, lockTime: Self.now,
+            wanted: [Self.guest(2)])
+        #expect(one.guests.map(\.label) == ["mine"])
+        #expect(one.goes == [RetentionTests.id(20)])
     }
 
     @Test("a witness dated 1970 that has seen every point makes none of them go")

@@ -128,14 +128,18 @@ package struct PrunePlan: Hashable, Sendable {
     ///   - policies: those of this repository.
     ///   - now: the clock of whoever decides; nanoseconds since 1970.
     ///   - lockTime: what locks are measured by; see ``Retention/decide(_:now:lockTime:)``.
+    ///   - wanted: guests to decide about; `nil` for all. The points of the others are looked at all the same, for ids
+    ///     that stand twice.
     ///   - acceptsMany: somebody has looked at guests that got many points, and they are right.
     package init(
-        _ candidates: [Candidate], policies: [Policy], now: UInt64, lockTime: UInt64, acceptsMany: Bool = false
+        _ candidates: [Candidate], policies: [Policy], now: UInt64, lockTime: UInt64, wanted: Set<GuestID>? = nil,
+        acceptsMany: Bool = false
     ) {
         let ordered = policies.sorted { $0.name < $1.name }
         var counts: [PointID: Int] = [:]
         for candidate in candidates { counts[candidate.point.id, default: 0] += 1 }
-        let marked = candidates.map { candidate in
+        let chosen = candidates.filter { wanted?.contains($0.guest) ?? true }
+        let marked = chosen.map { candidate in
             var candidate = candidate
             candidate.point.standsTwice = counts[candidate.point.id] != 1
             return candidate

@@ -120,6 +120,9 @@ package struct OpenRepository: Sendable {
         if head.number > chain.head.number { try await readOn() }
     }
 
+    /// Writers whose keys the owner has revoked.
+    package var revokedWriters: Set<WriterID> { Set(chain.revocations.keys.map(WriterID.init(fingerprint:))) }
+
     /// Reads the control log from its first slot.
     package func readLog() async throws -> ControlLog {
         var log = ControlLog(identity: identity, identityHash: identityHash)

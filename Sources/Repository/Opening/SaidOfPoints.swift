@@ -1,8 +1,8 @@
 package import BackupModel
 package import RepositoryFormat
 
-/// What maintainers and the owner have said about points: forgets, holds, pins, releases, undos (format page §11,
-/// "Forgotten").
+/// What maintainers and the owner have said about points: forgets, holds, pins, releases, undos, locks (format page
+/// §11, "Forgotten" and "Locked").
 package struct SaidOfPoints: Sendable {
     /// Somebody's word that a point need not be kept.
     package struct Forget: Hashable, Sendable {
@@ -38,12 +38,15 @@ package struct SaidOfPoints: Sendable {
     private var forgets: [PointID: Forget] = [:]
     private var released: Set<SlotNumber> = []
     private var undone: [PointID: SlotNumber] = [:]
+    /// The latest date of the locks of each point.
+    private var locks: [PointID: UInt64] = [:]
     /// Holds and pins, also those that were released.
     private var holds: [PointID: [Hold]] = [:]
 
     /// Kinds of records that this program knows.
     private static let knownKinds: Set<UInt32> = [
         Record.restorePointKind, Record.checkpointRootsKind, Record.forgetKind, Record.releaseKind,
+        Record.lockKind,
     ]
 
     init() {}
@@ -60,7 +63,7 @@ package struct SaidOfPoints: Sendable {
     mutating func take(
         _ entry: SessionEntry, slot: SlotNumber, keys: RepositoryKeys
     ) throws -> [RepositoryFinding] {
-        let kinds: Set<UInt32> = [Record.forgetKind, Record.releaseKind]
+        let kinds: Set<UInt32> = [Record.forgetKind, Record.releaseKind, Record.lockKind]
         guard entry.records.contains(where: { kinds.contains($0.kind) }) else { return [] }
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
@@ -74,6 +77,10 @@ package struct SaidOfPoints: Sendable {
                     let forget = try ForgetRecord(opened, name: name)
                     take(forget, slot: slot)
                     sayings.append(Saying(session: session, entry: entry.number, at: forget.at))
+                } else if opened.kind == Record.lockKind {
+                    let lock = try LockRecord(opened, name: name)
+                    for point in lock.points { locks[point] = max(locks[point] ?? 0, lock.until) }
+                    sayings.append(Saying(session: session, entry: entry.number, at: lock.at))
                 } else {
                     let release = try ReleaseRecord(opened, name: name)
                     released.formUnion(release.slots)
@@ -108,6 +115,9 @@ package struct SaidOfPoints: Sendable {
     package func holds(of point: PointID) -> [Hold] {
         (holds[point] ?? []).filter { !released.contains($0.slot) }
     }
+
+    /// Until when no sweep may let a point go, over or not: nanoseconds since 1970; `nil` when nobody locked it.
+    package func lock(of point: PointID) -> UInt64? { locks[point] }
 
     /// Whether somebody has taken the last forget of a point back: then no rule forgets it again, only a person.
     package func isTakenBack(_ point: PointID) -> Bool {

@@ -33,6 +33,8 @@ struct LedgerComposition {
         let silent: Set<SessionID>
         /// Whether a point that was forgotten so is to go now.
         let isDue: (SaidOfPoints.Forget) -> Bool
+        /// Up to when locks are over; see ``LockTime``.
+        let lockTime: UInt64
     }
 
     /// Composes what closes the epoch that `view` ends in.
@@ -59,7 +61,7 @@ struct LedgerComposition {
         }
         let horizon = Set(taken.map(\.name)).union(
             view.log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
-        let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, isDue: circumstances.isDue)
+        let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, circumstances)
         self.dropped = dropped.map(\.record.identifier)
 
         let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
@@ -111,14 +113,15 @@ struct LedgerComposition {
 
     /// Points that live on, and those that go.
     private static func points(
-        in view: RepositoryView, horizon: Set<SessionName>, isDue: (SaidOfPoints.Forget) -> Bool
+        in view: RepositoryView, horizon: Set<SessionName>, _ circumstances: Circumstances
     ) -> (live: [RestorePoint], dropped: [RestorePoint]) {
         var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
             let isCovered = horizon.contains(SessionName(writer: point.writer, session: point.session))
             if isCovered || !SweepRule.horizonComesFirst.holds,
-                let forget = view.said.forget(of: point.record.identifier), isDue(forget)
+                let forget = view.said.forget(of: point.record.identifier), circumstances.isDue(forget),
+                view.said.lock(of: point.record.identifier) ?? 0 <= circumstances.lockTime
             {
                 dropped.append(point)
             } else {

@@ -46,6 +46,23 @@ package struct MaintenanceSession {
         return try await say(records)
     }
 
+    /// Lets no sweep remove points before a date; a date before an earlier one's changes nothing.
+    ///
+    /// They are held first, so that no sweep that is under way can let them go beside the word; the record that locks
+    /// them releases the hold.
+    /// - Parameter until: nanoseconds since 1970, UTC.
+    /// - Throws: ``RepositoryError``: `noSuchPoint` for one that is gone. Whatever is thrown, what was held stays held.
+    package func lock(_ points: [PointID], until: UInt64, at time: UInt64, reason: String) async throws {
+        let slots = try await hold(points)
+        let locks = stride(from: 0, to: points.count, by: LockRecord.pointLimit).map { start in
+            LockRecord(
+                points: Array(points[start..<min(points.count, start + LockRecord.pointLimit)]), until: until,
+                at: time, reason: reason
+            ).record
+        }
+        try await say(locks + [ReleaseRecord(slots: slots.map(\.slot), at: time, reason: reason).record])
+    }
+
     /// Says that holds hold nothing any more.
     @discardableResult
     package func release(_ slots: [SlotNumber], at time: UInt64, reason: String) async throws -> SessionHead {

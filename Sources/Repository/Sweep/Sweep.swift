@@ -267,7 +267,9 @@ package struct Sweep {
         let composition = try await LedgerComposition(
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(), kept: kept,
             circumstances: LedgerComposition.Circumstances(
-                verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue))
+                verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue,
+                lockTime: LockTime.trusted(
+                    in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now)))
         report.readMaps += composition.maps.read
         report.keptMaps += composition.maps.kept
         let marks = try composition.marks.content(keys: keys)

@@ -1,0 +1,134 @@
+import BackupModel
+import ChunkEncryption
+import Effects
+import ObjectStorage
+import Repository
+import RepositoryFormat
+import TestKit
+import Testing
+
+/// Locks of points: no sweep lets one go before its date, whatever one clock or one writer says.
+@Suite("locks")
+struct LockTests {
+    static let day: UInt64 = 86_400_000_000_000
+
+    /// The sample, whose hosts stand in day 1000, and whose first point is forgotten and locked until day 1100.
+    struct Scene {
+        let sample: SampleRepository
+        let store: MemoryStore
+        let hosts: [SampleRepository.Host]
+        let point: PointID
+        private var draws: UInt64 = 50
+
+        init(locked: Bool = true) async throws {
+            sample = try await Samples.sample()
+            store = MemoryStore(sample.snapshot, randomness: .seeded(1))
+            hosts = sample.hosts.map { $0.copy() }
+            point = sample.points[0]
+            try await backUp(day: 1000)
+            let session = try await maintenance()
+            if locked { try await session.lock([point], until: 1100 * day, at: 1000 * day, reason: "audit") }
+            try await session.forget([point], at: 1000 * day, reason: "")
+        }
+
+        mutating func backUp(day number: UInt64) async throws {
+            draws += 1
+            try await hosts[0].backUp([[1, 2, 3]], to: store, at: number * day, randomness: .seeded(draws))
+        }
+
+        mutating func maintenance() async throws -> MaintenanceSession {
+            draws += 1
+            return try MaintenanceSession(
+                try await OpenRepository.open(store: store, key: .credential(sample.maintainer)),
+                randomness: .seeded(draws))
+        }
+
+        /// Sweeps with the maintainer's key and the clock at a day. - Returns: what is gone.
+        mutating func sweep(day number: UInt64) async throws -> [PointID] {
+            draws += 1
+            let repository = try await OpenRepository.open(store: store, key: .credential(sample.maintainer))
+            var memory = Sweep.Memory()
+            var settings = Sweep.Settings(now: number * day)
+            settings.patience = 0
+            return try await Sweep.run(
+                repository, store: store, state: nil, memory: &memory, settings: settings, randomness: .seeded(draws)
+            ).dropped
+        }
+
+        func view() async throws -> RepositoryView {
+            try await OpenRepository.open(store: store, key: .credential(sample.maintainer)).view()
+        }
+    }
+
+    @Test("a forgotten point that is not locked goes; one that is stays until its date, and goes then")
+    func date() async throws {
+        var free = try await Scene(locked: false)
+        #expect(try await free.sweep(day: 1001) == [free.point])
+        var scene = try await Scene()
+        #expect(try await scene.view().said.lock(of: scene.point) == 1100 * Self.day)
+        #expect(try await scene.view().said.holds(of: scene.point).isEmpty)
+        #expect(try await scene.sweep(day: 1001).isEmpty)
+        try await scene.backUp(day: 1099)
+        #expect(try await scene.sweep(day: 1099).isEmpty)
+        #expect(try await scene.view().points.contains { $0.record.identifier == scene.point })
+        #expect(try await scene.sweep(day: 1100) == [scene.point])
+    }
+
+    @Test("a clock that jumps ahead ends no lock, however often it sweeps")
+    func jumpingClock() async throws {
+        var scene = try await Scene()
+        for day: UInt64 in [1100, 2000, 9000] { #expect(try await scene.sweep(day: day).isEmpty) }
+        // Nor when the same key signs a time of its own, by forgetting something.
+        let session = try await scene.maintenance()
+        try await session.forget([scene.point], at: 5000 * Self.day, reason: "")
+        #expect(try await scene.sweep(day: 5000).isEmpty)
+    }
+
+    @Test("a record dated far ahead ends no lock for a sweep with a true clock")
+    func forgedRecord() async throws {
+        var scene = try await Scene()
+        try await scene.backUp(day: 9000)
+        #expect(try await scene.sweep(day: 1001).isEmpty)
+    }
+
+    @Test("a shorter lock behind a longer one changes nothing, a longer one does")
+    func longest() async throws {
+        var scene = try await Scene()
+        let session = try await scene.maintenance()
+        try await session.lock([scene.point], until: 1001 * Self.day, at: 1000 * Self.day, reason: "")
+        #expect(try await scene.view().said.lock(of: scene.point) == 1100 * Self.day)
+        try await session.lock([scene.point], until: 1200 * Self.day, at: 1000 * Self.day, reason: "")
+        try await scene.backUp(day: 1150)
+        #expect(try await scene.sweep(day: 1150).isEmpty)
+    }
+
+    @Test("an undo or a second forget does not end a lock; a point that is gone is not locked")
+    func words() async throws {
+        var scene = try await Scene()
+        let session = try await scene.maintenance()
+        _ = try await session.undo([scene.point])
+        try await session.forget([scene.point], at: 1000 * Self.day, reason: "")
+        #expect(try await scene.sweep(day: 1001).isEmpty)
+        var free = try await Scene(locked: false)
+        _ = try await free.sweep(day: 1001)
+        let late = try await free.maintenance()
+        let point = free.point
+        await #expect(throws: RepositoryError.self) {
+            try await late.lock([point], until: 1100 * Self.day, at: 1001 * Self.day, reason: "")
+        }
+    }
+
+    @Test("a writer may not lock, and a program that does not know locks refuses to sweep")
+    func rights() async throws {
+        let scene = try await Scene()
+        let repository = try await OpenRepository.open(
+            store: scene.store, key: .credential(scene.hosts[0].credential))
+        #expect(throws: RepositoryError.self) { try MaintenanceSession(repository, randomness: .seeded(1)) }
+        let record = LockRecord(points: [scene.point], until: 5, at: 4, reason: "why").record
+        // Unknown critical records stop a sweep (format page §11).
+        #expect(record.isCritical)
+        #expect(try LockRecord(record, name: "x").until == 5)
+        let none = Record(kind: Record.lockKind, isCritical: true, body: .map(["points": .array([])]))
+        #expect(throws: FormatError.self) { try LockRecord(none, name: "x") }
+    }
+}
