@@ -87,7 +87,7 @@ let package = Package(
             dependencies: [
                 "BackupModel", "Effects", "GuestSource", "GuestMemory", "ChunkEncryption", "RepositoryFormat",
                 "ObjectStorage", "Hypervisors", "MapCache", "Repository", "Capture", "Recovery", "Catalog",
-                "Jobs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Notices", "Jobs", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: strict),
         .executableTarget(name: "dozo", dependencies: ["Commands"], swiftSettings: strict),
 

@@ -22,6 +22,7 @@ struct DozoCommand: AsyncParsableCommand {
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
             DiffCommand.self,
             VerifyCommand.self, ForgetCommand.self, HoldCommand.self, SweepCommand.self, KeyCommand.self,
-            GuestsCommand.self, DoctorCommand.self, CatalogCommand.self, AgentCommand.self, HoldStillCommand.self,
+            GuestsCommand.self, DoctorCommand.self, CatalogCommand.self, AgentCommand.self, ReportCommand.self,
+            HoldStillCommand.self,
         ])
 }

@@ -3,7 +3,8 @@ import Jobs
 
 /// Which policies of the agent's file cover a guest.
 struct PolicyCoverage {
-    private let configuration: AgentConfiguration
+    /// The file as a whole.
+    let configuration: AgentConfiguration
 
     /// Reads the file that was named, or the usual one if it is there.
     ///
