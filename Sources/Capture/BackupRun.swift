@@ -29,6 +29,14 @@ package enum BackupDisk {
         }
     }
 
+    /// Whether it is a disk, and neither memory nor what describes the guest.
+    var isGuestDisk: Bool {
+        switch self {
+        case .image, .standardInput: true
+        case .definition, .memory: false
+        }
+    }
+
     /// What the image that describes the guest is called.
     package static let definitionName = "definition"
 }
@@ -47,6 +55,15 @@ package struct BackupProgress: Sendable {
     package var new: UInt64 = 0
     /// Bytes of packs put.
     package var stored: UInt64 = 0
+    /// What was met of each disk so far, in the order they are read.
+    package internal(set) var churn: [DiskChurn] = []
+
+    /// The place of the disk that is read in ``churn``; a disk that is read again goes on where it was.
+    fileprivate mutating func churnIndex() -> Int {
+        if let index = churn.firstIndex(where: { $0.disk == disk }) { return index }
+        churn.append(DiskChurn(disk: disk))
+        return churn.count - 1
+    }
 }
 
 /// What a run is told.
@@ -117,6 +134,8 @@ package struct BackupRun: ~Copyable {
     private let recorder: (any MapRecorder)?
     /// Whether the recorder is told of what is being captured: disks with a source, that can be built on.
     private var isRecorded = false
+    /// Whether what is being captured is a disk of the guest.
+    private var isGuestDisk = false
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
     /// Whether a leaf of it uses parts of chunks.
@@ -253,6 +272,7 @@ package struct BackupRun: ~Copyable {
     ) async throws -> RestorePointRecord.Image {
         progress.disk = disk.name
         leaves = []
+        isGuestDisk = disk.isGuestDisk
         if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
         hasSlices = false
@@ -279,10 +299,14 @@ package struct BackupRun: ~Copyable {
             byteCount = part.source.byteCount
             format = part.format
         }
-        if case .image(_, _, let earlier?) = disk {
-            changed += earlier.changed.reduce(0) { $0 + $1.length }
-        } else {
-            changed += progress.read - readBefore
+        let changedOfDisk =
+            if case .image(_, _, let earlier?) = disk {
+                earlier.changed.reduce(0) { $0 + $1.length }
+            } else { progress.read - readBefore }
+        changed += changedOfDisk
+        if disk.isGuestDisk {
+            progress.churn[progress.churnIndex()].changed += changedOfDisk
+            report(progress)
         }
         let (identifier, root) = try await assembler.finish(byteCount: byteCount, hasSlices: hasSlices)
         var image = RestorePointRecord.Image(
@@ -441,6 +465,11 @@ package struct BackupRun: ~Copyable {
                 hasSlices = hasSlices || result.hasSlices
                 progress.read += result.readByteCount
                 progress.new += result.newByteCount
+                if isGuestDisk {
+                    let index = progress.churnIndex()
+                    progress.churn[index].read += result.readByteCount
+                    progress.churn[index].new += result.newChunks
+                }
                 progress.passed += UInt64(parameters.regionByteCount)
             }
             expected += 1

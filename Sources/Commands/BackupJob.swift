@@ -70,12 +70,19 @@ struct BackupJob {
         let told = Set(session.view.notes + session.index.notes)
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
+        let watch = ChurnWatch(target: target, session: session, known: known)
+        var churn: [DiskChurn] = []
         let run = try BackupRun(session, plan: plan, recorder: recorder) { progress in
+            churn = progress.churn
             line.show(
                 "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
                 more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
         }
-        let record = try await run.run(disks)
+        let record: RestorePointRecord
+        do { record = try await run.run(disks) } catch {
+            watch.keepUnfinished(churn)
+            throw error
+        }
         var formats = known.formats
         for image in record.disks { formats[image.name] = image.format }
         // The point is made; what this host cannot keep about it is told and is no failure.
@@ -90,12 +97,14 @@ struct BackupJob {
         }
         for line in session.index.notes where !told.contains(line) { Console.note("note: \(Console.printable(line))") }
         for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
+        line.clear()
+        let judged = await watch.judge(churn, of: record)
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(
             point: PointDocument(point, said: session.view.said), read_bytes: record.volume.read,
             changed_bytes: record.volume.changed,
-            new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed)
+            new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed, churn: judged)
     }
 }
 
@@ -107,6 +116,8 @@ struct BackupDocument: Encodable {
     let new_bytes: UInt64
     let stored_bytes: UInt64
     let seconds: Double
+    /// What was met of the disks and what is thought of it; absent for a point without disks.
+    let churn: ChurnDocument?
 
     func show(_ options: RepositoryOptions) throws {
         if options.json { return try Console.json(self) }
