@@ -80,7 +80,7 @@ let package = Package(
             swiftSettings: hot),
         .target(name: "Notices", dependencies: ["BackupModel", "Effects", "GuestSource"], swiftSettings: hot),
         .target(
-            name: "Jobs", dependencies: ["BackupModel", "Notices", .product(name: "Yams", package: "Yams")],
+            name: "Jobs", dependencies: ["BackupModel", "Effects", "Notices", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict),
         .target(
             name: "Commands",

@@ -29,6 +29,14 @@ package enum BackupDisk {
         }
     }
 
+    /// Whether it is a disk, and neither memory nor what describes the guest.
+    var isGuestDisk: Bool {
+        switch self {
+        case .image, .standardInput: true
+        case .definition, .memory: false
+        }
+    }
+
     /// What the image that describes the guest is called.
     package static let definitionName = "definition"
 }
@@ -49,9 +57,18 @@ package struct BackupProgress: Sendable {
     package var stored: UInt64 = 0
     /// Bytes read in regions that a run which was stopped had read.
     package var readAgain: UInt64 = 0
+    /// What was met of each disk so far, in the order they are read.
+    package internal(set) var churn: [DiskChurn] = []
 
     /// Nothing yet.
     package init() {}
+
+    /// The place of the disk that is read in ``churn``; a disk that is read again goes on where it was.
+    fileprivate mutating func churnIndex() -> Int {
+        if let index = churn.firstIndex(where: { $0.disk == disk }) { return index }
+        churn.append(DiskChurn(disk: disk))
+        return churn.count - 1
+    }
 }
 
 /// What a run is told.
@@ -138,6 +155,8 @@ package struct BackupRun: ~Copyable {
     private var isRecorded = false
     /// Bytes of the disk being captured, while it is.
     private var recordedByteCount: UInt64?
+    /// Whether what is being captured is a disk of the guest.
+    private var isGuestDisk = false
     /// Ids of the leaves of the disk being captured.
     private var leaves: [Hash256?] = []
     /// Whether a leaf of it uses parts of chunks.
@@ -352,6 +371,7 @@ package struct BackupRun: ~Copyable {
         progress.disk = disk.name
         leaves = []
         recordedByteCount = nil
+        isGuestDisk = disk.isGuestDisk
         if case .image = disk { isRecorded = recorder != nil } else { isRecorded = false }
         let readBefore = progress.read
         hasSlices = false
@@ -379,10 +399,14 @@ package struct BackupRun: ~Copyable {
             byteCount = part.source.byteCount
             format = part.format
         }
-        if case .image(_, _, let earlier?) = disk {
-            changed += earlier.changedByteCount
-        } else {
-            changed += progress.read - readBefore
+        let changedOfDisk =
+            if case .image(_, _, let earlier?) = disk {
+                earlier.changedByteCount
+            } else { progress.read - readBefore }
+        changed += changedOfDisk
+        if disk.isGuestDisk {
+            progress.churn[progress.churnIndex()].changed += changedOfDisk
+            report(progress)
         }
         let (identifier, root) = try await assembler.finish(byteCount: byteCount, hasSlices: hasSlices)
         var image = RestorePointRecord.Image(
@@ -618,6 +642,11 @@ package struct BackupRun: ~Copyable {
                 progress.read += result.readByteCount
                 if wasRead(region: result.number) { progress.readAgain += result.readByteCount }
                 progress.new += result.newByteCount
+                if isGuestDisk {
+                    let index = progress.churnIndex()
+                    progress.churn[index].read += result.readByteCount
+                    progress.churn[index].new += result.newChunks
+                }
                 progress.passed += UInt64(parameters.regionByteCount)
             }
             expected += 1

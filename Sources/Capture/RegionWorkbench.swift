@@ -36,6 +36,8 @@ struct RegionResult: Sendable {
     let bench: RegionWorkbench
     /// The region, when it is what it was, so that there is nothing to store.
     var inherited: Extent?
+    /// What of it the repository did not have.
+    var newChunks = NewChunks()
 }
 
 extension RegionResult {
@@ -59,6 +61,8 @@ extension RegionJob {
 @safe final class RegionWorkbench: @unchecked Sendable {
     let session: WritingSession
     private(set) var parameters: ImageParameters
+    /// Where the region in work begins, and what of it the repository did not have so far.
+    private var (origin, newChunks): (UInt64, NewChunks) = (0, NewChunks())
     private(set) var chunker: RegionChunker
     let boundary: BoundaryCipher
     private let hasher: KeyedHasher
@@ -155,6 +159,15 @@ extension RegionJob {
     ///   - earlier: what the image was; only what changed since and what lies around it is then read.
     /// - Throws: what reading and storing throw; `CancellationError` between two chunks.
     func capture(
+        _ job: RegionJob, from source: (any ImageSource)?, since earlier: EarlierImage?
+    ) async throws -> RegionResult {
+        (origin, newChunks) = (job.extent.start, NewChunks())
+        var result = try await captured(job, from: source, since: earlier)
+        result.newChunks = newChunks
+        return result
+    }
+
+    private func captured(
         _ job: RegionJob, from source: (any ImageSource)?, since earlier: EarlierImage?
     ) async throws -> RegionResult {
         if let source, let earlier, let changed = job.changed,
@@ -335,7 +348,11 @@ extension RegionJob {
         // Safety: pieces lie inside the region that was cut, and no piece is longer than the packed buffer.
         let plain = unsafe UnsafeRawBufferPointer(rebasing: region[Int(piece.offset)..<Int(piece.end)])
         let room = unsafe UnsafeMutableRawBufferPointer(rebasing: packed[..<(plain.count - 1)])
-        if let count = unsafe compressor.compress(plain, into: room) {
+        let packedByteCount = unsafe compressor.compress(plain, into: room)
+        newChunks.add(
+            Extent(start: origin + UInt64(piece.offset), length: UInt64(piece.length)),
+            packed: UInt64(packedByteCount ?? plain.count))
+        if let count = packedByteCount {
             try unsafe builder.append(
                 UnsafeRawBufferPointer(rebasing: packed[..<count]), kind: .data, codec: .zstd, identifier: identifier,
                 plainByteCount: plain.count)

@@ -116,14 +116,21 @@ struct BackupJob {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         var readAgain: UInt64 = 0
+        let churnWatch = ChurnWatch(target: target, session: session, known: known)
+        var churn: [DiskChurn] = []
         let run = try BackupRun(session, plan: plan, recorder: recorder) { progress in
             BackupTally.show(progress)
             readAgain = progress.readAgain
+            churn = progress.churn
             line.show(
                 "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
                 more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
         }
-        let record = try await run.run(disks)
+        let record: RestorePointRecord
+        do { record = try await run.run(disks) } catch {
+            churnWatch.keepUnfinished(churn)
+            throw error
+        }
         var formats = known.formats
         for image in record.disks { formats[image.name] = image.format }
         // The point is made; what this host cannot keep about it is told and is no failure.
@@ -138,13 +145,15 @@ struct BackupJob {
         }
         for line in session.index.notes where !told.contains(line) { Console.note("note: \(Console.printable(line))") }
         for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
+        line.clear()
+        let judged = await churnWatch.judge(churn, of: record)
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(
             point: PointDocument(point, said: session.view.said), read_bytes: record.volume.read,
             read_again_bytes: readAgain, changed_bytes: record.volume.changed,
             new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed,
-            phases: watch.phases)
+            phases: watch.phases, churn: judged)
     }
 }
 
@@ -175,6 +184,8 @@ struct BackupDocument: Encodable {
     let stored_bytes: UInt64
     let seconds: Double
     let phases: [Stopwatch.Phase]
+    /// What was met of the disks and what is thought of it; absent for a point without disks.
+    let churn: ChurnDocument?
     /// Disks that are not in the point although nobody wanted them left out; absent when there are none.
     var left_out: [LeftOut]?
 

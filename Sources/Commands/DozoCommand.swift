@@ -25,6 +25,6 @@ struct DozoCommand: AsyncParsableCommand {
             SweepCommand.self,
             KeyCommand.self,
             GuestsCommand.self, DoctorCommand.self, CatalogCommand.self, AgentCommand.self, StatusCommand.self,
-            RunCommand.self, SkipCommand.self, PauseCommand.self, HoldStillCommand.self,
+            RunCommand.self, SkipCommand.self, PauseCommand.self, ReportCommand.self, HoldStillCommand.self,
         ])
 }

@@ -33,7 +33,23 @@ package enum TimeText {
     ///
     /// - Returns: the last nanosecond that the text covers, so that "at or before 23:59" includes 23:59:30; the largest
     ///   number for times that nanoseconds cannot count, from 2554 on; `nil` for anything else.
-    package static func parse(_ text: String) -> UInt64? {
+    package static func parse(_ text: String) -> UInt64? { range(text)?.upperBound }
+
+    /// As ``parse(_:)``, the first nanosecond that the text covers.
+    package static func begin(_ text: String) -> UInt64? { range(text)?.lowerBound }
+
+    /// Noon of the day, by the local clock, so many days after the day of an instant.
+    static func noon(ofDayAt nanoseconds: UInt64, plus days: Int) -> UInt64 {
+        let calendar = Calendar(identifier: .gregorian)
+        let date = Date(timeIntervalSince1970: TimeInterval(nanoseconds / 1_000_000_000))
+        // A day has always a noon: no clock is changed there.
+        guard let day = calendar.date(byAdding: .day, value: days, to: date),
+            let noon = calendar.date(bySettingHour: 12, minute: 0, second: 0, of: day)
+        else { return nanoseconds }
+        return self.nanoseconds(noon, plus: 0)
+    }
+
+    private static func range(_ text: String) -> ClosedRange<UInt64>? {
         // Other characters end in a trap of Foundation's formatter, some accents for example.
         guard text.utf8.allSatisfy({ "0123456789-+:. TZ".utf8.contains($0) }) else { return nil }
         var body = text.replacingOccurrences(of: "T", with: " ")
@@ -51,12 +67,13 @@ package enum TimeText {
             zone = given
             body.removeSubrange(match)
         }
-        var extra: UInt64?
+        var extra: ClosedRange<UInt64>?
         if let dot = body.firstIndex(of: ".") {
             let digits = body[body.index(after: dot)...]
             guard (1...9).contains(digits.count), digits.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
-            let padded = digits + String(repeating: "9", count: 9 - digits.count)
-            extra = UInt64(padded)
+            let ends = ["0", "9"].compactMap { UInt64(digits + String(repeating: $0, count: 9 - digits.count)) }
+            guard ends.count == 2 else { return nil }
+            extra = ends[0]...ends[1]
             body = String(body[..<dot])
         }
         for (format, covered): (String, UInt64) in [
@@ -75,9 +92,12 @@ package enum TimeText {
                 calendar.timeZone = zone
                 end = calendar.date(byAdding: .day, value: 1, to: date) ?? end
             }
-            if let extra { return nanoseconds(date, plus: extra) }
+            if let extra {
+                return nanoseconds(date, plus: extra.lowerBound)...nanoseconds(date, plus: extra.upperBound)
+            }
+            let first = nanoseconds(date, plus: 0)
             let next = nanoseconds(end, plus: 0)
-            return next == .max ? next : next - 1
+            return first...max(first, next == .max ? next : next - 1)
         }
         return nil
     }

@@ -3,8 +3,8 @@ import Glibc
 /// Lines that a host keeps by day, a file for each day in one folder, within bounds of age and size.
 ///
 /// Any number of processes append and read at once: whoever appends or drops holds the lock of the folder, readers hold
-/// none. A line is durable when ``append(_:day:oldest:condense:)`` returns. After a crash the last line of a file may be
-/// torn; it stays alone on its line, and whoever reads passes over what is no line of theirs.
+/// none. A line is durable when ``append(_:day:oldest:condense:)`` returns. After a crash the last line of a file may
+/// be torn; it stays alone on its line, and whoever reads passes over what is no line of theirs.
 ///
 /// Private to its owner: folder 0700, files 0600.
 package struct DayLog: Sendable {

@@ -56,15 +56,16 @@ extension Notice {
     /// - Parameters:
     ///   - ranges: bytes of the disk.
     ///   - lastClean: the last point before that, with its instant; `nil` when there is none.
+    ///   - isHeld: whether that point is held.
     package static func encryptionLike(
         _ subject: NoticeSubject, run: String, at now: UInt64, disk: String, ranges: [Range<UInt64>],
-        lastClean: (point: String, instant: UInt64)?
+        lastClean: (point: String, instant: UInt64)?, isHeld: Bool = true
     ) -> Notice {
         let bytes = ranges.reduce(UInt64(0)) { later($0, by: $1.upperBound - $1.lowerBound) }
         let clean =
             lastClean.map {
                 "the last clean point is \(PlainText.line($0.point)) of \(CivilTime($0.instant).readable), "
-                    + "which is held"
+                    + (isHeld ? "which is held" : "which is not held: dozo hold \(PlainText.line($0.point)) does it")
             } ?? "there is no clean point"
         return Notice(
             .encryptionLike, .critical, subject, at: now, run: run,

@@ -13,6 +13,10 @@ struct TimeTextTests {
             ("1970-01-01Z", 86_400_000_000_000 - 1),
         ]
         for (text, expected) in times { #expect(TimeText.parse(text) == expected, "\(text)") }
+        for (text, first) in [
+            ("2026-11-24Z", day), ("2026-11-24T23:59Z", day + 86_340_000_000_000),
+            ("2026-11-24T00:00:00.5Z", day + 500_000_000), ("1970-01-01Z", 0),
+        ] { #expect(TimeText.begin(text) == first, "\(text)") }
         for text in [
             "", "Z", "now", "2026-13-01", "2026-11-24T25:00", "1969-12-31", "2026-11-24+15:00", "2026-11-24x",
             "2026-11-24é", "２０２６-11-24",

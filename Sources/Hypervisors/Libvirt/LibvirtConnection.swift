@@ -158,11 +158,25 @@ import Glibc
     }
 
     /// Size of a disk as the guest sees it, in bytes.
-    func byteCount(disk: String) throws(LibvirtFailure) -> UInt64 {
+    func byteCount(disk: String) throws(LibvirtFailure) -> UInt64 { try room(disk: disk).byteCount }
+
+    /// Size of a disk as the guest sees it, and what it takes up on the host, in bytes.
+    func room(disk: String) throws(LibvirtFailure) -> (byteCount: UInt64, taken: UInt64) {
         var info = [UInt64](repeating: 0, count: LibvirtLibrary.blockInfoCount)
         // Safety: three numbers are written.
         try check(unsafe calls.blockInfo(pointer, disk, &info, 0))
-        return info[0]
+        return (info[0], info[1])
+    }
+
+    /// Its memory and processors; nothing of its disks and of whether it runs.
+    func resources() throws(LibvirtFailure) -> GuestResources {
+        var info = [UInt64](repeating: 0, count: LibvirtLibrary.domainInfoByteCount / 8)
+        // Safety: as many bytes are written as `virDomainInfo` has.
+        try check(unsafe calls.domainInfo(pointer, &info))
+        // Memory in KiB behind the state, then the number of processors in 16 bits, then their time.
+        return GuestResources(
+            isRunning: false, largestMemory: info[1] << 10, memory: info[2] << 10,
+            processorCount: Int(UInt16(truncatingIfNeeded: info[3])), processorTime: info[4])
     }
 
     /// Brings all file systems to rest. - Returns: how many.

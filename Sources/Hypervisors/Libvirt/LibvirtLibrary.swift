@@ -51,6 +51,7 @@ import Glibc
     let domainName: @convention(c) (Object) -> Text?
     let domainUUID: @convention(c) (Object, OwnText) -> CInt
     let domainState: @convention(c) (Object, Number, Number?, CUnsignedInt) -> CInt
+    let domainInfo: @convention(c) (Object, UnsafeMutableRawPointer) -> CInt
     let domainXML: @convention(c) (Object, CUnsignedInt) -> OwnText?
     let blockInfo: @convention(c) (Object, Text, UnsafeMutablePointer<UInt64>, CUnsignedInt) -> CInt
     let freeze: @convention(c) (Object, UnsafeMutablePointer<Text?>?, CUnsignedInt, CUnsignedInt) -> CInt
@@ -78,6 +79,8 @@ import Glibc
 
     /// Numbers of `virDomainBlockInfo`: size as the guest sees it, bytes taken, size of the container.
     static let blockInfoCount = 3
+    /// Bytes of `virDomainInfo`: a byte, two longs, a short and a number of 64 bits.
+    static let domainInfoByteCount = 40
     /// Bytes of `virDomainJobInfo`: an int and eleven longs; its first int is the kind of job.
     static let jobInfoByteCount = 96
     /// Seconds in which an agent answers to a command of ours.
@@ -130,6 +133,7 @@ import Glibc
         unsafe domainName = try find("virDomainGetName")
         unsafe domainUUID = try find("virDomainGetUUIDString")
         unsafe domainState = try find("virDomainGetState")
+        unsafe domainInfo = try find("virDomainGetInfo")
         unsafe domainXML = try find("virDomainGetXMLDesc")
         unsafe blockInfo = try find("virDomainGetBlockInfo")
         unsafe freeze = try find("virDomainFSFreeze")

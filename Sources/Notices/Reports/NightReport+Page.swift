@@ -3,14 +3,9 @@ extension NightReport {
     /// All text of foreign origin is escaped.
     package var page: String {
         var parts = [
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            "<meta name=\"viewport\" content=\"width=device-width\">",
-            "<title>\(NightReport.escaped("Night of \(host), \(CivilTime(night.lowerBound).date)"))</title>",
-            "<style>\(NightReport.style)</style></head><body>",
-            "<h1>Night of \(NightReport.escaped(host))</h1>",
+            "<h1>Night of \(ReportPage.escaped(host))</h1>",
             "<p>\(CivilTime(night.lowerBound).readable) to \(CivilTime(night.upperBound).readable)</p>",
-            "<p class=\"headline\">\(NightReport.escaped(headline))</p>",
+            "<p class=\"headline\">\(ReportPage.escaped(headline))</p>",
             "<p>read \(PlainText.size(sizes.read)), changed \(PlainText.size(sizes.changed)), new "
                 + "\(PlainText.size(sizes.new)), stored \(PlainText.size(sizes.stored))"
                 + (sizes.readAgain > 0 ? ", read again after a stop \(PlainText.size(sizes.readAgain))" : "") + "</p>",
@@ -18,9 +13,9 @@ extension NightReport {
         if !problems.isEmpty {
             parts.append("<h2>What goes on</h2><ul>")
             parts += problems.map { problem in
-                let remedy = problem.remedy.map { "<br><small>\(NightReport.escaped($0))</small>" } ?? ""
+                let remedy = problem.remedy.map { "<br><small>\(ReportPage.escaped($0))</small>" } ?? ""
                 let word = problem.severity.word
-                return "<li class=\"\(word)\"><b>\(word)</b> \(NightReport.escaped(problem.sentence))\(remedy)</li>"
+                return "<li class=\"\(word)\"><b>\(word)</b> \(ReportPage.escaped(problem.sentence))\(remedy)</li>"
             }
             parts.append("</ul>")
         }
@@ -28,56 +23,20 @@ extension NightReport {
         if !standings.isEmpty {
             parts.append("<h2>Promises</h2>")
             parts.append(
-                NightReport.table(
+                ReportPage.table(
                     ["guest", "policy", "last point", "age", "promised", "class"],
                     standings.map { (NightReport.cells($0), $0.grade?.severity?.word ?? "kept") }))
         }
         if !runs.isEmpty {
             parts.append("<h2>Runs</h2>")
             parts.append(
-                NightReport.table(
+                ReportPage.table(
                     NightReport.runHeader + ["why"],
                     runs.map { (cells($0) + [$0.outcome.reasons.joined(separator: "; ")], $0.outcome.word) }))
             if unlisted > 0 { parts.append("<p>and \(unlisted) more runs</p>") }
         }
-        parts.append("<p><small>Made \(CivilTime(made).readable) by Dozo.</small></p></body></html>\n")
-        return parts.joined(separator: "\n")
+        return ReportPage.whole(title: "Night of \(host), \(CivilTime(night.lowerBound).date)", parts, made: made)
     }
-
-    /// Text where HTML and SVG expect text or the value of an attribute between double quotes.
-    package static func escaped(_ text: String) -> String {
-        var out = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": out += "&amp;"
-            case "<": out += "&lt;"
-            case ">": out += "&gt;"
-            case "\"": out += "&quot;"
-            case "'": out += "&#39;"
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out
-    }
-
-    private static func table(_ header: [String], _ rows: [(cells: [String], word: String)]) -> String {
-        let head = header.map { "<th>\(escaped($0))</th>" }.joined()
-        let body = rows.map { row in
-            "<tr class=\"\(row.word)\">\(row.cells.map { "<td>\(escaped($0))</td>" }.joined())</tr>"
-        }
-        return "<table><thead><tr>\(head)</tr></thead><tbody>\n\(body.joined(separator: "\n"))\n</tbody></table>"
-    }
-
-    private static let style = """
-        body{font:14px/1.4 system-ui,sans-serif;margin:2em;color:#222;background:#fff}
-        table{border-collapse:collapse}th,td{text-align:left;padding:.2em .8em .2em 0;border-bottom:1px solid #ddd}
-        .headline{font-size:1.3em}li{margin:.3em 0}
-        .failed td:nth-child(2),.critical td:last-child,.critical b,
-        .error td:last-child,.error b{color:#a0303a;font-weight:bold}
-        .skipped td:nth-child(2),.stopped td:nth-child(2),.partial td:nth-child(2),
-        .warning td:last-child,.warning b{color:#8a5a00;font-weight:bold}
-        svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:#444}
-        """
 
     // MARK: The picture
 
@@ -129,7 +88,7 @@ extension NightReport {
         out += axis(height: height)
         for (index, name) in shown.enumerated() {
             let top = NightReport.head + index * NightReport.rowHeight
-            let label = NightReport.escaped(PlainText.line(name, limit: 24))
+            let label = ReportPage.escaped(PlainText.line(name, limit: 24))
             out.append("<text x=\"0\" y=\"\(top + 12)\">\(label)</text>")
             for run in rows[name] ?? [] { out.append(bar(run, top: top)) }
         }
@@ -156,7 +115,7 @@ extension NightReport {
             run.subject.guest ?? "?", run.outcome.word, CivilTime(run.began).readable,
             PlainText.duration(run.duration(at: made)),
         ]
-        let title = NightReport.escaped((facts + run.outcome.reasons).joined(separator: ", "))
+        let title = ReportPage.escaped((facts + run.outcome.reasons).joined(separator: ", "))
         return "<rect x=\"\(left)\" y=\"\(top + 2)\" width=\"\(max(3, right - left))\" height=\"13\" rx=\"2\" "
             + "fill=\"\(colour)\"><title>\(title)</title></rect>"
     }

@@ -99,7 +99,11 @@ package struct NightReport: Hashable, Sendable {
     package var headline: String {
         let words = NightReport.words.compactMap { word in counts[word].map { "\($0) \(word)" } }
         let runs = words.isEmpty ? "no run at all" : words.joined(separator: ", ")
-        let broken = brokenCount == 0 ? "every promise is kept" : "\(brokenCount) of \(standings.count) promises broken"
+        let pointless = standings.count { $0.lastPoint == nil }
+        let kept =
+            pointless == 0
+            ? "every promise is kept" : "no promise is broken yet, \(pointless) of \(standings.count) have no point"
+        let broken = brokenCount == 0 ? kept : "\(brokenCount) of \(standings.count) promises broken"
         return standings.isEmpty ? runs : "\(runs); \(broken)"
     }
 

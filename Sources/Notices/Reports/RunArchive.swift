@@ -145,6 +145,38 @@ package struct RunArchive: Sendable {
         return newest
     }
 
+    /// When the first run that is kept began; `nil` of none.
+    ///
+    /// - Throws: ``FileError``.
+    package func first() throws(FileError) -> UInt64? {
+        var damaged = 0
+        for day in try log.days() {
+            if let first = try runs(of: day, damaged: &damaged).map(\.began).min() { return first }
+        }
+        return nil
+    }
+
+    /// Days that ``storedPerDay(repository:at:)`` looks back.
+    private static let daysOfStoring: UInt64 = 28
+
+    /// Bytes a day that runs have stored in a repository over the last four weeks, or since the first run that is kept,
+    /// a day at least; `nil` when no run of that time names it.
+    ///
+    /// - Parameters:
+    ///   - repository: as the subjects of runs call it.
+    ///   - now: nanoseconds since 1970.
+    /// - Throws: ``FileError``.
+    package func storedPerDay(repository: String, at now: UInt64) throws(FileError) -> UInt64? {
+        let length = RunArchive.daysOfStoring * RunArchive.day
+        let begin = now > length ? now - length : 0
+        let runs = try records(in: begin..<max(now, begin + 1)).records.filter {
+            $0.subject.repository == repository && $0.began >= begin
+        }
+        guard let first = runs.map(\.began).min() else { return nil }
+        let stored = runs.reduce(UInt64(0)) { later($0, by: $1.sizes.stored) }
+        return UInt64(Double(stored) * Double(RunArchive.day) / Double(max(passed(first, now), RunArchive.day)))
+    }
+
     /// The last runs of a guest under a policy that went to their end, oldest first: what forecasts are made of.
     ///
     /// - Parameter count: at most so many.

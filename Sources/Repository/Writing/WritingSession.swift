@@ -160,11 +160,11 @@ package final class WritingSession: Sendable {
 
     /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.
     /// What cannot be read now may be read later: nobody writes behind it before.
-    private static func refuseUnread(_ view: RepositoryView, _ repository: OpenRepository) throws {
+    static func refuseUnread(_ view: RepositoryView, _ repository: OpenRepository) throws {
         if let unread = repository.unread ?? view.unread { throw unread }
     }
 
-    private static func refuseHidden(_ view: RepositoryView) throws {
+    static func refuseHidden(_ view: RepositoryView) throws {
         guard let first = view.hidden.first else { return }
         let more = view.hidden.count > 1 ? " and \(view.hidden.count - 1) more" : ""
         throw RepositoryError(
