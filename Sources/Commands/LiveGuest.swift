@@ -233,7 +233,7 @@ struct LiveGuest {
     /// - Returns: whether it is kept, so that the list of changes that began at the instant has to stay.
     func keepProgress(of capture: any GuestCapture) async -> Bool {
         guard let keeper else { return false }
-        if await capture.vouchesForReads() { keeper.keepProgress(isLast: true) }
+        if await capture.vouchesForReads() { keeper.keepProgress(isLast: true) } else { keeper.keepReads() }
         return keeper.hasKeptProgress
     }
 }

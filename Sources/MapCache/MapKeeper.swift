@@ -297,15 +297,43 @@ package final class MapKeeper: MapRecorder {
         // A run that has read nothing knows less than the one before it.
         guard failure == nil, disks.values.contains(where: { $0.reached != nil || $0.isDoubted || !$0.begun.isEmpty })
         else { return hasKeptProgress }
-        do throws(MapCacheError) { try cache.keep(unfinished: rows, of: guest, tidies: isLast) } catch {
-            failure = error.sentence
-            return hasKeptProgress
-        }
-        if !hasKeptProgress {
-            hasKeptProgress = true
-            onFirstProgress()
-        }
+        guard put(rows, tidies: isLast) else { return hasKeptProgress }
+        hasKeptProgress = true
         return true
+    }
+
+    /// Keeps what was read, so that a later run can say what it reads again, and nothing to build on: nobody vouches
+    /// for it. What an earlier run left stays as it is.
+    package func keepReads() {
+        let rows = Dictionary(
+            disks.compactMap { name, disk -> (String, UnfinishedMap)? in
+                let read = Extent.joined(disk.read + disk.begun)
+                if var old = stopped[name] {
+                    old.read = read
+                    old.map.isDoubted = old.map.isDoubted || disk.isDoubted
+                    return (name, old)
+                }
+                guard !read.isEmpty, let root = disk.reached?.root ?? earlier[name]?.root else { return nil }
+                return (name, unknown(name, disk, root: root, read: read))
+            }) { first, _ in first }
+        guard failure == nil, !hasKeptProgress, !rows.isEmpty else { return }
+        _ = put(rows, tidies: false)
+    }
+
+    private func put(_ rows: [String: UnfinishedMap], tidies: Bool) -> Bool {
+        do throws(MapCacheError) { try cache.keep(unfinished: rows, of: guest, tidies: tidies) } catch {
+            failure = error.sentence
+            return false
+        }
+        if !hasKeptProgress { onFirstProgress() }
+        return true
+    }
+
+    /// A disk of which nothing is known but that it was read.
+    private func unknown(_ name: String, _ disk: Disk, root: [UInt8], read: [Extent]) -> UnfinishedMap {
+        let map = map(name, root: root, leaves: [], pointsSinceScan: 0, isDoubted: disk.isDoubted)
+        return UnfinishedMap(
+            map: map, stale: [Extent(start: 0, length: disk.byteCount)], read: read, after: earlier[name]?.point)
     }
 
     /// What is known of a disk at this run's instant; `nil` when nothing is.
@@ -323,10 +351,7 @@ package final class MapKeeper: MapRecorder {
             let parameters = try? ImageRoot(parsing: root, name: "a root of the map cache").parameters,
             disk.reached != nil || disk.base != nil || disk.isDoubted || !read.isEmpty
         else { return nil }
-        guard keepsMaps else {
-            let map = map(name, root: root, leaves: [], pointsSinceScan: 0, isDoubted: false)
-            return UnfinishedMap(map: map, stale: [Extent(start: 0, length: disk.byteCount)], read: read, after: after)
-        }
+        guard keepsMaps else { return unknown(name, disk, root: root, read: read) }
         let leafByteCount = UInt64(parameters.leafByteCount)
         let leafCount = Int((disk.byteCount + leafByteCount - 1) / leafByteCount)
         var leaves = disk.reached?.leaves ?? []
