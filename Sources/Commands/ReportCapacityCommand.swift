@@ -37,7 +37,7 @@ struct ReportCapacityCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try report.configuration()
-        let folder = try AgentFolder.usual()
+        let folder = try HostArchives.usual()
         let now = SystemClock.system.wall()
         var problems: [String] = []
         var repositories: [CapacityReport.Repository] = []
@@ -82,7 +82,7 @@ struct ReportCapacityCommand: AsyncParsableCommand {
 
     /// Counts a repository, keeps the sample, and looks ahead.
     private static func look(
-        at location: String, named name: String, folder: AgentFolder, now: UInt64
+        at location: String, named name: String, folder: HostArchives, now: UInt64
     ) throws -> CapacityReport.Repository {
         guard HostPaths.isFolder(location) else {
             throw FileError(

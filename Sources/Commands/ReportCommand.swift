@@ -50,12 +50,12 @@ struct ReportOptions: ParsableArguments {
 }
 
 /// Where the agent, and whoever reports, keep what happened on this host.
-struct AgentFolder {
+struct HostArchives {
     /// The absolute path of the folder.
     let path: String
 
     /// That of this host.
-    static func usual() throws -> AgentFolder { AgentFolder(path: try HostContext.stateFolder() + "/agent") }
+    static func usual() throws -> HostArchives { HostArchives(path: try HostContext.stateFolder() + "/agent") }
 
     /// Records of runs.
     var runs: RunArchive { RunArchive(folder: path + "/runs") }

@@ -51,7 +51,7 @@ struct ReportCoverageCommand: AsyncParsableCommand {
     /// When the newest point of each guest was begun, by name.
     private static func lastPoints() throws -> [String: UInt64] {
         var last: [String: UInt64] = [:]
-        for (subject, record) in try AgentFolder.usual().runs.newest(where: \.hasPoint) {
+        for (subject, record) in try HostArchives.usual().runs.newest(where: \.hasPoint) {
             guard let guest = subject.guest else { continue }
             last[guest] = max(last[guest] ?? 0, record.began)
         }

@@ -40,7 +40,7 @@ struct ReportNightlyCommand: AsyncParsableCommand {
     func run() async throws {
         let now = SystemClock.system.wall()
         let night = try self.night(now: now)
-        let archive = try AgentFolder.usual().runs
+        let archive = try HostArchives.usual().runs
         let found = try archive.records(in: night)
         if found.damagedLines > 0 {
             Console.note(
@@ -80,7 +80,7 @@ struct ReportNightlyCommand: AsyncParsableCommand {
 
     /// Problems that go on, as the agent remembers them; none where it remembers nothing.
     private func openProblems() throws -> [Notice] {
-        let folder = try AgentFolder.usual().path
+        let folder = try HostArchives.usual().path
         guard HostPaths.isFolder(folder) else { return [] }
         let (state, problem) = try NoticeStateFile(files: HostFiles(root: folder), randomness: .system).read()
         if let problem { Console.note("note: \(problem.sentence)") }

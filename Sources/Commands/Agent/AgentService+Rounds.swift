@@ -21,6 +21,7 @@ extension AgentService {
         try discover(now)
         try tidy(now)
         try verify(now)
+        try measure(now)
         reportIfDue(now)
     }
 
@@ -208,6 +209,43 @@ extension AgentService {
             ?? result.lastWords
     }
 
+    // MARK: How full it is
+
+    private static let measureName = "counting what repositories hold"
+    private static let measureInterval = 86_400
+    private static let measureLimit = 6 * 3600
+    /// How long before a repository is full that is told: two weeks.
+    private static let roomWarning = 14 * 86_400 * second
+
+    /// Lets a sample be kept once a day, of which it is foretold when there will be no room.
+    private func measure(_ now: UInt64) throws {
+        let seconds = AgentService.seconds(now)
+        if let last = rounds.measured, last <= seconds, seconds - last < AgentService.measureInterval { return }
+        guard !configuration.repositories.isEmpty else { return }
+        rounds.measured = seconds
+        isDirty = true
+        errands.append(
+            try Errand(
+                AgentService.measureName,
+                [
+                    RunUnderWay.ownProgram, "report", "capacity", "--no-guests", "--json", "--config",
+                    options.configFile,
+                ], limit: AgentService.measureLimit, folder: folder, now: now))
+    }
+
+    /// How much room each repository's file system has, and when it will have none.
+    private func rooms(_ now: UInt64) -> [RoomForecast] {
+        let archive = HostArchives(path: folder.path).capacity
+        return configuration.repositories.sorted { $0.key < $1.key }.compactMap { name, repository in
+            let location = HostPaths.resolved(repository.location)
+            guard let room = HostPaths.room(location) else { return nil }
+            let samples = (try? archive.samples(of: location)) ?? []
+            let forecast = GrowthForecast(samples.map(\.growth), used: room.used, free: room.free, at: now)
+            return forecast.room(
+                NoticeSubject(repository: name), free: room.free, warning: AgentService.roomWarning)
+        }
+    }
+
     // MARK: What did not happen
 
     /// Holds what is promised against what is.
@@ -228,6 +266,7 @@ extension AgentService {
                 subject: NoticeSubject(repository: name), since: last, lastVerified: last,
                 limit: UInt64(interval) * AgentService.second + AgentService.verifyPatience)
         }
+        absence.rooms = rooms(now)
         absence.windows = agenda.windowForecasts(now: AgentService.seconds(now))
         let found = absence
         post.post { desk, now in

@@ -117,6 +117,26 @@ extension AgentService {
             record.outcome = .failed("it ended and left no word of how")
         }
         close(record, underWay.run, end, now)
+        tellChurn(underWay, now)
+    }
+
+    /// Tells that a guest has begun to write what looks encrypted.
+    private func tellChurn(_ underWay: RunUnderWay, _ now: UInt64) {
+        guard let churn = underWay.churn else { return }
+        var clean: (point: String, instant: UInt64)?
+        if let point = churn.last_clean_point, let instant = churn.last_clean_at.flatMap(TimeText.parse) {
+            clean = (point, instant)
+        }
+        let notices = (churn.findings ?? []).map { finding in
+            Notice.encryptionLike(
+                underWay.run.subject, run: underWay.run.identifier, at: now, disk: finding.disk,
+                ranges: finding.ranges.compactMap { range in
+                    guard range.count == 2, range[0] <= .max - range[1] else { return nil }
+                    return range[0]..<range[0] + range[1]
+                }, lastClean: clean, isHeld: churn.last_clean_held ?? false)
+        }
+        for notice in notices { log.say(.critical, "encryption-like", notice.sentence, facts(underWay.run)) }
+        post.post { desk, now in desk.report(notices, at: now) }
     }
 
     /// Keeps the record, tells the agenda, and whoever wants to know.

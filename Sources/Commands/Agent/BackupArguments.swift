@@ -62,7 +62,21 @@ struct BackupResult: Decodable {
         let why: String
     }
 
+    struct Churn: Decodable {
+        struct Finding: Decodable {
+            let disk: String
+            /// First byte and number of bytes of each stretch.
+            let ranges: [[UInt64]]
+        }
+        let findings: [Finding]?
+        let last_clean_point: String?
+        let last_clean_at: String?
+        let last_clean_held: Bool?
+    }
+
     let point: Point
+    /// What is thought of what the guest has written.
+    let churn: Churn?
     /// Disks that nobody meant to leave out.
     let left_out: [LeftOut]?
     let read_bytes: UInt64

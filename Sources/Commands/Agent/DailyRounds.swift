@@ -13,6 +13,9 @@ struct DailyRounds {
     /// When that was last tried.
     var verifyTried: [String: Int] = [:]
 
+    /// When it was last counted how much repositories hold.
+    var measured: Int?
+
     /// Seconds between two rounds of tidying.
     static let tidyInterval = 86_400
     /// So long a round waits for runs into the same repository to end; then it goes beside them.
@@ -28,7 +31,8 @@ struct DailyRounds {
         .members(
             ("report", .number(Int64(report.seen))),
             ("tidied", DailyRounds.document(tidied)), ("verified", DailyRounds.document(verified)),
-            ("verify-tried", DailyRounds.document(verifyTried)))
+            ("verify-tried", DailyRounds.document(verifyTried)),
+            ("measured", measured.map { .number(Int64($0)) }))
     }
 
     private static func document(_ times: [String: Int]) -> JSONDocument {
@@ -48,6 +52,7 @@ struct DailyRounds {
         tidied = DailyRounds.times(document?["tidied"])
         verified = DailyRounds.times(document?["verified"])
         verifyTried = DailyRounds.times(document?["verify-tried"])
+        measured = document?["measured"]?.number.map(Int.init(_:))
     }
 
     /// Repositories of which everything is to be read and checked now. One whose turn it was and that was not found

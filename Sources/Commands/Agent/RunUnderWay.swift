@@ -43,6 +43,8 @@ struct RunUnderWay {
     private(set) var stopReason: String?
     /// Notes that the backup printed.
     private(set) var notes: [String] = []
+    /// What the backup found of what the guest has written; `nil` when nothing is amiss.
+    private(set) var churn: BackupResult.Churn?
     /// Why it could not be written down how it stands; `nil` when it could.
     private(set) var unkept: String?
     /// What the point, or the run around it, lacks.
@@ -241,6 +243,7 @@ struct RunUnderWay {
                 read: result.read_bytes, readAgain: result.read_again_bytes ?? 0, changed: result.changed_bytes,
                 new: result.new_bytes, stored: result.stored_bytes)
             pointInstant = TimeText.parse(result.point.taken_at)
+            if result.churn?.findings?.isEmpty == false { churn = result.churn }
             lacks += (result.left_out ?? []).map { "disk \($0.name): \($0.why)" }
             record.phases +=
                 (result.phases ?? []).map {
