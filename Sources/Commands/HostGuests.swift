@@ -11,6 +11,8 @@ struct HostGuests {
         let state: String
         /// Of libvirt.
         var libvirt: LibvirtGuest?
+        /// Words that people gave it in libvirt; `nil` when its definition could not be understood.
+        var tags: Set<String>? = []
     }
 
     /// Guests, by connection and name.
@@ -68,8 +70,11 @@ struct HostGuests {
             for guest in try LibvirtHost(uri: uri).guests() {
                 do throws(GuestError) {
                     let state = try guest.state
+                    let tags = (try? guest.domainDefinition()).map { Set($0.tags) }
                     found.append(
-                        Found(name: guest.name, connection: connection, state: state.rawValue, libvirt: guest))
+                        Found(
+                            name: guest.name, connection: connection, state: state.rawValue, libvirt: guest,
+                            tags: tags))
                 } catch {
                     // One that was undefined meanwhile is none.
                     guard error.code == .noGuest else { throw error }

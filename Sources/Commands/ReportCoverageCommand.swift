@@ -36,8 +36,8 @@ struct ReportCoverageCommand: AsyncParsableCommand {
             guests: found.guests.map { guest in
                 CoverageReport.Guest(
                     name: guest.name, connection: guest.connection.words, state: guest.state,
-                    covers: coverage?.covers(of: guest.name, guest.connection) ?? [],
-                    mayBeTagged: coverage?.choosesByTag(guest.connection) ?? false, lastPoint: last[guest.name])
+                    covers: coverage?.covers(of: guest) ?? [], mayBeTagged: guest.tags == nil,
+                    lastPoint: last[guest.name])
             },
             policies: coverage?.standings(found) ?? [],
             silences: found.silences.map { CoverageReport.Silence(connection: $0.connection.words, reason: $0.reason) },
@@ -61,8 +61,8 @@ struct ReportCoverageCommand: AsyncParsableCommand {
 
 extension PolicyCoverage {
     /// The policies that cover a guest, with what they promise.
-    fileprivate func covers(of guest: String, _ connection: GuestConnection) -> [CoverageReport.Cover] {
-        policies(of: guest, connection).compactMap { name in
+    fileprivate func covers(of guest: HostGuests.Found) -> [CoverageReport.Cover] {
+        policies(of: guest.name, guest.connection, tags: guest.tags ?? []).compactMap { name in
             configuration.policies[name].map { policy in
                 CoverageReport.Cover(
                     policy: name, repository: policy.repository, tier: policy.tier, objective: policy.rpo)
@@ -81,9 +81,11 @@ extension PolicyCoverage {
             }
             return CoverageReport.Policy(
                 name: name,
-                guestCount: found.guests.count { policies(of: $0.name, $0.connection).contains(name) },
+                guestCount: found.guests.count {
+                    policies(of: $0.name, $0.connection, tags: $0.tags ?? []).contains(name)
+                },
                 missing: Array(Set(missing)),
-                isUnknown: sets.contains { found.isSilent($0.connection) || !$0.tags.isEmpty })
+                isUnknown: sets.contains { found.isSilent($0.connection) })
         }
     }
 }

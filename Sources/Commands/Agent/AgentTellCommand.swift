@@ -57,7 +57,9 @@ struct AgentTellCommand: ParsableCommand {
             case .failed(let why), .refused(let why): Document(target: target.name, delivered: false, error: why)
             }
         }
-        if json { try Console.json(documents) } else {
+        if json {
+            try Console.json(documents)
+        } else {
             for one in documents {
                 Console.result("\(one.target): \(Console.printable(one.error ?? "has it"))")
             }

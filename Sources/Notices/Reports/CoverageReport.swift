@@ -24,7 +24,7 @@ package struct CoverageReport: Hashable, Sendable {
     package enum Protection: String, Hashable, Sendable, Comparable {
         /// By no policy.
         case unprotected
-        /// By no policy that is known to; one chooses guests of its connection by tags, which are not read.
+        /// By no policy that is known to; its tags, by which one may choose it, could not be read.
         case doubtful
         /// By a policy at least.
         case covered
@@ -50,7 +50,7 @@ package struct CoverageReport: Hashable, Sendable {
         package let lastPoint: UInt64?
 
         /// - Parameters:
-        ///   - mayBeTagged: whether a policy chooses guests of the connection by tags.
+        ///   - mayBeTagged: whether its tags could not be read.
         ///   - others: see the properties.
         package init(
             name: String, connection: String, state: String, covers: [Cover], mayBeTagged: Bool, lastPoint: UInt64?
@@ -166,7 +166,7 @@ package struct CoverageReport: Hashable, Sendable {
                 return lines
             }
             + (doubtful.isEmpty
-                ? [] : ["a policy chooses guests by tags, which are not read: \"or by tag\" may be covered"])
+                ? [] : ["the tags of a guest could not be read: \"or by tag\" may be covered"])
     }
 
     private static let header = ["guest", "policies", "tier", "promised", "last point", "state", "connection"]
