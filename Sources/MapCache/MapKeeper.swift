@@ -315,7 +315,8 @@ package final class MapKeeper: MapRecorder {
                 }
                 guard !read.isEmpty, let root = disk.reached?.root ?? earlier[name]?.root else { return nil }
                 return (name, unknown(name, disk, root: root, read: read))
-            }) { first, _ in first }
+            }
+        ) { first, _ in first }
         guard failure == nil, !hasKeptProgress, !rows.isEmpty else { return }
         _ = put(rows, tidies: false)
     }

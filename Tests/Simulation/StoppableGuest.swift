@@ -65,6 +65,8 @@ package struct StoppableGuest {
     /// The image that the disk is.
     package var identity = "raw /disk"
     package let store: MemoryStore
+    /// Whether the hypervisor vouches for what was read when a run is stopped.
+    package var isVouchedFor = true
     /// Regions in work at once.
     package var workers = 1
     /// Nanoseconds of progress that a kill costs at most.
@@ -184,7 +186,9 @@ package struct StoppableGuest {
                 store.restart()
                 return night
             }
-            night.isKept = keeper.keepProgress(isLast: true)
+            // As the command does.
+            if isVouchedFor { keeper.keepProgress(isLast: true) } else { keeper.keepReads() }
+            night.isKept = keeper.hasKeptProgress
             store.restart()
             // As `interrupted()` and `abandon()` do.
             if night.isKept {

@@ -102,6 +102,26 @@ struct StoppedRunTests {
         #expect(try await guest.restored(point) == guest.disk)
     }
 
+    @Test("what nobody vouches for is told when it is read again, and not built on; what was left before stays")
+    func unvouched() async throws {
+        var guest = try await guest(regions: 12, seed: 77, workers: 1)
+        defer { guest.remove() }
+        guest.isVouchedFor = false
+        let first = try await guest.night(.stops(after: 4))
+        #expect(!first.isKept && guest.lists.isEmpty)
+        guest.isVouchedFor = true
+        let second = try await guest.night(.stops(after: 6))
+        #expect(second.ground == .nothing && second.isKept && second.readAgain >= first.read)
+        guest.isVouchedFor = false
+        let third = try await guest.night(.stops(after: 9))
+        #expect(third.ground == .unfinished && !third.isKept && guest.lists.count == 1)
+        let last = try await guest.night(.commits)
+        #expect(last.ground == .unfinished && last.read >= 6 * UInt64(Self.region))
+        #expect(last.readAgain >= third.read)
+        let point = try #require(last.point)
+        #expect(try await guest.restored(point) == guest.disk)
+    }
+
     @Test("chunks that were swept away since are read and stored again")
     func swept() async throws {
         var guest = try await guest(regions: 12, seed: 80, workers: 2)
