@@ -27,6 +27,10 @@ package struct FieldReader {
     }
 
     /// An unsigned integer of `Value`'s width.
+    @specialized(where Value == UInt8)
+    @specialized(where Value == UInt16)
+    @specialized(where Value == UInt32)
+    @specialized(where Value == UInt64)
     package mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(
         _ type: Value.Type
     ) throws(FormatError) -> Value {

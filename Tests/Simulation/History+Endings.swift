@@ -7,7 +7,8 @@ extension BackupAttempt {
     func calm() -> BackupAttempt {
         BackupAttempt(
             host: host, number: number, level: level, workers: workers, randomness: randomness,
-            ownRandomness: ownRandomness, imageChanges: false, owner: owner)
+            ownRandomness: ownRandomness, imageChanges: false, owner: owner, earlier: earlier,
+            packsPerCheckpoint: packsPerCheckpoint)
     }
 }
 

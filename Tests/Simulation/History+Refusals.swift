@@ -8,11 +8,13 @@ extension History {
     /// Number of a kind of record that no program knows yet.
     static let newKind: UInt32 = 4_711
 
-    /// Some histories end with something that stops every sweep: it is refused, and not one object goes.
+    /// Some histories end with something that stops every sweep, which is refused and not one object goes; or with a
+    /// forget that is taken back in time.
     mutating func endWithRefusal() async {
         switch dice.roll(below: 8) {
         case 0: await endWithStoreThatWentBack()
         case 1: await endWithNewerProgram()
+        case 2: await endWithUndo()
         default: break
         }
     }
@@ -40,6 +42,19 @@ extension History {
             guard case .swept = swept else { return complain("a sweep minds what it may pass over: \(swept)") }
         }
         await mustRefuse(.unsupported, because: "a newer program said something critical")
+        await check()
+    }
+
+    /// A point is forgotten and that is taken back, before anybody sweeps: it stays.
+    private mutating func endWithUndo() async {
+        guard let point = promised.max(by: { $0.value < $1.value })?.key else { return }
+        for task in [Errand.Task.forget([point]), .undo([point])] {
+            note("calmly: \(task)")
+            let end = await calm(task).run()
+            guard case .said = end else { return complain("\(task) was not heard: \(end)") }
+        }
+        forgotten.remove(point)
+        for _ in 0..<2 { _ = await calmSweep() }
         await check()
     }
 

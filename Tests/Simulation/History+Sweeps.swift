@@ -11,7 +11,8 @@ extension History {
         let points = promised.keys.sorted()
         func some(_ dice: inout Dice) -> [PointID] { points.filter { _ in dice.roll(below: 2) == 0 } }
         var task = Errand.Task.sweep(patience: dice.roll(below: 2) == 0 ? 0 : 2)
-        let chosen = some(&dice)
+        // With all that need a pack forgotten, the next backup may still lean on it.
+        let chosen = dice.roll(below: 3) == 0 ? points : some(&dice)
         switch dice.roll(below: 8) {
         case 0, 1, 2: if !chosen.isEmpty { task = .forget(chosen) }
         case 3: if !chosen.isEmpty { task = .undo(chosen) }

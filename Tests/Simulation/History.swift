@@ -56,6 +56,8 @@ package struct History {
     }
 
     let mutant: Mutant
+    /// Whether sessions say something before their end, every few packs.
+    let hasCheckpoints: Bool
     let template: RepositoryTemplate
     let executor: SeededExecutor
     var dice: Dice
@@ -86,10 +88,11 @@ package struct History {
 
     private init(
         seed: UInt64, template: RepositoryTemplate, executor: SeededExecutor, mutant: Mutant, sweeps: Bool,
-        sharesHost: Bool
+        sharesHost: Bool, checkpoints: Bool
     ) async throws {
         self.sharesHost = sharesHost
         self.mutant = mutant
+        hasCheckpoints = checkpoints
         self.template = template
         self.executor = executor
         dice = Dice(seed: seed)
@@ -120,16 +123,17 @@ package struct History {
     ///   - sweeps: whether points are forgotten and the repository is swept, also while backups run.
     ///   - sharesHost: whether one machine has two or three guests, which are backed up at the same time in processes
     ///     of their own; each is killed at any moment, and begins again while the others go on.
+    ///   - checkpoints: whether sessions name what they have stored every few packs.
     package static func play(
         seed: UInt64, template: RepositoryTemplate, mutant: Mutant = Mutant(), sweeps: Bool = false,
-        sharesHost: Bool = false
+        sharesHost: Bool = false, checkpoints: Bool = false
     ) async -> Report {
         let executor = SeededExecutor(seed: seed ^ 0x5EED)
         return await executor.run {
             do {
                 var history = try await History(
                     seed: seed, template: template, executor: executor, mutant: mutant, sweeps: sweeps,
-                    sharesHost: sharesHost)
+                    sharesHost: sharesHost, checkpoints: checkpoints)
                 return await history.play()
             } catch {
                 return Report(complaint: "the repository could not be laid out: \(error)")
@@ -219,11 +223,13 @@ package struct History {
         let attempt = UInt64(presented.count + 1)
         presented[attempt] = hosts[number].guest.disks
         let seed = generatorRepeats ? dice.roll(below: 2) : dice.next()
-        return BackupAttempt(
+        var made = BackupAttempt(
             host: hosts[number], number: attempt, level: dice.roll(below: 2) == 0 ? 1 : 5,
             workers: 1 + Int(dice.roll(below: 2)),
             randomness: generatorRepeats ? .repeating(seed) : .seeded(seed), ownRandomness: .seeded(dice.next()),
             imageChanges: dice.roll(below: 12) == 0, owner: template.owner)
+        if hasCheckpoints { made.packsPerCheckpoint = 2 + Int(dice.roll(below: 6)) }
+        return made
     }
 
     mutating func take(_ outcome: BackupAttempt.Outcome, of attempt: BackupAttempt, by number: Int) {

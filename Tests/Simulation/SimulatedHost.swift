@@ -40,6 +40,8 @@ struct BackupAttempt: Sendable {
     var earlier: EarlierImage?
     /// The process that it runs in; `nil` for one that nobody kills.
     var process: SimulatedProcess?
+    /// Packs after which the run names what it has stored.
+    var packsPerCheckpoint = SessionChain.packsPerCheckpoint
 
     func run(_ store: any ObjectStore, executor: SeededExecutor) async -> Outcome {
         do {
@@ -73,7 +75,8 @@ struct BackupAttempt: Sendable {
     ) async throws -> Outcome {
         let known = try state.guests()[host.guest.label]
         let session = try await WritingSession.begin(
-            repository, state: state, randomness: randomness, bases: { _ in known?.base.map { [$0] } ?? [] })
+            repository, state: state, randomness: randomness, packsPerCheckpoint: packsPerCheckpoint,
+            bases: { _ in known?.base.map { [$0] } ?? [] })
         var plan = BackupPlan(
             guest: host.guest.identifier, label: host.guest.label, takenAt: number, host: host.name, tool: "simulation",
             base: known?.base, workers: workers, level: level, now: { [number] in number })

@@ -1,6 +1,7 @@
 package import BackupModel
 package import ObjectStorage
 package import RepositoryFormat
+import Synchronization
 
 // How a repository is opened
 // --------------------------
@@ -38,6 +39,12 @@ package struct OpenRepository: Sendable {
     var doubtful: String?
     /// Why the store could not read a place that may hold a statement: whoever writes needs all of them.
     var unread: RepositoryError?
+    private var made = MadeKeys()
+
+    /// The keys as they were made last: making them costs two multiplications on the curve.
+    private final class MadeKeys: Sendable {
+        let last = Mutex<(head: OwnerHead, keys: RepositoryKeys)?>(nil)
+    }
 
     /// Opens a repository.
     ///
@@ -85,7 +92,12 @@ package struct OpenRepository: Sendable {
     }
 
     /// The keys of the default domain that the credential holds.
-    package func keys() throws -> RepositoryKeys { try RepositoryKeys(chain: chain, credential: credential) }
+    package func keys() throws -> RepositoryKeys {
+        if let last = made.last.withLock({ $0 }), last.head == chain.head { return last.keys }
+        let keys = try RepositoryKeys(chain: chain, credential: credential)
+        made.last.withLock { $0 = (chain.head, keys) }
+        return keys
+    }
 
     /// The same repository in the hands of another credential of it: an owner that goes on as this host's writer.
     ///
@@ -94,6 +106,7 @@ package struct OpenRepository: Sendable {
         precondition(credential.owner == self.credential.owner, "both credentials are of one repository")
         var other = self
         other.credential = credential
+        other.made = MadeKeys()
         return other
     }
 

@@ -127,7 +127,8 @@ package struct SaidOfPoints: Sendable {
 
     /// Why a point need not be kept; `nil` for one that is held, that nobody forgot, or whose forget was undone.
     package func forget(of point: PointID) -> Forget? {
-        guard let forget = forgets[point], undone[point].map({ $0 < forget.slot }) ?? true,
+        guard let forget = forgets[point],
+            undone[point].map({ $0 < forget.slot }) ?? true || !SweepRule.undoBeatsForget.holds,
             holds(of: point).isEmpty || !SweepRule.holdBeatsForget.holds
         else { return nil }
         return forget

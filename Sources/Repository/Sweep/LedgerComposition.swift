@@ -118,8 +118,7 @@ struct LedgerComposition {
         var (live, dropped): ([RestorePoint], [RestorePoint]) = ([], [])
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
-            let isCovered = horizon.contains(SessionName(writer: point.writer, session: point.session))
-            if isCovered || !SweepRule.horizonComesFirst.holds,
+            if horizon.contains(SessionName(writer: point.writer, session: point.session)),
                 let forget = view.said.forget(of: point.record.identifier), circumstances.isDue(forget),
                 view.said.lock(of: point.record.identifier) ?? 0 <= circumstances.lockTime
             {
@@ -150,8 +149,7 @@ struct LedgerComposition {
         let epoch = view.log.next.epoch
         // What a running session has named is its own affair until it has ended.
         let runningSessions = view.sessions.filter { !$0.hasEnded }
-        let named = runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key)
-        let running = SweepRule.runningSessionsKeepTheirPacks.holds ? Set(named) : []
+        let running = Set(runningSessions.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
         let runningEpochs = Set(runningSessions.filter { !silent.contains($0.session) }.map(\.slot.slot.epoch))
         var known = Set<ObjectKey>()
         for facts in index.knownPacks {
@@ -164,7 +162,7 @@ struct LedgerComposition {
             guard let key = ObjectKey(name: name, folder: "packs"), !known.contains(key), !running.contains(key) else {
                 continue
             }
-            guard key.generation + 1 < epoch || !SweepRule.strangersHaveTheirChance.holds else {
+            guard key.generation + 1 < epoch else {
                 if key.generation <= epoch, !runningEpochs.contains(key.generation) { hasYoungOrphans = true }
                 continue
             }
@@ -188,9 +186,6 @@ struct LedgerComposition {
         else { return LedgerComposition.sorted(verdict.dead) }
         // By the next close in any case: who opened before may still name it.
         let fresh = Set(view.log.ledger?.condemnedFresh ?? [])
-        guard SweepRule.deadIsCarried.holds else {
-            return LedgerComposition.sorted(verdict.dead.subtracting(circumstances.deleted))
-        }
         return LedgerComposition.sorted(
             verdict.dead.filter { condemned in
                 fresh.contains(condemned) || !circumstances.deleted.contains(condemned)

@@ -220,6 +220,11 @@ package struct Sweep {
     /// Judges the last close and deletes what is dead. - Returns: `nil` while sessions below it run.
     private mutating func carriedOut(log: ControlLog, sessions: [ReadSession]) async throws -> Verdict? {
         guard let close = log.lastClose else { return nil }
+        var sessions = sessions
+        if !SweepRule.sessionsAreSlots.holds {
+            let shown = try await repository.access.hint(under: "s/")
+            sessions.removeAll { session in !shown.contains { $0.contains(session.session.hexadecimal) } }
+        }
         let running = sessions.filter { $0.slot.slot < close.slot && !$0.hasEnded }
         guard running.isEmpty || !SweepRule.sessionsEndFirst.holds else {
             report.waitsFor = running.map(\.session)

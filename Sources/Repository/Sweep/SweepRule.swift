@@ -3,26 +3,20 @@
 package enum SweepRule: String, CaseIterable, Sendable {
     /// The verdict reads the sessions below the close, and pardons what they need.
     case verdictReadsSessions
-    /// Every freshly condemned copy of a chunk that has no other is pardoned.
-    case pardonKeepsEveryCopy
     /// What is condemned is deleted when the close stands and its verdict is known, not before.
     case nothingGoesBeforeTheClose
     /// A close is carried out when every session below it has ended.
     case sessionsEndFirst
-    /// A pack that only a listing shows is left to those who may still name it.
-    case strangersHaveTheirChance
-    /// A pack that a running session has named is its own affair.
-    case runningSessionsKeepTheirPacks
+    /// The sessions below a close are its slots, not what a listing shows of them.
+    case sessionsAreSlots
     /// A held point stays whatever is said.
     case holdBeatsForget
-    /// A forgotten point goes with a close whose horizon covers its session.
-    case horizonComesFirst
+    /// Of forget and undo the later slot decides.
+    case undoBeatsForget
     /// The horizon covers sessions that have ended.
     case horizonHasEnded
     /// What was condemned and found dead is absent when the next close is composed.
     case deadIsAbsent
-    /// What was found dead is carried for one close more, and while a run still names it.
-    case deadIsCarried
     /// What the maps of living points lean on is needed.
     case pointsAreRoots
     /// What a sweep kept for the next one counts while the packs it names do.

@@ -72,10 +72,7 @@ private struct Pardon: CopyChoice {
 
     mutating func needed(_ places: Few<BlobPlace>) async throws -> Few<BlobPlace> {
         if places.allSatisfy({ fresh.contains($0.pack) }) {
-            for place in places {
-                pardoned.insert(place.pack)
-                if !SweepRule.pardonKeepsEveryCopy.holds { break }
-            }
+            for place in places { pardoned.insert(place.pack) }
         }
         return places
     }

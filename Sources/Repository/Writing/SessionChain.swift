@@ -31,7 +31,7 @@ package struct SessionChain: ~Copyable {
     /// Whether enough packs were put since the last entry.
     package var isCheckpointDue: Bool {
         session.pending.withLock { pending in
-            pending.packs.count >= SessionChain.packsPerCheckpoint || pending.entryCount >= SessionChain.entriesPerRun
+            pending.packs.count >= session.packsPerCheckpoint || pending.entryCount >= SessionChain.entriesPerRun
         }
     }
 

@@ -52,6 +52,7 @@ package final class WritingSession: Sendable {
     let randomness: Randomness
     /// Sessions whose finished packs this one took over.
     let adopted: [SessionID]
+    let packsPerCheckpoint: Int
     private let claims = Mutex<Set<Hash256>>([])
     let pending: Mutex<Pending>
     private let storedByteCount = Mutex<UInt64>(0)
@@ -63,8 +64,9 @@ package final class WritingSession: Sendable {
     private init(
         repository: OpenRepository, keys: RepositoryKeys, view: RepositoryView, index: ChunkIndex, shelf: PackShelf,
         session: SessionID, slot: LogHead, state: HostState, signer: SigningKey, randomness: Randomness,
-        adopted: [SessionID], pending: Pending, locks: [any HeldLock]
+        adopted: [SessionID], pending: Pending, locks: [any HeldLock], packsPerCheckpoint: Int
     ) {
+        self.packsPerCheckpoint = packsPerCheckpoint
         self.repository = repository
         self.keys = keys
         self.view = view
@@ -109,11 +111,14 @@ package final class WritingSession: Sendable {
     ///
     /// Other sessions with the same host state may run at the same time, of other guests; of one guest the caller makes
     /// sure that only one does.
-    /// - Parameter bases: chooses the points that the session builds on, from what the repository shows.
+    /// - Parameters:
+    ///   - packsPerCheckpoint: packs after which ``SessionChain/isCheckpointDue``.
+    ///   - bases: chooses the points that the session builds on, from what the repository shows.
     /// - Throws: ``RepositoryError``: `refused` when the store went back, or when the host's key was used by a copy of
     ///   the host; `roleLacksKey` when the credential may not write; `storage`; `damaged`.
     package static func begin(
         _ repository: OpenRepository, state: HostState, randomness: Randomness,
+        packsPerCheckpoint: Int = SessionChain.packsPerCheckpoint,
         bases: (RepositoryView) -> [PointID] = { _ in [] }
     ) async throws -> WritingSession {
         try repository.requireFeatures(for: .read)
@@ -155,7 +160,7 @@ package final class WritingSession: Sendable {
         return WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
             state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
-            pending: adoption.pending, locks: [lock] + dead.locks)
+            pending: adoption.pending, locks: [lock] + dead.locks, packsPerCheckpoint: packsPerCheckpoint)
     }
 
     /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.
