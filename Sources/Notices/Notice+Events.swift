@@ -34,8 +34,8 @@ extension Notice {
         Notice(
             .damaged, .critical, NoticeSubject(repository: repository), at: now,
             "something in repository \(PlainText.line(repository)) is damaged or missing: \(finding)",
-            remedy: "see what it is and what it costs (dozo verify), repair what can be (dozo verify --repair), and look at "
-                + "the disk")
+            remedy: "see what it is and what it costs (dozo verify), repair what can be (dozo verify --repair), and "
+                + "look at the disk")
     }
 
     /// A list of changes that did not name what had changed.

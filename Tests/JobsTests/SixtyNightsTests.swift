@@ -7,8 +7,8 @@ import Testing
 
 /// Sixty nights on a virtual clock, 1 February to 31 March 2028 in Berlin: a leap day, the beginning of summer time,
 /// guests that grow until their window is too short, a full disk, missed nights, agents that are killed every day, and
-/// two agents with one repository. What is there at the end of each step is held against a second, plain model (S6, S49,
-/// S50).
+/// two agents with one repository. What is there at the end of each step is held against a second, plain model (S6,
+/// S49, S50).
 @Suite("sixty nights (S49, S50)")
 struct SixtyNightsTests {
     static let zone = TimeZone(identifier: "Europe/Berlin") ?? .gmt

@@ -142,7 +142,8 @@ class Trial:
         hook = os.path.join(self.folder, "hook")
         for path, text in [
                 (program, f'#!/bin/sh\necho "$DOZO_KIND $DOZO_PHASE $DOZO_GUEST" >>"{self.told}"\n'),
-                (hook, f'#!/bin/sh\necho "$DOZO_STAGE $DOZO_GUEST ${{DOZO_OUTCOME:-}} ${{DOZO_POINT:-}}" >>"{self.hooks}"\n')]:
+                (hook, '#!/bin/sh\n'
+                       f'echo "$DOZO_STAGE $DOZO_GUEST ${{DOZO_OUTCOME:-}} ${{DOZO_POINT:-}}" >>"{self.hooks}"\n')]:
             with open(path, "w") as file:
                 file.write(text)
             os.chmod(path, 0o755)

@@ -24,7 +24,7 @@ final class AgentService {
     let clock: SystemClock
     let began: UInt64
     private let lock: FileLock
-    private let manager: ServiceManager?
+    private let manager: SupervisorLink?
     var configuration: AgentConfiguration
     /// What is wrong with the file as it is now, when the one that counts is an earlier one.
     var configurationProblem: String?
@@ -77,7 +77,7 @@ final class AgentService {
         }
         self.lock = lock
         archive = RunArchive(folder: "\(folder.path)/runs")
-        manager = ServiceManager { Environment[$0] }
+        manager = SupervisorLink { Environment[$0] }
         configuration = try AgentService.read(options.configFile, options.log)
         let (document, problem) = try folder.read()
         if let problem { options.log.say(.error, "state-lost", problem) }

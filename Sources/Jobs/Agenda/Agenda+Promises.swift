@@ -58,10 +58,17 @@ extension Agenda {
         guard !night.isEmpty else { return [] }
         var limits: [String: Int] = [:]
         for (name, policy) in configuration.policies { limits[name] = policy.limits.concurrency }
-        let forecast = WindowForecast(night, now: now, concurrency: places.host, limits: limits)
+        // The first tier has its place whatever the others do, and they have the rest.
+        let first = configuration.policies.values.map(\.tier).min() ?? 0
+        let others = places.host > 1 ? places.host - 1 : 1
+        let shortfall = [(true, places.host), (false, others)].flatMap { isFirst, room in
+            WindowForecast(
+                night.filter { ($0.run.tier == first) == isFirst }, now: now, concurrency: room, limits: limits
+            ).shortfall
+        }
         let ends = Dictionary(night.map { ($0.run, $0.end) }, uniquingKeysWith: { first, _ in first })
         var shortfalls: [String: [WindowForecast.Expectation]] = [:]
-        for one in forecast.shortfall where configuration.policies[one.run.policy]?.window != nil {
+        for one in shortfall where configuration.policies[one.run.policy]?.window != nil {
             shortfalls[one.run.policy, default: []].append(one)
         }
         return shortfalls.sorted { $0.key < $1.key }.compactMap { policy, lacking in

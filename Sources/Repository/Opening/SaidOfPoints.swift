@@ -1,8 +1,8 @@
 package import BackupModel
 package import RepositoryFormat
 
-/// What was said about points (format page §11, "Forgotten" and "Locked"): forgets, releases, undos and locks by maintainers
-/// and the owner, holds and pins also by writers.
+/// What was said about points (format page §11, "Forgotten" and "Locked"): forgets, releases, undos and locks by
+/// maintainers and the owner, holds and pins also by writers.
 package struct SaidOfPoints: Sendable {
     /// Somebody's word that a point need not be kept.
     package struct Forget: Hashable, Sendable {

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// The protocol is a datagram of lines `NAME=value` to the unix socket that NOTIFY_SOCKET names, of systemd's stable
 /// interfaces; a library of its own for it would be one more to trust.
-package struct ServiceManager: Sendable {
+package struct SupervisorLink: Sendable {
     private let path: String
     /// How often it wants a sign of life at least, nanoseconds; `nil` when it does not look.
     package let watchdog: UInt64?
@@ -57,7 +57,7 @@ package struct ServiceManager: Sendable {
         let descriptor = Glibc.socket(AF_UNIX, kind, 0)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        let bytes = Array(message.lines.utf8.prefix(ServiceManager.longestMessage))
+        let bytes = Array(message.lines.utf8.prefix(SupervisorLink.longestMessage))
         _ = unsafe bytes.withUnsafeBytes { buffer in
             // Safety: the call reads the bytes and the address, which live for it.
             unsafe address.with {
