@@ -24,7 +24,7 @@ struct BackupCommand: AsyncParsableCommand, LoadingCommand {
               dozo backup -r /backup/dozo --qmp /run/web01.qmp --agent /run/web01.qga
               dozo backup -r /backup/dozo --xl web01 --with-memory
               dozo backup -r /backup/dozo --guest web01 --memory web01.save
-              dozo backup -r /backup/dozo --guest web01 --tag before-upgrade /images/web01.qcow2
+              dozo backup -r /backup/dozo --guest web01 --tag audit /images/web01.raw
 
             An appliance (.ova) stands for all its disks; one of them is \
             app01.ova/disk1.vmdk. --format raw stores it whole, as one file.

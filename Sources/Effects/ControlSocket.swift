@@ -81,7 +81,7 @@ package struct SocketPeer: Hashable, Sendable {
     private let clock: SystemClock
     private var connections: [Connection] = []
 
-    /// Listens. What lies at the path from an earlier service is replaced: whoever calls this knows that none runs.
+    /// Listens. What lies at the path from an earlier service that does not answer any more is replaced.
     ///
     /// - Parameters:
     ///   - path: absolute path, at most 107 bytes; its folder exists.
@@ -94,6 +94,11 @@ package struct SocketPeer: Hashable, Sendable {
         let kind = Int32(bitPattern: SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = Glibc.socket(AF_UNIX, kind, 0)
         guard descriptor >= 0 else { throw HostFiles.failure(errno, "cannot make a socket for", path) }
+        // Safety: the call reads the address only.
+        guard unsafe address.with({ unsafe connect(descriptor, $0, $1) }) != 0 else {
+            close(descriptor)
+            throw HostFiles.failure(EADDRINUSE, "somebody else answers at", path)
+        }
         HostPaths.removeSocket(path)
         let previous = umask(0o177)
         // Safety: the call reads the address only.

@@ -132,7 +132,14 @@ package enum HostPaths {
         return UInt64(facts.f_bavail) * UInt64(facts.f_frsize)
     }
 
-    /// Whether a folder is at the path.
+    /// Whether a file is at the path, and no pipe, device or folder.
+    package static func isRegularFile(_ path: String) -> Bool {
+        var status = stat()
+        // Safety: the structure and the path live through the call.
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// Whether the path is a folder.
     package static func isFolder(_ path: String) -> Bool {
         var facts = stat()
         // Safety: `facts` lives through the call.

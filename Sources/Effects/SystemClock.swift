@@ -26,6 +26,8 @@ package struct SystemClock: Sendable {
         unsafe clock_gettime(clock, &time)
         // A clock that was never set may stand before 1970, which no record can say.
         guard time.tv_sec >= 0 else { return 0 }
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        // Nor one that stands behind 2554: it stays at the last instant that a record can say.
+        let (whole, overflows) = UInt64(time.tv_sec).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflows ? .max - 1_000_000_000 : whole + UInt64(time.tv_nsec)
     }
 }

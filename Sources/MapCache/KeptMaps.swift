@@ -104,6 +104,8 @@ package final class KeptMaps: Sendable {
             try database.execute(
                 sql: "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA synchronous = NORMAL")
         }
+        // SQLite would go by the umask; what it puts beside the file gets the file's rights.
+        if !HostPaths.exists(path) { try HostPaths.writeNew(path, []) }
         let queue = try DatabaseQueue(path: path, configuration: configuration)
         try queue.write { database in
             let found = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0

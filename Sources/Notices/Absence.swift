@@ -172,7 +172,7 @@ extension Heartbeat {
             return Notice(
                 .agentStopped, .critical, NoticeSubject(object: agent), at: now,
                 "the agent of \(agent) has never given a sign of life: nothing is backed up there",
-                remedy: "start it there (systemctl start dozo)")
+                remedy: "start it there (systemctl start dozo-agent)")
         }
         let silence = passed(lastSign, now)
         guard silence > limit else { return nil }
@@ -180,7 +180,7 @@ extension Heartbeat {
             .agentStopped, .critical, NoticeSubject(object: agent), at: now, since: lastSign,
             "the agent of \(agent) has given no sign of life for \(PlainText.duration(silence)), since "
                 + "\(CivilTime(lastSign).readable): nothing is backed up there",
-            remedy: "start it there (systemctl status dozo says why it ended)")
+            remedy: "start it there (systemctl status dozo-agent says why it ended)")
     }
 }
 

@@ -119,7 +119,7 @@ extension Notice {
         Notice(
             .agentStopped, .warning, NoticeSubject(object: host), at: now,
             "the agent of \(host) was stopped (\(reason)): nothing is backed up there until it is started again",
-            remedy: "start it again (systemctl start dozo)")
+            remedy: "start it again (systemctl start dozo-agent)")
     }
 
     /// A target that notices do not reach.

@@ -137,7 +137,12 @@ struct AgentFolder {
     func runFolder(_ run: String) -> String { "\(path)/\(AgentFolder.runningName)/\(run)" }
 
     /// Runs whose folders are there.
-    func runsUnderWay() throws -> [String] { try files.names(in: AgentFolder.runningName).sorted() }
+    func runsUnderWay() throws -> [String] {
+        // What is no folder was put there by somebody else, and is left alone.
+        try files.names(in: AgentFolder.runningName).sorted().filter {
+            try files.isFolder("\(AgentFolder.runningName)/\($0)")
+        }
+    }
 
     /// Makes the folder of a run.
     func makeRunFolder(_ run: String) throws { _ = try files.makeFolder("\(AgentFolder.runningName)/\(run)") }

@@ -123,6 +123,10 @@ extension AgentService {
         let missing = unknown(asked)
         guard missing.isEmpty else { return AgentAnswer(status: 1, says: missing) }
         let until = asked.until
+        let seconds = AgentService.seconds(now)
+        if let until, until <= seconds || until - seconds > AgentService.longestPause {
+            return AgentAnswer(status: ExitStatus.usage.rawValue, says: ["a pause ends within a year from now"])
+        }
         for scope in scopes(asked) { agenda.pause(scope, until: until) }
         let end = until.map { " until \(TimeText.local(UInt64($0) * AgentService.second))" } ?? ""
         return AgentAnswer(
@@ -130,9 +134,14 @@ extension AgentService {
             says: scopes(asked).map { "\($0.words): no run begins by itself\(end); what runs goes on" })
     }
 
+    /// Seconds of a pause at most: a year, and a day for a clock that differs.
+    private static let longestPause = 367 * 86_400
+
     private func resume(_ asked: AgentQuestion, _ person: String) -> AgentAnswer {
         var count = 0
-        let says = scopes(asked).map { scope in
+        let scopes = asked.all == true ? agenda.pauses.keys.sorted() : scopes(asked)
+        guard !scopes.isEmpty else { return AgentAnswer(status: 1, says: ["nothing is paused"]) }
+        let says = scopes.map { scope in
             guard agenda.resume(scope) else { return "\(scope.words): was not paused" }
             count += 1
             return "\(scope.words): runs begin again as they are due"

@@ -126,6 +126,8 @@ extension AgentService {
     private static let tidyPrefix = "tidying "
 
     private func tidy(_ now: UInt64) throws {
+        // What can be had back for a week must not go because the clock says that the week is over.
+        guard isClockSteady else { return }
         let busy = Set(runs.values.map(\.run.repository))
         for name in rounds.dueForTidying(configuration, busy: busy, now: AgentService.seconds(now)) {
             guard let repository = configuration.repositories[name], let key = repository.maintainerFile,

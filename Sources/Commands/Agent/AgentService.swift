@@ -41,6 +41,8 @@ final class AgentService {
     private var lastAbsence: UInt64 = 0
     private var lastBeat: UInt64 = 0
     private var lastStatus = ""
+    /// Since when the clock has not jumped, by the one that never goes back; `nil` when it was not seen to.
+    private var steadySince: UInt64?
     /// Whether something happened that the agenda has to look at before its time.
     var isDirty = true
     /// When the agenda was last looked at, and when it wants to be at the latest; seconds since 1970.
@@ -54,6 +56,8 @@ final class AgentService {
     static let second: UInt64 = 1_000_000_000
     /// Milliseconds that the loop waits for questions while processes are to be watched, and else.
     private static let (busyWait, idleWait) = (200, 1000)
+    /// Milliseconds before the next round when the state cannot be written.
+    private static let troubleWait = 900
     /// Between two looks for what did not happen.
     private static let absenceInterval = 30 * second
     private static let beatInterval = 10 * second
@@ -97,6 +101,10 @@ final class AgentService {
 
     /// The configuration in a file.
     static func read(_ file: String, _ log: AgentLog) throws -> AgentConfiguration {
+        // A pipe in its place would keep the agent waiting for whoever writes it.
+        guard !HostPaths.exists(file) || HostPaths.isRegularFile(file) else {
+            throw CommandFailure(.refused, "\(file) is no file; give the agent's file with --config")
+        }
         let bytes: [UInt8]
         do { bytes = try HostPaths.read(file, limit: AgentConfiguration.mostBytes) } catch {
             // Starting again makes no file.
@@ -156,7 +164,7 @@ final class AgentService {
         } catch {
             // A full disk or the like: the runs go on, and the next round tries again.
             log.say(.error, "state", CommandFailure(error).sentence)
-            ThreadPause.take(milliseconds: 1000)
+            ThreadPause.take(milliseconds: AgentService.troubleWait)
         }
         if now >= lastAbsence + AgentService.absenceInterval || now < lastAbsence {
             lastAbsence = now
@@ -215,6 +223,7 @@ final class AgentService {
         let expected = lastSign.wall + passed
         let (jump, isBackward) = now >= expected ? (now - expected, false) : (expected - now, true)
         lastSign = (now, monotonic)
+        if jump > AgentService.clockTolerance { steadySince = monotonic }
         guard jump > AgentService.clockTolerance else { return }
         let text = PlainText.duration(jump)
         log.say(.warning, "clock-jumped", "the host's clock went \(isBackward ? "back" : "ahead") by \(text)")
@@ -225,6 +234,14 @@ final class AgentService {
                 at: now)
         }
     }
+
+    /// Whether what deletes may go by the clock: not for a day after it jumped.
+    var isClockSteady: Bool {
+        guard let steadySince else { return true }
+        return clock.monotonic() - steadySince >= AgentService.steadyTime
+    }
+
+    private static let steadyTime = 86_400 * second
 
     // MARK: Reload
 

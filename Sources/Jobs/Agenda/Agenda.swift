@@ -36,6 +36,8 @@ package struct Agenda: Sendable {
     package internal(set) var pauses: [PauseScope: Int?] = [:]
     /// Guests that were seen without any policy, and since when.
     package internal(set) var uncovered: [AgendaGuest: Int] = [:]
+    /// Newest points of guests under policies that are not there any more.
+    private var formerPoints: [PointPlace: Int] = [:]
     /// How much may run at once.
     package var places: Places
     /// Whether nothing is begun any more, because the agent is on its way out.
@@ -52,8 +54,35 @@ package struct Agenda: Sendable {
     /// Takes another configuration: jobs whose policy is there keep what is known of them, and runs that are under way
     /// go on.
     package mutating func adopt(_ configuration: AgentConfiguration) {
+        for (key, job) in jobs where configuration.policies[key.policy] == nil {
+            // A policy that got another name has not lost its guests' points.
+            guard let repository = self.configuration.policies[key.policy]?.repository, let point = job.lastPoint
+            else { continue }
+            let place = PointPlace(guest: key.guest, repository: repository)
+            formerPoints[place] = max(point, formerPoints[place] ?? point)
+        }
         self.configuration = configuration
         jobs = jobs.filter { configuration.policies[$0.key.policy] != nil }
+    }
+
+    /// Guest and repository.
+    private struct PointPlace: Hashable {
+        let guest: AgendaGuest
+        let repository: String
+    }
+
+    /// Names of guests of a connection that sets name and nobody has seen: a slip of the pen is no backup, and is
+    /// missed like one.
+    private func named(at connection: GuestConnection, besides guests: Set<String>) -> Set<JobKey> {
+        var keys: Set<JobKey> = []
+        for (policy, wanted) in configuration.policies {
+            for chosen in wanted.guests.compactMap({ configuration.guests[$0] }) where chosen.connection == connection {
+                for name in chosen.names where !guests.contains(name) {
+                    keys.insert(JobKey(guest: AgendaGuest(connection: connection, name: name), policy: policy))
+                }
+            }
+        }
+        return keys
     }
 
     /// Takes note of which guests a connection has.
@@ -87,9 +116,14 @@ package struct Agenda: Sendable {
                     isWhole = false
                     continue
                 }
-                jobs[key] = GuestJob(since: now)
+                jobs[key] = newJob(key, now)
             }
             jobs[key]?.isThere = true
+        }
+        for key in named(at: connection, besides: Set(guests.keys))
+        where jobs[key] == nil && jobs.count < Agenda.mostJobs {
+            jobs[key] = newJob(key, now)
+            jobs[key]?.isThere = false
         }
         for (key, job) in jobs where key.guest.connection == connection && !wanted.contains(key) {
             if guests[key.guest.name] != nil {
@@ -100,6 +134,14 @@ package struct Agenda: Sendable {
             }
         }
         return isWhole
+    }
+
+    private func newJob(_ key: JobKey, _ now: Int) -> GuestJob {
+        var job = GuestJob(since: now)
+        if let repository = configuration.policies[key.policy]?.repository {
+            job.lastPoint = formerPoints[PointPlace(guest: key.guest, repository: repository)]
+        }
+        return job
     }
 
     /// Forgets guests that have not been there for so long that nobody expects them back.
@@ -239,7 +281,9 @@ package struct Agenda: Sendable {
             if job.pending?.isUnfinished != true {
                 job.durations = Array((job.durations + [max(0, now - run.began)]).suffix(GuestJob.mostDurations))
             }
-            job.lastPoint = max(instant, job.lastPoint ?? instant)
+            // One from a clock that was ahead must not stand for the points of years.
+            let known = job.lastPoint.flatMap { $0 > now + CivilTime.secondsOfDay ? nil : $0 }
+            job.lastPoint = max(instant, known ?? instant)
             job.pending = nil
         case .stopped:
             var pending = job.pending ?? GuestJob.Pending(due: run.due, cause: run.cause, notBefore: now)
@@ -280,7 +324,8 @@ package struct Agenda: Sendable {
     ///
     /// - Returns: the due time that was given up; `nil` when it will be the next one.
     package mutating func skip(_ key: JobKey) -> Int? {
-        if let due = jobs[key]?.pending?.due {
+        let isRunning = runs.values.contains { $0.key == key }
+        if !isRunning, let due = jobs[key]?.pending?.due {
             jobs[key]?.pending = nil
             jobs[key]?.waived = due
             return due
