@@ -63,6 +63,20 @@ struct ConfigurationTests {
         #expect(reading.configuration?.repositories["main"]?.maintainerFile == nil)
     }
 
+    @Test("the settings on the page about notices are taken as they stand there")
+    func pageOfNotices() throws {
+        let top = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let page = try String(
+            contentsOf: top.deletingLastPathComponent().appending(path: "docs/operating/notices.md"), encoding: .utf8)
+        let parts = page.components(separatedBy: "```yaml\n")
+        let shown = try #require(parts.last?.components(separatedBy: "```").first)
+        let reading = Self.read(Self.small + "\n" + shown)
+        #expect(reading.errors.isEmpty, "\(reading.errors.map { $0.text(file: "page") })")
+        let settings = try #require(reading.configuration?.noticeSettings)
+        #expect(parts.count == 2 && settings.targets.count == 4 && settings.rules.count == 5)
+        #expect(settings.rules.count { $0.isDigest } == 1 && settings.rules.count { !$0.tellsOver } == 1)
+    }
+
     /// Paths of all keys of the sample with their lines, names of the user's own as `*`; by indentation alone, without
     /// the parser that is tested.
     static func keys(of text: String) -> [(path: String, isExplained: Bool)] {

@@ -7,8 +7,8 @@ import Testing
 @Suite("two or three guests of one host backed up at once, in processes that are killed")
 struct SharedHostTests {
     /// Histories played in one test run; one of three with sweeps.
-    static let seedCount: UInt64 = 200
-    private static let batch: UInt64 = 10
+    static let seedCount: UInt64 = 80
+    private static let batch: UInt64 = 4
     private static let played = Mutex((histories: UInt64(0), commits: 0, failures: 0, untold: 0, deleted: 0))
 
     /// `SIM_SEED` of the environment: plays this one alone and prints its trace.
