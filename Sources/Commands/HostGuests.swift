@@ -91,10 +91,6 @@ struct HostGuests {
 extension GuestConnection {
     /// How it is told.
     var words: String {
-        switch self {
-        case .libvirt(let uri): uri
-        case .xen: XenHost.uri
-        case .monitor(let socket, _): socket
-        }
+        if case .monitor(let socket, _) = self { socket } else { text }
     }
 }

@@ -60,8 +60,7 @@ package struct DetachedProgram: Sendable {
         var word: CInt = 0
         // Safety: waitpid writes one number. Of a process that is not our child it knows nothing (-1).
         guard unsafe waitpid(process, &word, WNOHANG) == process else { return }
-        let signal = word & 0x7F
-        status = signal == 0 ? (word >> 8) & 0xFF : 128 + signal
+        status = HostProgram.shellStatus(word)
     }
 
     /// Sends it a signal. - Returns: whether it was there.

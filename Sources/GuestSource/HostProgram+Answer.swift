@@ -285,9 +285,13 @@ extension HostProgram {
         // Safety: waitpid writes one number.
         let found = unsafe waitpid(child, &status, WNOHANG)
         if found == 0 || found < 0 && errno == EINTR { return nil }
-        guard found > 0 else { return -1 }
-        let signal = status & 0x7F
-        return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+        return found > 0 ? shellStatus(status) : -1
+    }
+
+    /// What waitpid(2) answered, as shells count it.
+    static func shellStatus(_ word: CInt) -> CInt {
+        let signal = word & 0x7F
+        return signal == 0 ? (word >> 8) & 0xFF : 128 + signal
     }
 
     /// Takes what is there. - Returns: whether something was thrown away.

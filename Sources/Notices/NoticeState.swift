@@ -1,3 +1,4 @@
+import BackupModel
 package import Effects
 
 /// What the host remembers about notices between two starts: what was told, and what waits to be sent.
@@ -44,10 +45,9 @@ package struct NoticeState: Hashable, Sendable {
         if let outbox = document["outbox"] { self.outbox = NoticeOutbox(document: outbox) }
     }
 
-    /// FNV-1a of 64 bits (Fowler, Noll, Vo) in hexadecimal: against accidents; whoever may write the file may do worse.
+    /// ``FowlerNollVo`` in hexadecimal: against accidents; whoever may write the file may do worse.
     private static func checksum(_ bytes: ArraySlice<UInt8>) -> String {
-        let sum = bytes.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-        let digits = String(sum, radix: 16)
+        let digits = String(FowlerNollVo.hash(bytes), radix: 16)
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 }

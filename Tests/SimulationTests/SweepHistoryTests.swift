@@ -80,7 +80,9 @@ struct SweepHistoryTests {
     func stuck() async throws {
         let template = try await RepositoryTemplate.made()
         let report = await History.play(seed: 1_055, template: template, sweeps: true, checkpoints: true)
-        withKnownIssue("the sweep finds no pack that counts for a blob that readers find (docs/design/0017)", isIntermittent: true) {
+        withKnownIssue(
+            "the sweep finds no pack that counts for a blob that readers find (docs/design/0017)", isIntermittent: true
+        ) {
             #expect(report.complaint == nil)
         }
     }

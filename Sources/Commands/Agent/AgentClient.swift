@@ -1,6 +1,7 @@
 import ArgumentParser
 import Effects
 import Foundation
+import Jobs
 
 /// How the commands that talk to the agent find it.
 struct AgentOptions: ParsableArguments {
@@ -153,12 +154,10 @@ struct PauseCommand: ParsableCommand {
         guard !off || length == nil else { throw ValidationError("--off takes a pause back at once") }
     }
 
-    /// Seconds of `90s`, `15m`, `24h`, `7d`; `nil` for anything else.
+    private static let longest = 366 * 86_400
+
     private static func seconds(_ text: String) -> Int? {
-        guard let unit = text.last.flatMap({ ["s": 1, "m": 60, "h": 3600, "d": 86_400][$0] }),
-            text.utf8.count <= 8, let count = Int(text.dropLast()), count > 0, count * unit <= 366 * 86_400
-        else { return nil }
-        return count * unit
+        ConfigurationValue.seconds(text).flatMap { $0 > 0 && $0 <= longest ? $0 : nil }
     }
 
     func run() throws {

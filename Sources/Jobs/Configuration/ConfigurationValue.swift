@@ -1,7 +1,7 @@
 import BackupModel
 
 /// What single values of the file are made of.
-enum ConfigurationValue {
+package enum ConfigurationValue {
     /// Longest text, in bytes.
     static let longestText = 4096
 
@@ -34,8 +34,8 @@ enum ConfigurationValue {
         return Int(text)
     }
 
-    /// `90s`, `15m`, `24h`, `7d` in seconds.
-    static func seconds(_ text: String) -> Int? {
+    /// `90s`, `15m`, `24h`, `7d` in seconds; `nil` for anything else.
+    package static func seconds(_ text: String) -> Int? {
         guard let last = text.last, let unit = units.first(where: { $0.letter == last }) else { return nil }
         // Nine digits of days are no overflow.
         return number(text.dropLast()).map { $0 * unit.seconds }

@@ -1,3 +1,4 @@
+import BackupModel
 package import Notices
 
 /// What a policy said when a run followed it: all that stands in the file about it, its sets of guests, its tier and
@@ -25,10 +26,8 @@ package struct PolicyRevision: Hashable, Sendable {
             ("repository", named("repositories", policy["repository"]?.texts ?? [])),
             ("time-zone", tree["time-zone"]?.document))
         self.document = document
-        // FNV-1a (Fowler, Noll, Vo) of 64 bits, folded: a mark to tell revisions apart, and no proof of anything.
-        let hash = document.encoded.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { hash, byte in
-            (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
-        }
+        // Folded: a mark to tell revisions apart.
+        let hash = FowlerNollVo.hash(document.encoded)
         let digits = String(UInt32(truncatingIfNeeded: hash ^ hash >> 32), radix: 16)
         mark = String(repeating: "0", count: 8 - digits.count) + digits
     }

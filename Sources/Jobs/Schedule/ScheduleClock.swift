@@ -1,3 +1,4 @@
+import BackupModel
 package import Foundation
 
 /// When one policy is next to be run for one guest: its schedule, the clock of its place, and a delay of its own.
@@ -29,14 +30,11 @@ package struct ScheduleClock: Hashable, Sendable {
 
     /// A delay from 0 to `jitter` that depends on the names alone.
     ///
-    /// FNV-1a of 64 bits (Fowler, Noll, Vo) over both names with a byte between them that no name has, mixed by
-    /// the finalizer of MurmurHash3, for FNV's low bits hardly depend on the last letters.
+    /// ``FowlerNollVo`` over both names with a byte between them that no name has, mixed by the finalizer of
+    /// MurmurHash3, for its low bits hardly depend on the last letters.
     static func delay(jitter: Int, policy: String, guest: String) -> Int {
         guard jitter > 0 else { return 0 }
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in Array(policy.utf8) + [0xFF] + Array(guest.utf8) {
-            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
-        }
+        var hash = FowlerNollVo.hash(Array(policy.utf8) + [0xFF] + Array(guest.utf8))
         hash = (hash ^ hash >> 33) &* 0xFF51_AFD7_ED55_8CCD
         hash = (hash ^ hash >> 33) &* 0xC4CE_B9FE_1A85_EC53
         hash ^= hash >> 33
