@@ -31,6 +31,18 @@ final class GuestLock {
         first = try GuestLock.take("name-\(SecureHash.sha256(Array(text.utf8)).hexadecimal)", of: name, host: host)
     }
 
+    /// Locks a door that lets one in at a time, before anybody knocks: whoever comes second would hear no more than
+    /// that nobody answers.
+    ///
+    /// - Parameters:
+    ///   - socket: path of a monitor.
+    ///   - name: what to call the guest in messages.
+    /// - Throws: ``CommandFailure``, `refused`, while another backup goes through it.
+    static func door(_ socket: String, of name: String, host: HostContext) throws -> FileLock {
+        let path = HostPaths.resolved(socket)
+        return try take("door-\(SecureHash.sha256(Array(path.utf8)).hexadecimal)", of: name, host: host)
+    }
+
     /// Finds the guest and locks its id.
     ///
     /// - Throws: what `find` throws; ``CommandFailure``, `refused`, while another backup of the guest runs.

@@ -16,6 +16,7 @@ struct LiveGuest {
     let point: PointID
     let command: BackupCommand
     private let keeper: MapKeeper?
+    private let door: FileLock?
     private let lock: GuestLock
     private var options: RepositoryOptions { command.options }
     private var live: LiveOptions { command.live }
@@ -28,6 +29,11 @@ struct LiveGuest {
     ) async throws {
         self.address = address
         self.command = command
+        if case .monitor(let socket, _) = address {
+            door = try GuestLock.door(socket, of: command.guest ?? socket, host: target.host)
+        } else {
+            door = nil
+        }
         guest = try await address.open()
         var definition = try await guest.definition()
         for name in definition.fitFiles() {

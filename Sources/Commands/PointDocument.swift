@@ -22,7 +22,10 @@ struct PointDocument: Encodable {
     let memory_format: String?
     let consistency: String
     let trust: String
+    /// How deep it was found whole: `packs`, `tags` or `content`; `damaged` when it was found so since; else `none`.
     let verified_level: String
+    /// When it last was, at that level; absent without one.
+    let verified_at: String?
     let base: String?
     let host: String
     let writer: String
@@ -54,8 +57,9 @@ struct PointDocument: Encodable {
         memory_format = record.memory?.format
         consistency = record.consistency
         trust = record.trust
-        // Verification results are not kept in the repository yet; nothing may claim more.
-        verified_level = "none"
+        let verified = words.verified(record.identifier)
+        verified_level = verified?.level.rawValue ?? (words.isDamaged(record.identifier) ? "damaged" : "none")
+        verified_at = verified.map { TimeText.utc($0.at) }
         base = record.base?.hexadecimal
         host = record.host
         writer = point.writer.hexadecimal

@@ -77,13 +77,18 @@ struct PointsCommand: AsyncParsableCommand {
             })
     }
 
-    /// Whether it is forgotten or held, its tags, and its lock.
+    /// Whether it is forgotten or held, its tags, what verifications found, and its lock.
     private static func words(on record: RestorePointRecord, said: SaidOfPoints) -> String {
         var words = record.tags.map { "#" + Console.printable($0) }
         if said.forget(of: record.identifier) != nil {
             words.insert("forgotten", at: 0)
         } else if !said.holds(of: record.identifier).isEmpty {
             words.insert("held", at: 0)
+        }
+        if let verified = said.verified(record.identifier) {
+            words.append("verified (\(verified.level.rawValue)) \(TimeText.local(verified.at))")
+        } else if said.isDamaged(record.identifier) {
+            words.append("DAMAGED")
         }
         if let until = said.lock(of: record.identifier) { words.append("locked until \(TimeText.local(until))") }
         return words.joined(separator: " ")

@@ -79,9 +79,10 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
             policies: policies, now: now,
             lockTime: LockTime.trusted(in: view, own: own, revoked: revoked, now: now), wanted: try wanted(candidates),
             acceptsMany: acceptMany)
-        if policies.contains(where: { $0.rules.verified > 0 }) {
+        if policies.contains(where: { $0.rules.verified > 0 }), !candidates.contains(where: \.point.isVerified) {
             options.note(
-                "note: repositories do not record yet which points were read back, so that `verified` keeps none")
+                "note: no verification of a point is recorded here, so that `verified` keeps none; "
+                    + "`dozo verify --record` records its result, and the agent does where verify-every is set")
         }
         guard yes else {
             try show(plan, report: nil)

@@ -22,10 +22,12 @@ package enum PrunedPoints {
             var known = RetainedPoint(
                 id: record.identifier, takenAt: record.takenAt, firstSeen: sighting.firstSeen)
             known.lastMissed = sighting.lastMissed
-            known.isDistrusted = revoked.contains(point.writer)
+            known.isDistrusted =
+                revoked.contains(point.writer) || view.said.isDamaged(record.identifier)
             known.tags = Set(record.tags)
             known.isHeld = !view.said.holds(of: record.identifier).isEmpty
             known.lockedUntil = view.said.lock(of: record.identifier)
+            known.isVerified = view.said.verified(record.identifier) != nil
             known.isTakenBack = view.said.isTakenBack(record.identifier)
             var candidate = PrunePlan.Candidate(
                 point: known, guest: record.guest, label: record.label, storedAt: record.endedAt)

@@ -89,6 +89,11 @@ struct ShowCommand: AsyncParsableCommand {
         if !record.tags.isEmpty {
             rows.append(["tags", record.tags.map(Console.printable).joined(separator: ", ")])
         }
+        if let verified = view.said.verified(record.identifier) {
+            rows.append(["verified", "\(verified.level.rawValue), \(TimeText.local(verified.at))"])
+        } else if view.said.isDamaged(record.identifier) {
+            rows.append(["verified", "DAMAGED when it was last looked at"])
+        }
         if let origin = record.origin { rows += ShowCommand.rows(of: origin) }
         for image in record.disks {
             // A hypervisor serves its disks as plain bytes, whatever container it keeps them in.

@@ -14,12 +14,17 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
               dozo verify -r /backup/dozo --content   and every chunk against its id
               dozo verify -r /backup/dozo --no-key    every object, without any secret
               dozo verify -r /backup/dozo --repair    and put back what can be put back
+              dozo verify -r /backup/dozo --record    and keep the result with each point
 
             Exit status 6 when something is damaged or missing, 3 when all of that was stored again meanwhile and \
             every point is whole; what could not be checked is said. Owner statements, key slots and the store's \
             identity stand twice; --repair puts back one that is lost or damaged from the other, and lists anew what \
             a lost index run listed. Chunks of damaged packs come back by the next backups on the host that \
             verified, as far as the guests still have them.
+
+            With --record the repository keeps which points are whole and which are damaged: `dozo points` shows it, \
+            and the rule `verified` of a policy's retention counts it. Only the passphrase or a maintainer's \
+            credential can say this.
             """)
 
     @OptionGroup var options: RepositoryOptions
@@ -36,6 +41,8 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
     var owner: String?
     @Flag(help: "First put back what stands twice, and list lost index runs anew.")
     var repair = false
+    @Flag(help: "Keep in the repository which points were found whole or damaged.")
+    var record = false
     @Option(help: ArgumentHelp("Packs in work at once, 1 to 6; by default one a processor.", valueName: "n"))
     var jobs: Int?
 
@@ -45,6 +52,7 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         guard !noKey || options.keyFile == nil else {
             throw ValidationError("--no-key uses none; `dozo verify --key-file FILE` uses that of a verifier")
         }
+        guard !(record && noKey) else { throw ValidationError("--record signs, which --no-key cannot") }
         guard owner == nil || noKey else { throw ValidationError("--owner goes with --no-key") }
     }
 
@@ -66,6 +74,7 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         let points_checked: Int
         let points_whole: [String]
         let findings: [Finding]
+        let recorded: Bool
         let not_proven: [String]
         let strays: [String]
         let repaired: [String]
@@ -75,6 +84,12 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         let rates = load.rates()
         var notProven: [String] = []
         var (repository, view) = try await noKey ? openKeyless(&notProven, rates) : options.openAndLook(rates: rates)
+        if record, !repository.credential.role.closesEpochs {
+            throw CommandFailure(
+                .refused,
+                "what a \(repository.credential.role.rawValue) found cannot be recorded; use a maintainer's "
+                    + "credential or the passphrase, or leave --record out")
+        }
         var repaired: [String] = []
         if repair {
             let repair = try await SpareRepair(repository, in: options.store())
@@ -100,7 +115,14 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         line.clear()
         report.notProven = notProven + report.notProven
         if !noKey { remember(report, of: repository, insteadOf: damage) }
-        try show(report, repaired: repaired, seconds: line.elapsed, points: view.points)
+        var unrecorded: CommandFailure?
+        if record {
+            do { try await keep(report, in: repository) } catch { unrecorded = CommandFailure(error) }
+        }
+        try show(
+            report, repaired: repaired, isRecorded: record && unrecorded == nil, seconds: line.elapsed,
+            points: view.points)
+        if let unrecorded { options.note("note: the result is not recorded: \(unrecorded.sentence)") }
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }
             if report.isReplaced {
@@ -111,6 +133,19 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
             }
             throw CommandFailure(.damaged, "\(Console.count(count, "finding")): see above")
         }
+        if unrecorded != nil {
+            throw CommandFailure(.partial, "no damage was found, and that could not be recorded: see above")
+        }
+    }
+
+    /// Says in the repository what was found of the points.
+    private func keep(_ report: VerificationReport, in repository: OpenRepository) async throws {
+        let level: AttestationRecord.Level =
+            repository.credential.role != .owner ? .packs : report.level == .content ? .content : .tags
+        try await MaintenanceSession(repository, randomness: .system).attest(
+            whole: report.wholePoints,
+            damaged: report.findings.filter { !$0.isReplaced && !$0.isRevoked }.flatMap(\.points),
+            level: level, at: SystemClock.system.wall())
     }
 
     /// Lists anew what lost or damaged index runs listed. - Returns: names of those runs.
@@ -180,7 +215,7 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
     }
 
     private func show(
-        _ report: VerificationReport, repaired: [String], seconds: Double, points: [RestorePoint]
+        _ report: VerificationReport, repaired: [String], isRecorded: Bool, seconds: Double, points: [RestorePoint]
     ) throws {
         if options.json {
             return try Console.json(
@@ -193,7 +228,9 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
                             object: $0.object, what: $0.sentence, lost_chunks: $0.lost.map(\.hexadecimal),
                             points: $0.points.map(\.hexadecimal), revoked: $0.isRevoked,
                             replaced: $0.isReplaced)
-                    }, not_proven: report.notProven, strays: report.strays, repaired: repaired))
+                    }, recorded: isRecorded,
+                    not_proven: report.notProven, strays: report.strays,
+                    repaired: repaired))
         }
         for finding in report.findings {
             let kind = finding.isRevoked ? "VOID" : finding.isReplaced ? "REPLACED" : "DAMAGED"

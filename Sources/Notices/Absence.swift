@@ -80,7 +80,7 @@ extension RunPromise {
     private var policyText: String { subject.policy.map { "policy \($0)" } ?? "its policy" }
 
     /// A run that is missed, or late to begin or to end.
-    func runProblem(at now: UInt64) -> Notice? {
+    package func runProblem(at now: UInt64) -> Notice? {
         guard !isPaused else { return nil }
         if isRunning, let begun = lastStart { return overdueRun(begun: begun, at: now) }
         // A start in the far future is no start: the clock was put back since, and all due times would seem met.

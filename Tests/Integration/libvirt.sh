@@ -75,8 +75,9 @@ sed -n 's/^repository \([0-9a-f]*\).*/\1/p' "$folder/output" >"$folder/id"
 # A guest that does not run.
 ends_with 0 "vm01 .*shut off" "a guest that is shut off is listed" "$dozo" guests --connect "$uri"
 # The sample's policies, with this libvirt and other names.
-covering() { sed -e "s,uri: qemu:///system,uri: $uri," -e "s/\[ledger, payments\]/[$1]/" \
-    "$top/agent/config/dozo.sample.yaml" >"$folder/agent.yaml" && chmod 600 "$folder/agent.yaml"; }
+covering() { sed -e '/^ *uri: qemu/d' -e "s,^    connection: libvirt$,&\n    uri: $uri," \
+    -e "s/\[ledger, payments\]/[$1]/" "$top/agent/config/dozo.sample.yaml" >"$folder/agent.yaml" &&
+    chmod 600 "$folder/agent.yaml"; }
 covering vm01
 ends_with 0 "vm01 .* trade " "and which policy covers it" "$dozo" guests --connect "$uri" --config "$folder/agent.yaml"
 covering other

@@ -111,8 +111,64 @@ verdicts=$(json "$folder/plan" "[[p['verdict'], p['opinions'][0]['keeps']] for g
 holds "held, taken back and tagged ones stay, with their reasons" equal "$verdicts" \
     "[['stays', ['tag before-upgrade']], ['stays', ['its forgetting was taken back']], ['stays', ['held']]]"
 
-echo "== done"
+echo "== what was verified"
 "$dozo" key enroll --quiet --role maintainer --label m --to "$folder/maintainer.key" >/dev/null
+"$dozo" key enroll --quiet --role reader --to "$folder/reader.key" >/dev/null
+# In a copy of repository and state, for it gets a point more.
+original=$DOZO_REPOSITORY
+original_state=$XDG_STATE_HOME
+cp -a "$DOZO_REPOSITORY" "$folder/other"
+cp -a "$XDG_STATE_HOME" "$folder/other-state"
+DOZO_REPOSITORY=$folder/other
+XDG_STATE_HOME=$folder/other-state
+export DOZO_REPOSITORY XDG_STATE_HOME
+configure "{last: 1, verified: 1}" 7d
+# verified WHICH: how deep the points are found whole, of those that a Python expression chooses.
+verified() { "$dozo" points --json 2>/dev/null | python3 -c "import json,sys
+print(sorted({p['verified_level'] for p in json.load(sys.stdin) if $1}))"; }
+# rule: verdict and reasons of the second newest point of web01.
+rule() { prune --dry-run --json >"$folder/plan" 2>/dev/null; json "$folder/plan" "[[p['verdict'],
+    p['opinions'][0]['keeps']] for g in d['guests'] if g['guest'] == 'web01' for p in g['points']][:2]"; }
+ends_with 0 "no verification of a point is recorded" "prune says when nothing is verified" prune --dry-run
+ends_with 7 "cannot be recorded" "a verification without a key that signs" \
+    "$dozo" verify --record --key-file "$folder/reader.key"
+holds "nothing is recorded by looking" "$dozo" verify --quiet
+holds "nor shown" equal "$(verified True)" "['none']"
+found=$(env -u DOZO_PASSPHRASE_FILE "$dozo" verify --quiet --record --json --key-file "$folder/maintainer.key" \
+    2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["recorded"])')
+holds "a maintainer records what it found" equal "$found" True
+holds "which is packs and maps, for it opens no guest byte" equal "$(verified True)" "['packs']"
+first="[['stays', ['the newest of its guest', 'number 1 of the last 1'"
+holds "the rule keeps the newest of them" equal "$(rule)" "$first, 'number 1 of the last 1 verified']], ['goes', []]]"
+holds "the owner compares every chunk" "$dozo" verify --quiet --content --record
+holds "and that is told" equal "$(verified True)" "['content']"
+ends_with 0 "verified (content)" "in the list of points too" "$dozo" points
+cp -a "$DOZO_REPOSITORY" "$folder/rotten"
+python3 - "$folder/rotten" <<'PYTHON'
+import pathlib, sys
+# Of the content packs the largest: it holds what every point needs.
+pack = max(pathlib.Path(sys.argv[1], "packs").rglob("*.*"), key=lambda p: p.stat().st_size)
+data = bytearray(pack.read_bytes())
+data[len(data) // 2] ^= 1
+pack.chmod(0o600)
+pack.write_bytes(data)
+PYTHON
+cp -a "$XDG_STATE_HOME" "$folder/rotten-state"
+DOZO_REPOSITORY=$folder/rotten
+XDG_STATE_HOME=$folder/rotten-state
+ends_with 6 "suffers: point" "a rotten copy" "$dozo" verify --record
+holds "its points are told to be damaged" equal "$(verified 'p["guest"] == "web01"')" "['damaged']"
+ends_with 0 "DAMAGED" "in the list of points too" "$dozo" points
+DOZO_REPOSITORY=$folder/other
+XDG_STATE_HOME=$folder/other-state
+holds "a night that nobody verified" backup web01 "2028-04-10 07:30:00"
+holds "the last verified one stays behind it" equal "$(rule)" \
+    "$first]], ['stays', ['number 1 of the last 1 verified']]]"
+DOZO_REPOSITORY=$original
+XDG_STATE_HOME=$original_state
+configure "{last: 2, daily: 4, monthly: 3, tags: [before-upgrade]}" 7d
+
+echo "== done"
 "$dozo" key enroll --quiet --role writer --label w --to "$folder/writer.key" >/dev/null
 secret=$DOZO_PASSPHRASE_FILE
 unset DOZO_PASSPHRASE_FILE

@@ -247,6 +247,88 @@ struct AgendaTests {
         #expect(driver.agenda.runs.count == 1)
     }
 
+    @Test("a policy that got another name has not lost its guests' points, whether an agent ran meanwhile or not")
+    func renamed() throws {
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a", "shop-b"]))
+        let night = Self.noon + Self.hours(10) + 1800
+        for run in driver.begun(night) where run.key.guest.name == "shop-a" {
+            driver.agenda.ended(run.identifier, .point(instant: night), now: night + 9)
+        }
+        let other = try Self.configuration(Self.text.replacingOccurrences(of: "nightly:", with: "by-night:"))
+        let written = driver.agenda.document
+        var restarted = try #require(Agenda(other, places: .init(host: 4), document: written))
+        // Also when it is started twice before the guests are seen.
+        restarted = try #require(Agenda(other, places: .init(host: 4), document: restarted.document))
+        driver.agenda.adopt(other)
+        for var agenda in [driver.agenda, restarted] {
+            agenda.discovered(["shop-a": [], "shop-b": []], at: Self.libvirt, now: night + 60)
+            #expect(agenda.jobs[Self.key("shop-a", "by-night")]?.lastPoint == night)
+            #expect(agenda.jobs[Self.key("shop-b", "by-night")]?.lastPoint == nil)
+        }
+    }
+
+    @Test("a point from a clock that was ahead does not stand for the points of years")
+    func clockAhead() throws {
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let night = Self.noon + Self.hours(10) + 1800
+        let key = Self.key("shop-a", "nightly")
+        let ahead = night + 5 * 366 * 86_400
+        let first = try #require(driver.begun(night).first)
+        driver.agenda.ended(first.identifier, .point(instant: ahead), now: ahead)
+        #expect(driver.agenda.jobs[key]?.lastPoint == ahead)
+        let second = try #require(driver.begun(night + 86_400).first)
+        driver.agenda.ended(second.identifier, .point(instant: night + 86_400), now: night + 86_460)
+        #expect(driver.agenda.jobs[key]?.lastPoint == night + 86_400)
+        // One that is ahead by no more than honest clocks differ stays the newest.
+        let third = try #require(driver.begun(night + 2 * 86_400).first)
+        driver.agenda.ended(third.identifier, .point(instant: night + 2 * 86_400 + 3600), now: night + 2 * 86_400)
+        #expect(driver.agenda.jobs[key]?.lastPoint == night + 2 * 86_400 + 3600)
+    }
+
+    @Test("a name that nobody has is promised a backup, and missed like any other (S39)")
+    func nobody() throws {
+        let text = Self.text.replacingOccurrences(of: "schedule: every 15m", with: "schedule: every 1h")
+        var agenda = Agenda(try Self.configuration(text), places: .init(host: 2))
+        agenda.discovered(["shop-a": []], at: Self.libvirt, now: Self.noon)
+        let key = Self.key("bank", "trade")
+        #expect(agenda.jobs[key]?.isThere == false)
+        let promise = agenda.promises(now: UInt64(Self.noon + Self.hours(5)) * 1_000_000_000)
+            .first { $0.subject.guest == "bank" && $0.subject.policy == "trade" }
+        #expect(promise?.dueTimes.isEmpty == false)
+        // Patterns promise nothing to names that nobody has.
+        #expect(Set(agenda.jobs.keys.map(\.guest.name)) == ["bank", "shop-a"])
+    }
+
+    @Test("a run that takes much longer than any before it is late, and a first one after a day (S36)")
+    func standsStill() throws {
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        func isLate(_ now: Int) -> Bool {
+            let time = UInt64(now) * 1_000_000_000
+            let promise = driver.agenda.promises(now: time).first { $0.subject.guest == "shop-a" }
+            return promise?.runProblem(at: time)?.kind == .late
+        }
+        let night = Self.noon + Self.hours(10) + 1800
+        let first = try #require(driver.begun(night).first)
+        #expect(!isLate(night + 86_400) && isLate(night + 86_401))
+        driver.agenda.ended(first.identifier, .point(instant: night), now: night + 600)
+        #expect(!isLate(night + 601))
+        let second = try #require(driver.begun(night + 86_400).first)
+        #expect(!isLate(second.began + 3 * 600 + 3600) && isLate(second.began + 3 * 600 + 3601))
+    }
+
+    @Test("who skips a run that is under way gives up the next one, and not what goes on")
+    func skipUnderWay() throws {
+        let driver = Driver(agenda: try Self.agenda(4, guests: ["shop-a"]))
+        let key = Self.key("shop-a", "nightly")
+        let night = Self.noon + Self.hours(10) + 1800
+        let run = try #require(driver.begun(night).first)
+        let skipped = driver.agenda.skip(key)
+        #expect(skipped == nil && driver.agenda.runs[run.identifier] != nil)
+        driver.agenda.ended(run.identifier, .point(instant: night), now: night + 60)
+        #expect(driver.advance(night + 86_400) == [.skipped(key, due: night + 86_400)])
+        #expect(driver.begun(night + 2 * 86_400).count == 1)
+    }
+
     @Test("the forecast of a window that is too short names who does not come (S6, S50)")
     func forecast() throws {
         let driver = Driver(agenda: try Self.agenda(2, guests: ["shop-a", "shop-b", "shop-c"]))

@@ -17,26 +17,12 @@ import sys
 import threading
 import time
 
+from agent_process import AgentProcess, case, until
+
 BLOCK = 64 << 10
 SIZE = 32 << 20
 BLOCKS = SIZE // BLOCK
 PLACES = 48      # blocks that are written, one after the other
-PATIENCE = 90    # seconds that anything may take on a busy machine
-
-
-def case(name, holds, why=""):
-    print(f"pass: {name}" if holds else f"FAIL: {name} ({why})", flush=True)
-    return holds
-
-
-def until(what, seconds=PATIENCE):
-    """Waits for something to become true; returns it, or what it was last."""
-    end = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found or time.monotonic() > end:
-            return found
-        time.sleep(0.1)
 
 
 class Guest:
@@ -119,23 +105,14 @@ class Guest:
         self.process.wait()
 
 
-class Trial:
+class Trial(AgentProcess):
     def __init__(self, dozo, folder, kills):
-        self.dozo, self.folder, self.kills = dozo, folder, kills
+        super().__init__(dozo, folder)
+        self.kills = kills
         self.repository = os.path.join(folder, "repository")
-        self.config = os.path.join(folder, "dozo.yaml")
-        self.socket = os.path.join(folder, "agent.sock")
-        self.log = os.path.join(folder, "agent.log")
-        self.agent = None
         self.dice = random.Random(20281)
         self.told = os.path.join(folder, "told")
         self.hooks = os.path.join(folder, "hooks")
-
-    def run(self, *words, check=True):
-        done = subprocess.run([self.dozo, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if check and done.returncode != 0:
-            raise RuntimeError(f"{' '.join(words)}: {done.returncode} {done.stderr.strip()[-300:]}")
-        return done
 
     def configure(self, window=None, schedule="every 3s"):
         program = os.path.join(self.folder, "tell")
@@ -198,26 +175,7 @@ notifications:
     all:
       targets: [file]
 """
-        with open(self.config, "w") as file:
-            os.chmod(self.config, 0o600)
-            file.write(text)
-
-    def start(self):
-        log = open(self.log, "a")
-        self.agent = subprocess.Popen(
-            [self.dozo, "agent", "run", "--config", self.config, "--socket", self.socket, "--concurrency", "3"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        log.close()
-        until(lambda: self.status() or self.agent.poll() is not None)
-        return self.agent.poll() is None
-
-    def status(self):
-        done = self.run("status", "--socket", self.socket, "--json", check=False)
-        try:
-            document = json.loads(done.stdout)
-        except ValueError:
-            return None
-        return document["agent"] if document.get("running") else None
+        self.write_config(text)
 
     def points(self):
         # Not by the passphrase: each use of that costs what a guess is meant to cost.
@@ -414,9 +372,7 @@ notifications:
         case("no damage", done.returncode == 0, done.stderr[-200:])
 
     def close(self):
-        if self.agent and self.agent.poll() is None:
-            self.agent.kill()
-            self.agent.wait()
+        self.kill()
         until(lambda: not self.backups(), 30)
         for guest in self.guests:
             guest.end()

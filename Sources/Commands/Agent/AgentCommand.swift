@@ -76,7 +76,7 @@ struct AgentCheckCommand: ParsableCommand {
 
     func run() throws {
         let bytes: [UInt8]
-        do { bytes = try HostPaths.read(HostPaths.absolute(config), limit: AgentConfiguration.mostBytes) } catch {
+        do { bytes = try ConfigurationFile.bytes(config) } catch {
             throw CommandFailure(
                 .failed, "\(error.sentence); give the agent's file with --config, or begin with the sample")
         }

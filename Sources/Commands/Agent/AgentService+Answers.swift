@@ -103,7 +103,10 @@ extension AgentService {
         for key in keys {
             if let due = agenda.skip(key) {
                 says.append("\(key.guest.name): the run by \(key.policy) that is due is left out")
-                do { try recordSkipped(key, due: due, because: "\(person) skips it", now) } catch {
+                do {
+                    try recordSkipped(
+                        key, due: due, because: "\(person) skips it", by: RunCause.person(person).text, now)
+                } catch {
                     says.append(CommandFailure(error).sentence)
                 }
             } else {

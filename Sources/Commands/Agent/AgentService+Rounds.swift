@@ -173,7 +173,7 @@ extension AgentService {
             rounds.verifyTried[name] = AgentService.seconds(now)
             log.say(.information, "verify-began", "everything is read and checked", [("repository", name)])
             var words = ["verify", "--repository", repository.location, "--json"]
-            words += repository.maintainerFile.map { ["--key-file", $0] } ?? ["--no-key"]
+            words += repository.maintainerFile.map { ["--key-file", $0, "--record"] } ?? ["--no-key"]
             if let rate = repository.verifyRate { words += ["--limit-read", "\(rate)"] }
             errands.append(
                 try Errand(

@@ -9,7 +9,8 @@ extension AgentService {
             switch order {
             case .start(let run): start(run, now)
             case .stop(let run, let reason): stop(run, reason, now)
-            case .skipped(let key, let due): try recordSkipped(key, due: due, because: "a person skips it", now)
+            case .skipped(let key, let due):
+                try recordSkipped(key, due: due, because: "a person skips it", by: "person", now)
             }
         }
     }
@@ -180,7 +181,7 @@ extension AgentService {
     }
 
     /// Keeps on record that a run was due and left out.
-    func recordSkipped(_ key: JobKey, due: Int, because reason: String, _ now: UInt64) throws {
+    func recordSkipped(_ key: JobKey, due: Int, because reason: String, by person: String, _ now: UInt64) throws {
         guard let policy = configuration.policies[key.policy] else { return }
         let subject = NoticeSubject(guest: key.guest.name, repository: policy.repository, policy: key.policy)
         let mark = configuration.revisions[key.policy]?.mark ?? ""
@@ -188,7 +189,7 @@ extension AgentService {
         try archive.keep(
             RunRecord(
                 run: "skip-\(due)-\(mark)-\(key.guest.name)", subject: subject,
-                policyRevision: "\(key.policy)@\(mark)", startedBy: "schedule", began: now, ended: now,
+                policyRevision: "\(key.policy)@\(mark)", startedBy: person, began: now, ended: now,
                 outcome: .skipped(reason)), at: now)
     }
 }

@@ -85,10 +85,16 @@ final class AgentService {
         configuration = try AgentService.read(options.configFile, options.log)
         let (document, problem) = try folder.read()
         if let problem { options.log.say(.error, "state-lost", problem) }
-        agenda =
-            document?["agenda"].flatMap { [configuration] in
-                Agenda(configuration, places: options.places, document: $0)
-            } ?? Agenda(configuration, places: options.places)
+        let known = document?["agenda"].flatMap { [configuration] in
+            Agenda(configuration, places: options.places, document: $0)
+        }
+        if document != nil, known == nil {
+            options.log.say(
+                .error, "state-lost",
+                "what was written down in \(folder.path) is of another version of dozo: what was due and what was "
+                    + "paused is not known any more")
+        }
+        agenda = known ?? Agenda(configuration, places: options.places)
         rounds = DailyRounds(document: document?["rounds"], now: AgentService.seconds(now))
         post = try NoticePost(configuration.noticeSettings, folder: folder, clock: clock) { [log = options.log] in
             log.say(.error, "notices", $0)
@@ -101,12 +107,8 @@ final class AgentService {
 
     /// The configuration in a file.
     static func read(_ file: String, _ log: AgentLog) throws -> AgentConfiguration {
-        // A pipe in its place would keep the agent waiting for whoever writes it.
-        guard !HostPaths.exists(file) || HostPaths.isRegularFile(file) else {
-            throw CommandFailure(.refused, "\(file) is no file; give the agent's file with --config")
-        }
         let bytes: [UInt8]
-        do { bytes = try HostPaths.read(file, limit: AgentConfiguration.mostBytes) } catch {
+        do { bytes = try ConfigurationFile.bytes(file) } catch {
             // Starting again makes no file.
             throw CommandFailure(
                 .refused, "\(error.sentence); give the agent's file with --config, or begin with the sample")

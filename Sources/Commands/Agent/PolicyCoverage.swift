@@ -15,7 +15,7 @@ struct PolicyCoverage {
         let file = named ?? AgentCheckCommand.usualFile
         if named == nil, !HostPaths.exists(file) { return nil }
         let bytes: [UInt8]
-        do { bytes = try HostPaths.read(HostPaths.absolute(file), limit: AgentConfiguration.mostBytes) } catch {
+        do { bytes = try ConfigurationFile.bytes(file) } catch {
             throw CommandFailure(.failed, "\(error.sentence); name the agent's file with --config")
         }
         guard let configuration = AgentConfiguration.read(bytes).configuration else {

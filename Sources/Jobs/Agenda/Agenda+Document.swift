@@ -7,7 +7,17 @@ extension Agenda {
     package var document: JSONDocument {
         .members(
             ("format", .number(Agenda.version)),
-            ("jobs", .list(jobs.sorted { $0.key < $1.key }.map { Agenda.document($0.key, $0.value) })),
+            ("jobs", .list(jobs.sorted { $0.key < $1.key }.map(document))),
+            (
+                "former",
+                .list(
+                    formerPoints.sorted { $0.key < $1.key }.map { place, point in
+                        .object(
+                            place.guest.members + [
+                                .init("repository", .text(place.repository)), .init("last-point", .seconds(point)),
+                            ])
+                    })
+            ),
             ("runs", .list(runs.values.sorted { $0.identifier < $1.identifier }.map(\.document))),
             (
                 "pauses",
@@ -34,10 +44,20 @@ extension Agenda {
         guard document["format"]?.number == Agenda.version else { return nil }
         self.init(configuration, places: places)
         for entry in (document["jobs"]?.elements ?? []).prefix(Agenda.mostJobs) {
-            guard let key = JobKey(document: entry, of: configuration), let job = GuestJob(document: entry),
-                configuration.policies[key.policy] != nil
+            guard let key = JobKey(document: entry, of: configuration), let job = GuestJob(document: entry)
             else { continue }
-            jobs[key] = job
+            if configuration.policies[key.policy] != nil {
+                jobs[key] = job
+            } else if let repository = entry["repository"]?.text, let point = job.lastPoint {
+                // The policy got another name while no agent ran.
+                remember(point, of: PointPlace(guest: key.guest, repository: repository))
+            }
+        }
+        for entry in (document["former"]?.elements ?? []).prefix(Agenda.mostJobs) {
+            guard let guest = AgendaGuest(document: entry, of: configuration),
+                let repository = entry["repository"]?.text, let point = entry["last-point"]?.seconds
+            else { continue }
+            remember(point, of: PointPlace(guest: guest, repository: repository))
         }
         for entry in document["runs"]?.elements ?? [] {
             guard let run = AgendaRun(document: entry, of: configuration) else { continue }
@@ -56,13 +76,16 @@ extension Agenda {
         }
     }
 
-    private static func document(_ key: JobKey, _ job: GuestJob) -> JSONDocument {
+    private func document(_ key: JobKey, _ job: GuestJob) -> JSONDocument {
         var members =
             key.members + [
                 .init("since", .seconds(job.since)), .init("seen", .seconds(job.cursor.seen)),
                 .init("there", .truth(job.isThere)),
                 .init("durations", .list(job.durations.map(JSONDocument.seconds))),
             ]
+        if let repository = configuration.policies[key.policy]?.repository {
+            members.append(.init("repository", .text(repository)))
+        }
         if job.skipsNext { members.append(.init("skips-next", .truth(true))) }
         if let time = job.lastStart { members.append(.init("last-start", .seconds(time))) }
         if let time = job.waived { members.append(.init("waived", .seconds(time))) }

@@ -21,9 +21,17 @@ extension Agenda {
                 subject: NoticeSubject(guest: key.guest.name, repository: policy.repository, policy: key.policy),
                 since: Agenda.nanoseconds(job.since), objective: Agenda.nanoseconds(policy.rpo),
                 dueTimes: dueTimes(key, job, policy, now: seconds).map(Agenda.nanoseconds),
+                longestRun: Agenda.nanoseconds(Agenda.longestRun(job)),
                 lastStart: job.lastStart.map(Agenda.nanoseconds), isRunning: running.contains(key),
                 lastPoint: job.lastPoint.map(Agenda.nanoseconds), isPaused: isPaused(key))
         }
+    }
+
+    /// Seconds that a run may take before somebody should look at it: three times the longest that is remembered, and
+    /// an hour; without any a day, for a first one reads everything.
+    static func longestRun(_ job: GuestJob) -> Int {
+        guard let longest = job.durations.max() else { return 86_400 }
+        return 3 * longest + 3600
     }
 
     private static func nanoseconds(_ seconds: Int) -> UInt64 { UInt64(max(0, seconds)) * second }

@@ -37,7 +37,7 @@ package struct Agenda: Sendable {
     /// Guests that were seen without any policy, and since when.
     package internal(set) var uncovered: [AgendaGuest: Int] = [:]
     /// Newest points of guests under policies that are not there any more.
-    private var formerPoints: [PointPlace: Int] = [:]
+    private(set) var formerPoints: [PointPlace: Int] = [:]
     /// How much may run at once.
     package var places: Places
     /// Whether nothing is begun any more, because the agent is on its way out.
@@ -58,17 +58,26 @@ package struct Agenda: Sendable {
             // A policy that got another name has not lost its guests' points.
             guard let repository = self.configuration.policies[key.policy]?.repository, let point = job.lastPoint
             else { continue }
-            let place = PointPlace(guest: key.guest, repository: repository)
-            formerPoints[place] = max(point, formerPoints[place] ?? point)
+            remember(point, of: PointPlace(guest: key.guest, repository: repository))
         }
         self.configuration = configuration
         jobs = jobs.filter { configuration.policies[$0.key.policy] != nil }
     }
 
     /// Guest and repository.
-    private struct PointPlace: Hashable {
+    struct PointPlace: Hashable, Comparable {
         let guest: AgendaGuest
         let repository: String
+
+        static func < (left: PointPlace, right: PointPlace) -> Bool {
+            (left.guest, left.repository) < (right.guest, right.repository)
+        }
+    }
+
+    /// Takes note of the newest point of a guest under a policy that is not there any more.
+    mutating func remember(_ point: Int, of place: PointPlace) {
+        guard formerPoints[place] != nil || formerPoints.count < Agenda.mostJobs else { return }
+        formerPoints[place] = max(point, formerPoints[place] ?? point)
     }
 
     /// Names of guests of a connection that sets name and nobody has seen: a slip of the pen is no backup, and is

@@ -10,7 +10,8 @@ package struct RetainedPoint: Hashable, Sendable {
     package var firstSeen: UInt64?
     /// The last time, on its own clock, at which another writer looked and it was not there yet; `nil` when none did.
     package var lastMissed: UInt64?
-    /// Whether its writer's key was revoked, or its owner does not believe it: then it keeps no other point out.
+    /// Whether its writer's key was revoked, its owner does not believe it, or the last verification found it damaged:
+    /// then it keeps no other point out.
     package var isDistrusted = false
     /// Its tags.
     package var tags: Set<String> = []
@@ -23,7 +24,7 @@ package struct RetainedPoint: Hashable, Sendable {
     /// Whether its id stands in several records: whoever forgets one of them forgets the others, and any writer can
     /// write an id down a second time.
     package var standsTwice = false
-    /// Whether it was read back and found sound.
+    /// Whether a verification found it whole, and none since then damaged.
     package var isVerified = false
     /// The rule of another copy that needs it, in words; `nil` when none does.
     package var copyThatNeedsIt: String?
@@ -46,8 +47,8 @@ package struct RetainedPoint: Hashable, Sendable {
     package enum Standing: Hashable, Sendable {
         /// Nothing speaks against it.
         case believed
-        /// Its writer is not believed, or others contradict it: they looked a day and more after its date and it
-        /// was not there. An old image that was stored later, a wrong clock, or a forged date.
+        /// Its writer is not believed, it is damaged, or others contradict it: they looked a day and more after its
+        /// date and it was not there. An old image that was stored later, a wrong clock, or a forged date.
         case contradicted
         /// Others saw it a day and more before its date. One of the two lies or has a wrong clock: were the witness
         /// believed, one forged record dated 1970 would move all that it names into one day.

@@ -132,8 +132,9 @@ package struct RepositoryView: Sendable {
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
-                    if chain.signer(session.signer)?.role.closesEpochs ?? false {
-                        findings += try said.take(entry, slot: session.slot.slot, keys: keys)
+                    if let role = chain.signer(session.signer)?.role, role.closesEpochs {
+                        findings += try said.take(
+                            entry, slot: session.slot.slot, isOwner: role == .owner, keys: keys)
                     }
                     let told =
                         try opened[entry.hash]

@@ -1,8 +1,8 @@
 package import BackupModel
 package import RepositoryFormat
 
-/// What was said about points (format page §11, "Forgotten" and "Locked"): forgets, releases, undos and locks by
-/// maintainers and the owner, holds and pins also by writers.
+/// What was said about points (format page §11, "Attestation", "Forgotten" and "Locked"): forgets, releases, undos,
+/// locks and results of verifications by maintainers and the owner, holds and pins also by writers.
 package struct SaidOfPoints: Sendable {
     /// Somebody's word that a point need not be kept.
     package struct Forget: Hashable, Sendable {
@@ -24,6 +24,20 @@ package struct SaidOfPoints: Sendable {
         package let isPin: Bool
     }
 
+    /// What verifications found of a point.
+    package struct Verified: Hashable, Sendable {
+        /// The deepest level at which it was found whole, and since then never damaged.
+        package let level: AttestationRecord.Level
+        /// When it last was, at that level: nanoseconds since 1970, UTC, by the clock of who verified.
+        package let at: UInt64
+    }
+
+    /// Whole at a level as it was said last.
+    private struct Wholeness {
+        var slot: SlotNumber
+        var at: UInt64
+    }
+
     /// When somebody said something, and where it stands: what a maintainer has seen then is in the entry's heads.
     struct Saying {
         let session: SessionName
@@ -40,13 +54,17 @@ package struct SaidOfPoints: Sendable {
     private var undone: [PointID: SlotNumber] = [:]
     /// The latest date of the locks of each point.
     private var locks: [PointID: UInt64] = [:]
+    /// When each point was last found whole, by level.
+    private var wholeness: [PointID: [AttestationRecord.Level: Wholeness]] = [:]
+    /// Where it was last said that a point is damaged.
+    private var damage: [PointID: SlotNumber] = [:]
     /// Holds and pins, also those that were released.
     private var holds: [PointID: [Hold]] = [:]
 
     /// Kinds of records that this program knows.
     private static let knownKinds: Set<UInt32> = [
         Record.restorePointKind, Record.checkpointRootsKind, Record.forgetKind, Record.releaseKind,
-        Record.lockKind,
+        Record.attestationKind, Record.lockKind,
     ]
 
     init() {}
@@ -59,11 +77,16 @@ package struct SaidOfPoints: Sendable {
         }
     }
 
-    /// Takes what a commit says. - Returns: what does not open.
+    /// Takes what a commit says.
+    ///
+    /// - Parameter isOwner: whether the owner signed it, who can open guest bytes; a maintainer cannot.
+    /// - Returns: what does not open.
     mutating func take(
-        _ entry: SessionEntry, slot: SlotNumber, keys: RepositoryKeys
+        _ entry: SessionEntry, slot: SlotNumber, isOwner: Bool, keys: RepositoryKeys
     ) throws -> [RepositoryFinding] {
-        let kinds: Set<UInt32> = [Record.forgetKind, Record.releaseKind, Record.lockKind]
+        let kinds: Set<UInt32> = [
+            Record.forgetKind, Record.releaseKind, Record.attestationKind, Record.lockKind,
+        ]
         guard entry.records.contains(where: { kinds.contains($0.kind) }) else { return [] }
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
@@ -81,6 +104,8 @@ package struct SaidOfPoints: Sendable {
                     let lock = try LockRecord(opened, name: name)
                     for point in lock.points { locks[point] = max(locks[point] ?? 0, lock.until) }
                     sayings.append(Saying(session: session, entry: entry.number, at: lock.at))
+                } else if opened.kind == Record.attestationKind {
+                    take(try AttestationRecord(opened, name: name), slot: slot, isOwner: isOwner)
                 } else {
                     let release = try ReleaseRecord(opened, name: name)
                     released.formUnion(release.slots)
@@ -94,6 +119,15 @@ package struct SaidOfPoints: Sendable {
     private mutating func take(_ record: ForgetRecord, slot: SlotNumber) {
         let forget = Forget(slot: slot, at: record.at, reason: record.reason, undoUntil: record.undoUntil)
         for point in record.points where forgets[point].map({ $0.slot < slot }) ?? true { forgets[point] = forget }
+    }
+
+    private mutating func take(_ record: AttestationRecord, slot: SlotNumber, isOwner: Bool) {
+        for point in record.damaged { damage[point] = max(damage[point] ?? slot, slot) }
+        guard let said = record.level else { return }
+        let level = isOwner ? said : .packs
+        for point in record.whole where wholeness[point]?[level].map({ $0.slot < slot }) ?? true {
+            wholeness[point, default: [:]][level] = Wholeness(slot: slot, at: record.at)
+        }
     }
 
     /// Takes what the slots of a log say.
@@ -118,6 +152,18 @@ package struct SaidOfPoints: Sendable {
 
     /// Until when no sweep may let a point go, over or not: nanoseconds since 1970; `nil` when nobody locked it.
     package func lock(of point: PointID) -> UInt64? { locks[point] }
+
+    /// How deep a point was verified; `nil` when nobody did, or it was found damaged since.
+    package func verified(_ point: PointID) -> Verified? {
+        let standing = wholeness[point]?.filter { _, last in damage[point].map { $0 < last.slot } ?? true }
+        return standing?.max { $0.key < $1.key }.map { Verified(level: $0.key, at: $0.value.at) }
+    }
+
+    /// Whether the last verification that saw a point found it damaged.
+    package func isDamaged(_ point: PointID) -> Bool {
+        guard let damage = damage[point] else { return false }
+        return wholeness[point]?.values.allSatisfy { $0.slot <= damage } ?? true
+    }
 
     /// Whether somebody has taken the last forget of a point back: then no rule forgets it again, only a person.
     package func isTakenBack(_ point: PointID) -> Bool {

@@ -5,8 +5,9 @@ package import RepositoryFormat
 
 // What maintainers say
 // --------------------
-// Forgets and releases are records in a session of their own that adds nothing; holds and undos are slots. Both are the
-// word of a maintainer or of the owner. None of them removes anything: a sweep acts on them when it composes a ledger.
+// Forgets, releases and results of verifications are records in a session of their own that adds nothing; holds and
+// undos are slots. Both are the word of a maintainer or of the owner. None of them removes anything: a sweep acts on
+// them when it composes a ledger.
 
 /// Says something about points as a maintainer or the owner.
 package struct MaintenanceSession {
@@ -61,6 +62,26 @@ package struct MaintenanceSession {
             ).record
         }
         try await say(locks + [ReleaseRecord(slots: slots.map(\.slot), at: time, reason: reason).record])
+    }
+
+    /// Says what a verification found of points.
+    ///
+    /// - Parameter time: nanoseconds since 1970, UTC.
+    /// - Throws: ``RepositoryError``: `refused` for a store that hides something; `storage`.
+    package func attest(
+        whole: [PointID], damaged: [PointID], level: AttestationRecord.Level, at time: UInt64
+    ) async throws {
+        // Of an id that stands in two points one may be whole and the other not: then it is not.
+        let wrong = Set(damaged)
+        let results = Set(whole).subtracting(wrong).map { ($0, true) } + wrong.map { ($0, false) }
+        let records = stride(from: 0, to: results.count, by: AttestationRecord.pointLimit).map { start in
+            let piece = results[start..<min(results.count, start + AttestationRecord.pointLimit)]
+            return AttestationRecord(
+                level: level, at: time, whole: piece.filter(\.1).map(\.0), damaged: piece.filter { !$0.1 }.map(\.0)
+            ).record
+        }
+        guard !records.isEmpty else { return }
+        try await say(records)
     }
 
     /// Says that holds hold nothing any more.

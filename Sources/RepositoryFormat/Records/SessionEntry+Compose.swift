@@ -129,6 +129,8 @@ package struct Record: Hashable, Sendable {
     package static let forgetKind: UInt32 = 3
     /// Holds and pins that hold nothing any more.
     package static let releaseKind: UInt32 = 4
+    /// What a verification of points found.
+    package static let attestationKind: UInt32 = 5
     /// Points that no sweep lets go before a date.
     package static let lockKind: UInt32 = 6
 

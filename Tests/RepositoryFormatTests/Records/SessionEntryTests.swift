@@ -228,6 +228,31 @@ struct SessionEntryTests {
         #expect(refusalCode { try ForgetRecord(wrong, name: "s/x") } == .malformed)
     }
 
+    @Test("an attestation comes back; one without points, with one twice or out of order is refused")
+    func attestation() throws {
+        let (first, second): (PointID, PointID) = (Sample.identifier(3), Sample.identifier(4))
+        for level in AttestationRecord.Level.allCases {
+            let said = AttestationRecord(level: level, at: 7, whole: [second, first], damaged: [Sample.identifier(5)])
+            #expect(try AttestationRecord(said.record, name: "s/x") == said)
+            #expect(said.whole == [first, second] && !said.record.isCritical)
+        }
+        let body = AttestationRecord(level: .tags, at: 7, whole: [first, second], damaged: []).record.body
+        func list(_ points: [PointID]) -> RecordValue { .array(points.map { .bytes($0.bytes) }) }
+        for (name, value) in [
+            ("whole", list([])), ("whole", list([second, first])), ("whole", list([first, first])),
+            ("damaged", list([first])), ("damaged", .unsigned(1)), ("whole", .array([.bytes([1])])),
+            ("at", .text("7")), ("level", .unsigned(1)),
+            ("damaged", list((0...AttestationRecord.pointLimit).map { PointID.numbered($0) })),
+        ] {
+            let record = Record(kind: Record.attestationKind, isCritical: false, body: body.setting(name, value))
+            #expect(refusalCode { try AttestationRecord(record, name: "s/x") } == .malformed, "\(name)")
+        }
+        // A level of a newer program is no reason to refuse the session it stands in.
+        let newer = Record(
+            kind: Record.attestationKind, isCritical: false, body: body.setting("level", .text("booted")))
+        #expect(try AttestationRecord(newer, name: "s/x").level == nil)
+    }
+
     @Test("messages call an image by its kind: a disk by its name, memory memory")
     func titles() {
         func title(_ name: String, _ kind: String) -> String {
@@ -275,5 +300,14 @@ extension Sample {
     static func compose(_ draft: SessionEntry.Draft) throws -> SignedObject {
         try SessionEntry.compose(
             draft, recipient: recipient(.structure), signer: signer, randomness: counting())
+    }
+}
+
+extension PointID {
+    /// The id whose last four bytes are a number.
+    fileprivate static func numbered(_ number: Int) -> PointID {
+        let bytes =
+            [UInt8](repeating: 0, count: 12) + (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) }
+        return PointID(bytes: bytes)!
     }
 }
