@@ -26,6 +26,8 @@ package final class ChunkIndex: Sendable {
     let unlistedPacks: [ObjectKey]
     /// All runs that count, whether or not they are asked.
     let countedRuns: [ObjectKey]
+    /// Packs that count as absent.
+    private let condemned: Set<ObjectKey>
     let table: Mutex<PackTable>
     private let blocks = BlockCache()
     private let recent = RecentPacks()
@@ -71,6 +73,7 @@ package final class ChunkIndex: Sendable {
         groupList = Mutex(IndexProbe(opening.groups.sorted { $0.entryCount > $1.entryCount }))
         passedOver = opening.passedOver
         countedRuns = opening.wanted.sorted()
+        condemned = Set(view.condemned.filter { $0.kind == .pack }.map(\.key))
         var uncovered = try await opening.listUncovered(view.packs + salvaged, shelf: shelf)
         uncovered += try await opening.listTakenOver(shelf: shelf)
         lostRuns = opening.lostRuns
@@ -101,6 +104,12 @@ package final class ChunkIndex: Sendable {
         return table.withLock { table in Set(numbers.map { table[$0].key }) }
     }
 
+    /// Packs that a run names which is asked.
+    var listedPacks: Set<ObjectKey> {
+        let numbers = Set(groups.flatMap(\.packs))
+        return table.withLock { table in Set(numbers.map { table[$0].key }) }
+    }
+
     /// Entries of each group that is asked: so many look-ups a chunk costs at most.
     package var groupEntryCounts: [Int] { groups.map(\.entryCount) }
     /// Names of the runs that are asked, in ascending order of ids within a group.
@@ -125,7 +134,8 @@ package final class ChunkIndex: Sendable {
     ///
     /// - Parameters:
     ///   - runs: the parts in ascending order, the head last.
-    ///   - isOwn: whether the packs are this session's own, and so are there.
+    ///   - isOwn: whether the packs are this session's own, and so are there. What is condemned is listed until its
+    ///     verdict, and leant on by nobody.
     ///   - replaced: heads of groups whose entries the run holds too.
     func take(_ runs: [PutRun], isOwn: Bool, replacing replaced: Set<ObjectKey> = []) {
         guard let head = runs.last else { return }
@@ -136,7 +146,7 @@ package final class ChunkIndex: Sendable {
         let packs = table.withLock { table in
             head.fence.packs.map { key in
                 let number = table.number(of: key)
-                if isOwn {
+                if isOwn, !condemned.contains(key) {
                     table[number].isLive = true
                     table[number].presence = .there
                 }
@@ -287,6 +297,12 @@ package final class ChunkIndex: Sendable {
         let groups = try await IndexOpening.groups(
             of: passedOver, access, keys: keys, table: table, firstRun: trouble.withLock { $0.nextRun })
         trouble.withLock { $0.nextRun += UInt32(groups.reduce(0) { $0 + $1.parts.count }) }
+        // Those runs count, whatever others leave out of what they made of them.
+        table.withLock { table in
+            for number in groups.flatMap(\.packs) where !condemned.contains(table[number].key) {
+                table[number].isLive = true
+            }
+        }
         reopened.withLock { $0 = groups }
         return groups
     }

@@ -278,18 +278,29 @@ package final class WritingSession: Sendable {
     private static let makeGoodLimit = 2_048
 
     /// Lists anew the packs of lost index runs, and those that no run lists: the next run of this session takes the
-    /// place of lost ones.
+    /// place of lost ones. What is condemned and not judged yet is among them (wording F): it may be pardoned, and would
+    /// be found by nobody.
     private static func makeGood(
         _ index: ChunkIndex, view: RepositoryView, shelf: PackShelf, in pending: inout Pending
     ) async throws {
         guard !index.lostRuns.isEmpty || !index.unlistedPacks.isEmpty else { return }
         // More would not fit into memory; it is said by every verification.
-        guard index.unlistedPacks.count <= makeGoodLimit else { return }
+        var packs = index.unlistedPacks
+        var condemned = Set<ObjectKey>()
+        if !index.lostRuns.isEmpty {
+            let listed = index.listedPacks
+            condemned = Set(view.log.ledger?.condemnedFresh.filter { $0.kind == .pack }.map(\.key) ?? [])
+                .subtracting(listed)
+            packs += condemned.sorted()
+        }
+        guard packs.count <= makeGoodLimit else { return }
         // Where other runs list everything already, one pack is listed twice, for a run of none there is not.
-        let packs = index.unlistedPacks.isEmpty ? view.packs.prefix(1).map(\.key) : index.unlistedPacks
+        if packs.isEmpty { packs = view.packs.prefix(1).map(\.key) }
         var isWhole = true
         for pack in packs {
             guard let entries = try? await shelf.contents(of: pack).entries else {
+                // Of what is condemned some is deleted by now.
+                if condemned.contains(pack), try await index.access.byteCount(pack.packName) == nil { continue }
                 isWhole = false
                 continue
             }
