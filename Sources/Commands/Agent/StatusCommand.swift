@@ -109,11 +109,16 @@ struct StatusCommand: ParsableCommand {
                     Console.printable(job.guest), job.policy, "\(job.tier)", job.state,
                     job.last_point.flatMap(StatusCommand.local) ?? "none",
                     job.age_seconds.map { Console.duration(Double($0)) } ?? "-",
-                    "\(job.objective_class == "<1" ? "kept" : job.objective_class) of "
-                        + Console.duration(Double(job.rpo_seconds)),
+                    "\(StatusCommand.word(of: job)) of " + Console.duration(Double(job.rpo_seconds)),
                     job.next.flatMap(StatusCommand.local) ?? "never",
                 ]
             })
+    }
+
+    /// How a guest stands to its RPO; a new one without a point has not had the time to miss it.
+    private static func word(of job: AgentStatusDocument.Job) -> String {
+        guard job.objective_class == "<1" else { return job.objective_class }
+        return job.last_point == nil ? "no point yet" : "kept"
     }
 
     private static func local(_ text: String) -> String? { TimeText.parse(text).map(TimeText.local) }
