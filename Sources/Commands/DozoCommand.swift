@@ -21,7 +21,8 @@ struct DozoCommand: AsyncParsableCommand {
         subcommands: [
             InitCommand.self, BackupCommand.self, PointsCommand.self, RestoreCommand.self, ShowCommand.self,
             DiffCommand.self,
-            VerifyCommand.self, ForgetCommand.self, HoldCommand.self, LockCommand.self, PruneCommand.self,
+            VerifyCommand.self, ForgetCommand.self, HoldCommand.self, LockCommand.self, UnlockCommand.self,
+            ApproveCommand.self, PruneCommand.self,
             SweepCommand.self,
             KeyCommand.self,
             GuestsCommand.self, DoctorCommand.self, CatalogCommand.self, AgentCommand.self, StatusCommand.self,

@@ -54,25 +54,25 @@ struct ForgetCommand: AsyncParsableCommand {
         let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(points, in: view)
         if !undo {
-            let own = repository.credential.signingKey.map { WriterID(fingerprint: $0.publicKey.fingerprint) }
-            let lockTime = LockTime.trusted(
-                in: view, own: own, revoked: repository.revokedWriters, now: SystemClock.system.wall())
-            try refuseWhatMustStay(chosen, view, lockTime: lockTime)
+            try refuseWhatMustStay(chosen, view, at: repository.decisionTimes(view))
         }
+        var words: String?
         if yes || undo {
             let session = try MaintenanceSession(repository, randomness: .system)
             let identifiers = chosen.map(\.record.identifier)
             if undo {
                 _ = try await session.undo(identifiers)
             } else {
-                try await session.forget(
+                let head = try await session.forget(
                     identifiers, at: SystemClock.system.wall(), reason: reason ?? "",
                     undoTime: UInt64(undoTime) * 24 * 3600 * 1_000_000_000)
+                words = try await ApprovalWords.waits(head, in: repository)
             }
         }
         let document = Document(
             points: chosen.map(\.record.identifier.hexadecimal), undo: undo, done: yes || undo)
         if options.json { try Console.json(document) } else { show(chosen) }
+        if let words { options.note("note: \(words)") }
         guard yes || undo else { throw CommandFailure(.refused, "nothing was changed; say --yes to do it") }
     }
 
@@ -86,7 +86,7 @@ struct ForgetCommand: AsyncParsableCommand {
     }
 
     /// A held point would stay anyway, and the last one of a guest is all there is of it.
-    private func refuseWhatMustStay(_ chosen: [RestorePoint], _ view: RepositoryView, lockTime: UInt64) throws {
+    private func refuseWhatMustStay(_ chosen: [RestorePoint], _ view: RepositoryView, at times: DecisionTimes) throws {
         let going = Set(chosen.map(\.record.identifier))
         for point in chosen {
             let identifier = point.record.identifier
@@ -94,7 +94,7 @@ struct ForgetCommand: AsyncParsableCommand {
             guard view.said.holds(of: identifier).isEmpty else {
                 throw CommandFailure(.refused, "\(name) is held: `dozo hold --release` lets it go first")
             }
-            if let until = view.said.lock(of: identifier), until > lockTime {
+            if let until = view.said.lock(of: identifier, at: times), until > times.lock {
                 throw CommandFailure(
                     .refused, "\(name) is locked until \(TimeText.local(until)); nothing lets it go before")
             }

@@ -90,7 +90,8 @@ struct HostContext {
         try await repository.readOn()
         if let kept = try keptWriter(repository) { return kept }
         let twins = repository.chain.enrolments.filter { key, enrolment in
-            enrolment.label == label && enrolment.role == .writer && repository.chain.revocations[key] == nil
+            enrolment.label == label && enrolment.role == .writer && enrolment.person == nil
+                && repository.chain.revocations[key] == nil
         }
         let credential = try await renewWriter(&repository, label: label)
         let key = credential.signingKey?.publicKey.fingerprint.abbreviated ?? ""

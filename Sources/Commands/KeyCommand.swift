@@ -42,6 +42,12 @@ struct KeyListCommand: AsyncParsableCommand {
             let fingerprint: String
             let role: String
             let label: String
+            /// Whose key the owner says it is; absent for nobody's.
+            let person: String?
+            /// Whether its approvals count now.
+            let approves: Bool
+            /// Whether the owner's word about the person waits for approval.
+            let waits_for_approval: Bool
             let statement: UInt32
             let revoked: Bool
         }
@@ -50,7 +56,12 @@ struct KeyListCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (repository, _) = try await options.openAndLook()
+        let (repository, view) = try await options.openAndLook()
+        let approvals = view.said.approvals
+        let waiting = Set(
+            approvals.waiting.compactMap { decision in
+                if case .person(let key) = decision.content { key } else { nil }
+            })
         let listing = try await KeySlots.listed(repository.access, owners: [repository.chain.owner])
         for finding in listing.findings { options.note("note: \(finding.sentence)") }
         var seen = Set<String>()
@@ -61,8 +72,11 @@ struct KeyListCommand: AsyncParsableCommand {
             enrolled: chain.enrolments.sorted { $0.value.statement < $1.value.statement }.map {
                 fingerprint, enrolment in
                 Document.Enrolled(
-                    fingerprint: fingerprint.hexadecimal, role: enrolment.role.rawValue, label: enrolment.label,
-                    statement: enrolment.statement, revoked: chain.revocations[fingerprint] != nil)
+                    fingerprint: fingerprint.hexadecimal, role: KeyListCommand.role(of: enrolment),
+                    label: enrolment.label,
+                    person: enrolment.person, approves: approvals.mayApprove(fingerprint),
+                    waits_for_approval: waiting.contains(fingerprint), statement: enrolment.statement,
+                    revoked: chain.revocations[fingerprint] != nil)
             })
         if options.json { return try Console.json(document) }
         Console.table(
@@ -71,13 +85,20 @@ struct KeyListCommand: AsyncParsableCommand {
         guard !document.enrolled.isEmpty else { return }
         Console.result("")
         Console.table(
-            ["ENROLLED KEY", "ROLE", "STATE", "LABEL"],
-            document.enrolled.map {
-                [
-                    String($0.fingerprint.prefix(12)), $0.role, $0.revoked ? "revoked" : "active",
-                    Console.printable($0.label),
+            ["ENROLLED KEY", "ROLE", "STATE", "LABEL", "PERSON"],
+            document.enrolled.map { key in
+                let state = key.revoked ? "revoked" : key.waits_for_approval ? "active, person waits" : "active"
+                let person = key.person.map { Console.printable($0) + (key.approves ? ", approves" : "") }
+                return [
+                    String(key.fingerprint.prefix(12)), key.role, state, Console.printable(key.label), person ?? "",
                 ]
             })
+    }
+
+    /// What people call it: an approver's key is enrolled as a writer of no guest.
+    static func role(of enrolment: Enrolment) -> String {
+        let isApprover = enrolment.approves && enrolment.role == .writer && enrolment.guests?.isEmpty ?? false
+        return (isApprover ? Role.approver : enrolment.role).rawValue
     }
 }
 
@@ -231,20 +252,24 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             Example: dozo key enroll -r /backup/dozo --role writer --to host7.key
 
             writer      appends and dedups; opens nothing that is stored
-            maintainer  lists, checks and will sweep; opens no guest data
+            maintainer  lists, forgets, checks and sweeps; opens no guest data
+            approver    lists and approves what others ask for; opens no guest data
             reader      restores; writes nothing
             verifier    holds no key; says whose repository to expect
 
             With --guest a writer may only write that guest: a name that the
             repository knows, or an id for a guest to come.
 
+            --person says whose key it is, for `dozo approve`: two keys of one person count once. A label says nothing \
+            of that kind. While approvals are asked for, a new person waits for approval too.
+
             With --renew this host gets a new writer key, after its state folder was lost, copied or put back.
             """)
 
     @OptionGroup var options: RepositoryOptions
     @Option(
-        help: ArgumentHelp("writer, maintainer, reader or verifier.", valueName: "role"),
-        completion: .list(["writer", "maintainer", "reader", "verifier"]))
+        help: ArgumentHelp("writer, maintainer, approver, reader or verifier.", valueName: "role"),
+        completion: .list(["writer", "maintainer", "approver", "reader", "verifier"]))
     var role: String?
     @Option(help: ArgumentHelp("A name for people.", valueName: "text"))
     var label: String?
@@ -252,6 +277,11 @@ struct KeyEnrollCommand: AsyncParsableCommand {
     var to: String?
     @Option(help: ArgumentHelp("A guest that the writer may write; may be repeated.", valueName: "name"))
     var guest: [String] = []
+    @Option(
+        help: ArgumentHelp("Whose key it is; for an approver, and for a maintainer if you like.", valueName: "name"))
+    var person: String?
+    @Flag(help: "With --role maintainer and --person: approvals of this key count as well.")
+    var approves = false
     @Flag(help: "Give this host a new writer key of its own.")
     var renew = false
 
@@ -260,7 +290,19 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             throw ValidationError("give --role and --to FILE, or --renew alone")
         }
         guard role.map({ Role(rawValue: $0).map { $0 != .owner } ?? false }) ?? true else {
-            throw ValidationError("--role is writer, maintainer, reader or verifier")
+            throw ValidationError("--role is writer, maintainer, approver, reader or verifier")
+        }
+        guard role != Role.approver.rawValue || person != nil else {
+            throw ValidationError("an approver is a person: give --person NAME")
+        }
+        guard person == nil || role == Role.approver.rawValue || role == Role.maintainer.rawValue else {
+            throw ValidationError("--person goes with --role approver or --role maintainer")
+        }
+        guard !approves || person != nil && role == Role.maintainer.rawValue else {
+            throw ValidationError("--approves goes with --role maintainer and --person NAME")
+        }
+        guard person.map(Enrolment.isPerson) ?? true else {
+            throw ValidationError("--person is 1 to \(Enrolment.personByteCount) bytes without control characters")
         }
         guard guest.isEmpty || role == Role.writer.rawValue else {
             throw ValidationError("--guest goes with --role writer")
@@ -292,15 +334,17 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         guard !HostPaths.exists(to) else {
             throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
         }
-        let guests = try await guests(in: repository)
+        let guests = role == .approver ? [] : try await guests(in: repository)
+        try refuseSecondSpelling(in: repository.chain)
         var seed: SecretBytes?
         if role.signs {
             let fresh = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
             seed = fresh
             try await repository.enrol(
                 Enrolment(
-                    key: SigningKey(seed: fresh).publicKey, role: role, domain: 0, guests: guests,
-                    label: label ?? role.rawValue),
+                    key: SigningKey(seed: fresh).publicKey, role: role == .approver ? .writer : role, domain: 0,
+                    guests: guests, label: label ?? person ?? role.rawValue, person: person,
+                    approves: approves || role == .approver),
                 createdAt: SystemClock.system.wall() / 1_000_000_000)
             options.rememberStatement(repository)
         }
@@ -311,6 +355,21 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         try done(
             "\(role.rawValue) credential written to \(to)" + (key.map { ", key \($0.prefix(12))" } ?? ""),
             Document(renewed: false, role: role.rawValue, path: to, key: key))
+        if person != nil, let words = try await ApprovalWords.waits(repository) { options.note(words) }
+    }
+
+    /// One person under two spellings would count as two.
+    private func refuseSecondSpelling(in chain: OwnerChain) throws {
+        func plain(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
+        guard let person,
+            let other = chain.enrolments.values.compactMap(\.person).first(where: {
+                Array($0.utf8) != Array(person.utf8) && plain($0) == plain(person)
+            })
+        else { return }
+        throw CommandFailure(
+            .refused,
+            "\(Console.printable(person)) is written \(Console.printable(other)) in this repository; write it the same, "
+                + "or two persons so that nobody takes one for the other")
     }
 
     /// Ids of the guests that were named; `nil` for all.

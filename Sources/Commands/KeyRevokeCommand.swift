@@ -70,6 +70,9 @@ struct KeyRevokeCommand: AsyncParsableCommand {
             points_kept: plan.kept.map(\.record.identifier.hexadecimal),
             points_void: plan.void.map(\.record.identifier.hexadecimal))
         if options.json { try Console.json(document) } else { show(document, plan: plan) }
+        if yes, let words = try await ApprovalWords.waits(repository) {
+            options.note("\(words); until then no sweep lets go what it makes void")
+        }
         guard yes else { throw CommandFailure(.refused, "nothing was changed; say --yes to do it") }
     }
 

@@ -67,8 +67,9 @@ struct LockCommand: AsyncParsableCommand {
             try Console.json(
                 Document(points: identifiers.map(\.hexadecimal), locked_until: TimeText.utc(end), done: yes))
         } else {
+            let times = repository.decisionTimes(view, now: now)
             for point in chosen {
-                let longer = max(end, view.said.lock(of: point.record.identifier) ?? 0)
+                let longer = max(end, view.said.lock(of: point.record.identifier, at: times) ?? 0)
                 Console.result(
                     "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label)) "
                         + "\(yes ? "is" : "would be") locked until \(TimeText.local(longer))")

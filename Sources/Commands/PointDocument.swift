@@ -39,12 +39,14 @@ struct PointDocument: Encodable {
     let started_by: String?
     /// Since when it need not be kept; absent unless it was forgotten and is not held.
     let forgotten_at: String?
+    /// Whether it is forgotten, and waits for the approval of persons.
+    let waits_for_approval: Bool
     /// Until when no sweep lets it go; absent when nobody locked it.
     let locked_until: String?
     /// Whether it stays whatever is said of it.
     let held: Bool
 
-    init(_ point: RestorePoint, said words: SaidOfPoints) {
+    init(_ point: RestorePoint, said words: SaidOfPoints, at times: DecisionTimes) {
         let record = point.record
         id = record.identifier.hexadecimal
         guest = record.label
@@ -69,7 +71,8 @@ struct PointDocument: Encodable {
         policy_revision = said(record.origin?.revision)
         started_by = said(record.origin?.startedBy)
         forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
-        locked_until = words.lock(of: record.identifier).map(TimeText.utc)
+        waits_for_approval = words.waits(record.identifier, at: times)
+        locked_until = words.lock(of: record.identifier, at: times).map(TimeText.utc)
         held = !words.holds(of: record.identifier).isEmpty
     }
 }

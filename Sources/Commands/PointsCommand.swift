@@ -46,22 +46,23 @@ struct PointsCommand: AsyncParsableCommand {
         if let guest {
             points = points.filter { $0.record.label == guest || $0.record.guest.hexadecimal == guest }
         }
+        let times = looked.repository.decisionTimes(view)
         if options.json {
             try Console.json(
                 points.map { point in
                     Document(
-                        point: PointDocument(point, said: view.said), new_bytes: point.record.volume.new,
+                        point: PointDocument(point, said: view.said, at: times), new_bytes: point.record.volume.new,
                         stored_bytes: point.record.volume.stored)
                 })
         } else if points.isEmpty {
             options.note(guest.map { "no restore points of \(Console.printable($0))" } ?? "no restore points yet")
         } else {
-            show(points, said: view.said)
+            show(points, said: view.said, at: times)
         }
         try looked.requireWhole("the list may lack points")
     }
 
-    private func show(_ points: [RestorePoint], said: SaidOfPoints) {
+    private func show(_ points: [RestorePoint], said: SaidOfPoints, at times: DecisionTimes) {
         Console.table(
             ["POINT", "GUEST", "TAKEN AT", "DISKS", "SIZE", "NEW", "STORED", ""],
             points.map { point in
@@ -72,16 +73,19 @@ struct PointsCommand: AsyncParsableCommand {
                     Console.size((record.disks + (record.memory.map { [$0] } ?? [])).reduce(0) { $0 + $1.byteCount }),
                     Console.size(record.volume.new),
                     Console.size(record.volume.stored),
-                    PointsCommand.words(on: record, said: said),
+                    PointsCommand.words(on: record, said: said, at: times),
                 ]
             })
     }
 
     /// Whether it is forgotten or held, its tags, what verifications found, and its lock.
-    private static func words(on record: RestorePointRecord, said: SaidOfPoints) -> String {
+    private static func words(
+        on record: RestorePointRecord, said: SaidOfPoints, at times: DecisionTimes
+    ) -> String {
         var words = record.tags.map { "#" + Console.printable($0) }
         if said.forget(of: record.identifier) != nil {
-            words.insert("forgotten", at: 0)
+            let waits = said.waits(record.identifier, at: times)
+            words.insert(waits ? "forgotten, waits for approval" : "forgotten", at: 0)
         } else if !said.holds(of: record.identifier).isEmpty {
             words.insert("held", at: 0)
         }
@@ -90,7 +94,9 @@ struct PointsCommand: AsyncParsableCommand {
         } else if said.isDamaged(record.identifier) {
             words.append("DAMAGED")
         }
-        if let until = said.lock(of: record.identifier) { words.append("locked until \(TimeText.local(until))") }
+        if let until = said.lock(of: record.identifier, at: times) {
+            words.append("locked until \(TimeText.local(until))")
+        }
         return words.joined(separator: " ")
     }
 

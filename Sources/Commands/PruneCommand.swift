@@ -71,13 +71,19 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
         }
         let now = SystemClock.system.wall()
         let revoked = repository.revokedWriters
-        // Whoever only looks has no key to sweep with: then every other's word counts as another's.
-        let own = repository.credential.signingKey.map { WriterID(fingerprint: $0.publicKey.fingerprint) }
-        let candidates = PrunedPoints.candidates(in: view, revoked: revoked, now: now)
+        let times = repository.decisionTimes(view, now: now)
+        let undoTime = file.undoTime(where: { HostPaths.resolved($0) == here })
+        let rules = try rules(of: policies, undoTime: undoTime, view)
+        let digest = repository.credential.signingKey.map { key in
+            ForgetRecord.digest(
+                ofRules: rules, repository: repository.chain.repository, signer: key.publicKey.fingerprint)
+        }
+        let candidates = PrunedPoints.candidates(
+            in: view, revoked: revoked, now: now, times: times, rules: rules.isEmpty ? nil : digest)
         let plan = PrunePlan(
             candidates,
             policies: policies, now: now,
-            lockTime: LockTime.trusted(in: view, own: own, revoked: revoked, now: now), wanted: try wanted(candidates),
+            lockTime: times.lock, wanted: try wanted(candidates),
             acceptsMany: acceptMany)
         if policies.contains(where: { $0.rules.verified > 0 }), !candidates.contains(where: \.point.isVerified) {
             options.note(
@@ -90,10 +96,13 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
             throw CommandFailure(.refused, "nothing was changed; say --yes to do it")
         }
         let session = try MaintenanceSession(repository, randomness: .system)
-        let undoTime = file.undoTime(where: { HostPaths.resolved($0) == here })
         if !plan.goes.isEmpty {
-            try await session.forget(
-                plan.goes, at: now, reason: PruneCommand.reason, undoTime: UInt64(undoTime) * PruneCommand.second)
+            let head = try await session.forget(
+                plan.goes, at: now, reason: PruneCommand.reason, undoTime: UInt64(undoTime) * PruneCommand.second,
+                rules: rules)
+            if let words = try await ApprovalWords.waits(head, in: repository) {
+                options.note("note: \(words), with --rules for all that these rules forget")
+            }
         }
         var report: Sweep.Report?
         let run = SweepRun(options: options, repository: repository)
@@ -117,6 +126,18 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
 
     /// What the record of a forget says for people.
     private static let reason = "no policy keeps it"
+
+    /// The rules in the words that persons approve; empty where nobody asks for approvals, and for a prune that people
+    /// have a hand in.
+    private func rules(of policies: [PrunePlan.Policy], undoTime: Int, _ view: RepositoryView) throws -> [UInt8] {
+        guard view.said.approvals.required != nil, !acceptMany else { return [] }
+        let rules = try StatedRules.text(of: policies, undoTime: undoTime)
+        guard rules.count <= ForgetRecord.ruleByteLimit else {
+            options.note("note: the rules of the file are too long to be approved once: each forgetting waits")
+            return []
+        }
+        return rules
+    }
 
     /// The guest that was named, with all of its points, also those from when it was called something else.
     private func wanted(_ candidates: [PrunePlan.Candidate]) throws -> Set<GuestID>? {

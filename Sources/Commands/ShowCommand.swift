@@ -71,7 +71,8 @@ struct ShowCommand: AsyncParsableCommand {
         }
         let record = chosen.record
         let document = Document(
-            point: PointDocument(chosen, said: view.said), started_at: TimeText.utc(record.startedAt),
+            point: PointDocument(chosen, said: view.said, at: repository.decisionTimes(view)),
+            started_at: TimeText.utc(record.startedAt),
             ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
             stored_bytes: record.volume.stored, session: chosen.session.hexadecimal, slot: chosen.slot.description,

@@ -44,19 +44,24 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         var settings = Sweep.Settings(now: SystemClock.system.wall())
         settings.patience = UInt64(patience) * 3600 * 1_000_000_000
         settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
-        guard yes else { return try explain(view, settings) }
+        guard yes else { return try explain(view, settings, repository.decisionTimes(view)) }
         let sweep = SweepRun(options: options, repository: repository)
         let report = try await sweep.run(settings)
         if options.json { try Console.json(SweepRun.Document(report)) } else { SweepRun.show(report, options) }
         if let failure = sweep.remainder(report) { throw failure }
     }
 
-    private func explain(_ view: RepositoryView, _ settings: Sweep.Settings) throws {
+    private func explain(_ view: RepositoryView, _ settings: Sweep.Settings, _ times: DecisionTimes) throws {
         for point in view.points {
             guard let forget = view.said.forget(of: point.record.identifier) else { continue }
             let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
-            let what = settings.isDue(forget) ? "go" : "stay for now"
+            let approved = view.said.approvedForget(of: point.record.identifier, at: times)
+            let locked = view.said.lock(of: point.record.identifier, at: times).map { $0 > times.lock } ?? false
+            let what =
+                approved == nil
+                ? "stay, it waits for approval"
+                : locked ? "stay, it is locked" : approved.map(settings.isDue) ?? false ? "go" : "stay for now"
             Console.result("\(name) would \(what), forgotten \(TimeText.local(forget.at))\(reason)")
         }
         throw CommandFailure(.refused, "nothing was changed; say --yes to sweep")

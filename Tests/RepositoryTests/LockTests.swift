@@ -58,6 +58,10 @@ struct LockTests {
         func view() async throws -> RepositoryView {
             try await OpenRepository.open(store: store, key: .credential(sample.maintainer)).view()
         }
+
+        func lockedUntil() async throws -> UInt64? {
+            try await view().said.lock(of: point, at: DecisionTimes(lock: 0, approval: 0))
+        }
     }
 
     @Test("a forgotten point that is not locked goes; one that is stays until its date, and goes then")
@@ -65,7 +69,7 @@ struct LockTests {
         var free = try await Scene(locked: false)
         #expect(try await free.sweep(day: 1001) == [free.point])
         var scene = try await Scene()
-        #expect(try await scene.view().said.lock(of: scene.point) == 1100 * Self.day)
+        #expect(try await scene.lockedUntil() == 1100 * Self.day)
         #expect(try await scene.view().said.holds(of: scene.point).isEmpty)
         #expect(try await scene.sweep(day: 1001).isEmpty)
         try await scene.backUp(day: 1099)
@@ -96,7 +100,7 @@ struct LockTests {
         var scene = try await Scene()
         let session = try await scene.maintenance()
         try await session.lock([scene.point], until: 1001 * Self.day, at: 1000 * Self.day, reason: "")
-        #expect(try await scene.view().said.lock(of: scene.point) == 1100 * Self.day)
+        #expect(try await scene.lockedUntil() == 1100 * Self.day)
         try await session.lock([scene.point], until: 1200 * Self.day, at: 1000 * Self.day, reason: "")
         try await scene.backUp(day: 1150)
         #expect(try await scene.sweep(day: 1150).isEmpty)

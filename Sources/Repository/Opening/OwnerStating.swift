@@ -27,6 +27,18 @@ extension OpenRepository {
         }
     }
 
+    /// Asks for so many persons behind what lets points go; `nil` for no such requirement. Asking for fewer than before
+    /// waits for as many as before.
+    ///
+    /// - Throws: as ``enrol(_:createdAt:)``.
+    package mutating func require(persons: Int?, createdAt: UInt64) async throws {
+        try await state { chain, owner throws(FormatError) in
+            try chain.changing(
+                features: chain.features.setting(FeatureSets.approvals, for: .sweep, to: persons != nil),
+                approvals: persons, createdAt: createdAt, signedBy: owner)
+        }
+    }
+
     private mutating func state(
         _ statement: (OwnerChain, SigningKey) throws(FormatError) -> SignedObject
     ) async throws {

@@ -1,4 +1,5 @@
 package import BackupModel
+import ChunkEncryption
 package import RepositoryFormat
 
 /// A restore point, and where its record stands.
@@ -46,7 +47,7 @@ package struct RepositoryView: Sendable {
     /// Condemned keys; they count as absent.
     package private(set) var condemned: Set<Ledger.Condemned> = []
     /// What maintainers have said about points.
-    package private(set) var said = SaidOfPoints()
+    package private(set) var said: SaidOfPoints
     /// Records that whoever sweeps must know and this program does not, a sentence each.
     package private(set) var unknownRecords: [String] = []
     /// Restore points, in the order of their outcomes; empty without the structure key.
@@ -56,6 +57,10 @@ package struct RepositoryView: Sendable {
     package private(set) var findings: [RepositoryFinding] = []
     /// Names of objects that are known to exist and are not shown: whoever writes refuses.
     package let hidden: [String]
+    /// Fingerprint of the owner's key.
+    let owner: Hash256
+    /// Which repository.
+    let repository: RepositoryID
     /// Whether restore points could be opened with the credential.
     package let showsPoints: Bool
 
@@ -104,6 +109,9 @@ package struct RepositoryView: Sendable {
     ) throws {
         self.log = log
         self.sessions = sessions
+        owner = chain.owner.fingerprint
+        repository = chain.repository
+        said = SaidOfPoints(chain)
         showsPoints = keys?.opensStructure ?? false
         hidden =
             log.slots.filter { $0.hash == nil }.map { ObjectPaths.slot($0.slot) }
@@ -132,9 +140,8 @@ package struct RepositoryView: Sendable {
                 runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
                 unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
-                    if let role = chain.signer(session.signer)?.role, role.closesEpochs {
-                        findings += try said.take(
-                            entry, slot: session.slot.slot, isOwner: role == .owner, keys: keys)
+                    if let signer = chain.signer(session.signer) {
+                        findings += try said.take(entry, slot: session.slot.slot, by: signer, keys: keys)
                     }
                     let told =
                         try opened[entry.hash]
@@ -145,6 +152,7 @@ package struct RepositoryView: Sendable {
             }
         }
         said.take(log.slots)
+        said.decide(chain)
         let told = Set(findings.map(\.object))
         findings += unseen.filter { !told.contains($0.object) }
         if showsPoints, log.ledger == nil { blameForUnseenBases() }

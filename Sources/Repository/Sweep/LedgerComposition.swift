@@ -33,8 +33,8 @@ struct LedgerComposition {
         let silent: Set<SessionID>
         /// Whether a point that was forgotten so is to go now.
         let isDue: (SaidOfPoints.Forget) -> Bool
-        /// Up to when locks are over; see ``LockTime``.
-        let lockTime: UInt64
+        /// Up to when locks are over, and approvals count; see ``LockTime``.
+        let times: DecisionTimes
     }
 
     /// Composes what closes the epoch that `view` ends in.
@@ -119,8 +119,9 @@ struct LedgerComposition {
         for point in view.points {
             // Wording D: only of a session that is taken over is what goes void for those who would build on it.
             if horizon.contains(SessionName(writer: point.writer, session: point.session)),
-                let forget = view.said.forget(of: point.record.identifier), circumstances.isDue(forget),
-                view.said.lock(of: point.record.identifier) ?? 0 <= circumstances.lockTime
+                let forget = view.said.approvedForget(of: point.record.identifier, at: circumstances.times),
+                circumstances.isDue(forget),
+                view.said.lock(of: point.record.identifier, at: circumstances.times) ?? 0 <= circumstances.times.lock
             {
                 dropped.append(point)
             } else {

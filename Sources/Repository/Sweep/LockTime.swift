@@ -12,6 +12,18 @@ package enum LockTime {
     /// How far ahead of what others have signed a clock is believed: a day, in nanoseconds.
     package static let tolerance: UInt64 = Sightings.tolerance
 
+    /// The times by which whoever sweeps decides.
+    ///
+    /// - Parameters: as of ``trusted(in:own:revoked:now:)``.
+    package static func decision(
+        in view: RepositoryView, own: WriterID?, revoked: Set<WriterID>, now: UInt64
+    ) -> DecisionTimes {
+        // A forged time makes approvals end: then things stay.
+        let told = view.said.sayings.filter { !revoked.contains($0.session.writer) }.map(\.at).max() ?? 0
+        return DecisionTimes(
+            lock: trusted(in: view, own: own, revoked: revoked, now: now), approval: max(now, told))
+    }
+
     /// - Parameters:
     ///   - view: the whole repository, with its points.
     ///   - own: the writer whose key the sweep signs with; its word is the clock's. `nil` for whoever only looks.

@@ -2,7 +2,8 @@ import BackupModel
 import ChunkEncryption
 import RepositoryFormat
 
-/// The key of a maintainer or of the owner: it may fence sessions, compose ledgers and close epochs.
+/// The key of a maintainer or of the owner, which may fence sessions, compose ledgers and close epochs; or of an
+/// approver, which may not.
 struct MaintainerKey {
     let key: SigningKey
     /// Name of its sessions.
@@ -18,6 +19,13 @@ struct MaintainerKey {
                 "a \(credential.role.rawValue) credential may not forget, hold or sweep; use a maintainer's, or the "
                     + "passphrase")
         }
+        try self.init(repository, key: key)
+    }
+
+    /// A key of any role.
+    ///
+    /// - Throws: as the other.
+    init(_ repository: OpenRepository, key: SigningKey) throws {
         for act in [RepositoryAct.read, .write, .sweep] { try repository.requireFeatures(for: act) }
         try WritingSession.refuseRevoked(key.publicKey.fingerprint, chain: repository.chain)
         self.key = key

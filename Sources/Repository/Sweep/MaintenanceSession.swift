@@ -21,7 +21,12 @@ package struct MaintenanceSession {
 
     /// - Throws: ``RepositoryError``: `roleLacksKey`, `unsupported`, `refused` for a revoked key.
     package init(_ repository: OpenRepository, randomness: Randomness) throws {
-        signer = try MaintainerKey(repository)
+        try self.init(repository, signer: MaintainerKey(repository), randomness: randomness)
+    }
+
+    /// What it says counts as far as the key may say it.
+    init(_ repository: OpenRepository, signer: MaintainerKey, randomness: Randomness) throws {
+        self.signer = signer
         recipient = try repository.keys().recipient(.structure)
         self.repository = repository
         self.randomness = randomness
@@ -32,17 +37,36 @@ package struct MaintenanceSession {
     /// - Parameters:
     ///   - time: nanoseconds since 1970, UTC.
     ///   - undoTime: nanoseconds from then for which no sweep lets them go.
+    ///   - rules: by which it was decided, in UTF-8, at most ``ForgetRecord/ruleByteLimit`` bytes; empty for a decision
+    ///     by hand.
     /// - Returns: where the record stands.
     /// - Throws: ``RepositoryError``: `refused` for a store that hides something; `storage`.
     @discardableResult
-    package func forget(_ points: [PointID], at time: UInt64, reason: String, undoTime: UInt64 = 0)
-        async throws -> SessionHead
-    {
+    package func forget(
+        _ points: [PointID], at time: UInt64, reason: String, undoTime: UInt64 = 0, rules: [UInt8] = []
+    ) async throws -> SessionHead {
         let (sum, overflows) = time.addingReportingOverflow(undoTime)
         let until = undoTime == 0 ? 0 : overflows ? .max : sum
         let records = stride(from: 0, to: points.count, by: ForgetRecord.pointLimit).map { start in
             let piece = points[start..<min(points.count, start + ForgetRecord.pointLimit)]
-            return ForgetRecord(points: Array(piece), at: time, reason: reason, undoUntil: until).record
+            return ForgetRecord(
+                points: Array(piece), at: time, reason: reason, undoUntil: until, rules: rules
+            ).record
+        }
+        return try await say(records)
+    }
+
+    /// Asks that the locks of points be over; it counts once enough persons stand behind it.
+    ///
+    /// - Parameter time: nanoseconds since 1970, UTC.
+    /// - Returns: where the record stands.
+    @discardableResult
+    package func unlock(_ points: [PointID], at time: UInt64, reason: String) async throws -> SessionHead {
+        let records = stride(from: 0, to: points.count, by: UnlockRecord.pointLimit).map { start in
+            UnlockRecord(
+                points: Array(points[start..<min(points.count, start + UnlockRecord.pointLimit)]), at: time,
+                reason: reason
+            ).record
         }
         return try await say(records)
     }

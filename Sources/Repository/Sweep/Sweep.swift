@@ -273,7 +273,7 @@ package struct Sweep {
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(), kept: kept,
             circumstances: LedgerComposition.Circumstances(
                 verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue,
-                lockTime: LockTime.trusted(
+                times: LockTime.decision(
                     in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now)))
         report.readMaps += composition.maps.read
         report.keptMaps += composition.maps.kept

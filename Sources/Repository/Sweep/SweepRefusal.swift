@@ -16,6 +16,13 @@ enum SweepRefusal {
             !finding.isRevoked && !finding.isVoid && chain.contains { finding.object.hasPrefix($0) }
         }
         if let spoiled { throw refusal(spoiled.sentence) }
+        let void = view.findings.first { $0.isRevoked }
+        if let void, view.said.approvals.holdsRevocation, SweepRule.approvalsAreAsked.holds {
+            throw RepositoryError(
+                .refused,
+                "\(void.object) is void by a revocation that waits for the approval of persons (`dozo approve`): "
+                    + "points may go with it, and nothing was deleted")
+        }
         if let unknown = view.unknownRecords.first, SweepRule.unknownStops.holds {
             throw RepositoryError(
                 .unsupported, "\(unknown): sweep with that one; nothing was deleted", .useOtherVersion)

@@ -23,6 +23,8 @@ package enum SweepRule: String, CaseIterable, Sendable {
     case marksAreCompared
     /// An unknown critical record stops a sweep.
     case unknownStops
+    /// What waits for the approval of persons stays.
+    case approvalsAreAsked
     /// A store that shows less than this host has seen stops a sweep.
     case wentBackStops
 

@@ -123,7 +123,8 @@ package final class WritingSession: Sendable {
     ) async throws -> WritingSession {
         try repository.requireFeatures(for: .read)
         try repository.requireFeatures(for: .write)
-        guard let signer = repository.credential.signingKey, repository.credential.role != .maintainer else {
+        guard let signer = repository.credential.signingKey, [.owner, .writer].contains(repository.credential.role)
+        else {
             throw RepositoryError(
                 .roleLacksKey,
                 "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")

@@ -1,10 +1,13 @@
 package import BackupModel
+import ChunkEncryption
 
 /// What a maintainer says about points that need not be kept (format page §11, "Forget"). It removes nothing: a later
 /// ledger leaves them out.
 package struct ForgetRecord: Hashable, Sendable {
     /// Points that one record may name.
     package static let pointLimit = 65_536
+    /// Bytes of rules that one record may state.
+    package static let ruleByteLimit = 65_536
 
     /// Which points, at least one.
     package let points: [PointID]
@@ -14,12 +17,16 @@ package struct ForgetRecord: Hashable, Sendable {
     package let reason: String
     /// Until when no sweep lets the points go, so that it can be taken back: ns since 1970, UTC; 0 for at once.
     package let undoUntil: UInt64
+    /// The rules by which it was decided, in UTF-8; empty for a decision by hand.
+    package let rules: [UInt8]
 
     /// A record from its fields.
     ///
-    /// - Precondition: 1 to ``pointLimit`` points.
-    package init(points: [PointID], at: UInt64, reason: String, undoUntil: UInt64 = 0) {
+    /// - Precondition: 1 to ``pointLimit`` points; at most ``ruleByteLimit`` bytes of rules.
+    package init(points: [PointID], at: UInt64, reason: String, undoUntil: UInt64 = 0, rules: [UInt8] = []) {
         self.undoUntil = undoUntil
+        self.rules = rules
+        precondition(rules.count <= ForgetRecord.ruleByteLimit, "rules of a record have a limit")
         precondition((1...ForgetRecord.pointLimit).contains(points.count), "a record of some points")
         self.points = points
         self.at = at
@@ -32,6 +39,7 @@ package struct ForgetRecord: Hashable, Sendable {
             "points": .array(points.map { .bytes($0.bytes) }), "at": .unsigned(at), "reason": .text(reason),
         ]
         if undoUntil > 0 { members["undo_until"] = .unsigned(undoUntil) }
+        if !rules.isEmpty { members["rules"] = .bytes(rules) }
         return Record(kind: Record.forgetKind, isCritical: true, body: .map(members))
     }
 
@@ -52,6 +60,22 @@ package struct ForgetRecord: Hashable, Sendable {
         at = try fields.unsigned("at")
         reason = try fields.text("reason")
         undoUntil = fields.optional("undo_until") == nil ? 0 : try fields.unsigned("undo_until")
+        let stated = fields.optional("rules") == nil ? nil : try fields.bytes("rules")
+        guard stated?.count != 0, String(validating: stated ?? [], as: UTF8.self) != nil else {
+            throw .notCanonical("\(what): its rules are no text")
+        }
+        rules = stated ?? []
+        guard rules.count <= ForgetRecord.ruleByteLimit else {
+            throw .overLimit(
+                "rules of \(what)", value: UInt64(rules.count), limit: UInt64(ForgetRecord.ruleByteLimit))
+        }
+    }
+
+    /// What an approval of rules names: rules that one key may forget by.
+    ///
+    /// - Parameter signer: fingerprint of the key that forgets.
+    package static func digest(ofRules rules: [UInt8], repository: RepositoryID, signer: Hash256) -> Hash256 {
+        SecureHash.sha256(Array("dozo/1 rules\0".utf8) + repository.bytes + signer.bytes + rules)
     }
 }
 

@@ -133,6 +133,10 @@ package struct Record: Hashable, Sendable {
     package static let attestationKind: UInt32 = 5
     /// Points that no sweep lets go before a date.
     package static let lockKind: UInt32 = 6
+    /// What somebody else asked for may be done.
+    package static let approvalKind: UInt32 = 8
+    /// Locks of points that shall be over.
+    package static let unlockKind: UInt32 = 9
 
     /// Number of the kind.
     package let kind: UInt32

@@ -10,8 +10,10 @@ package enum RepositoryAct: String, CaseIterable, Sendable {
 
 /// Words for what a program must know before it reads, writes or sweeps a repository (format page §3).
 package struct FeatureSets: Hashable, Sendable {
-    /// Words that this program knows; version 1 defines none.
-    package static let known: Set<String> = []
+    /// Of sweeping: what lets points go needs the persons that the owner asks for (format page §11, "Approvals").
+    package static let approvals = "approvals"
+    /// Words that this program knows, by the act that needs them.
+    package static let known: [RepositoryAct: Set<String>] = [.sweep: [approvals]]
 
     private var words: [RepositoryAct: [String]]
 
@@ -22,10 +24,21 @@ package struct FeatureSets: Hashable, Sendable {
 
     /// Why `act` is forbidden to this program; `nil` when it is not.
     package func refusal(for act: RepositoryAct) -> FormatError? {
-        let unknown = (words[act] ?? []).filter { !FeatureSets.known.contains($0) }
+        let unknown = (words[act] ?? []).filter { !(FeatureSets.known[act]?.contains($0) ?? false) }
         guard !unknown.isEmpty else { return nil }
         let list = unknown.joined(separator: ", ")
         return .unsupported("to \(act.rawValue) this repository a program must know \(list); this one does not")
+    }
+
+    /// Whether a program must know a word for an act.
+    package func names(_ word: String, for act: RepositoryAct) -> Bool { words[act]?.contains(word) ?? false }
+
+    /// The same, with or without a word for an act.
+    package func setting(_ word: String, for act: RepositoryAct, to isNamed: Bool) -> FeatureSets {
+        var other = self
+        let rest = (words[act] ?? []).filter { $0 != word }
+        other.words[act] = isNamed ? rest + [word] : rest
+        return other
     }
 
     var value: RecordValue {

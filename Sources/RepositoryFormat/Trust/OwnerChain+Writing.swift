@@ -56,10 +56,13 @@ extension OwnerChain {
     }
 
     /// The statement that replaces the features.
+    ///
+    /// - Parameter approvals: how many persons what lets points go needs; `nil` for no such requirement.
+    /// - Throws: ``FormatError``, `malformed`, for a number out of range, or features that do not name it.
     package func changing(
-        features: FeatureSets, createdAt: UInt64, signedBy owner: SigningKey
+        features: FeatureSets, approvals: Int? = nil, createdAt: UInt64, signedBy owner: SigningKey
     ) throws(FormatError) -> SignedObject {
-        try next(.features(features), createdAt: createdAt, signedBy: owner)
+        try next(.features(features, approvals: approvals), createdAt: createdAt, signedBy: owner)
     }
 
     /// Name under which the next statement is stored.

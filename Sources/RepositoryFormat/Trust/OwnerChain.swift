@@ -20,10 +20,30 @@ package struct OwnerChain: Sendable {
     package private(set) var enrolments: [Hash256: Enrolment] = [:]
     /// The revocations by fingerprint; of several, each narrows what is accepted.
     package private(set) var revocations: [Hash256: [Revocation]] = [:]
+    /// What bears on approvals, in the order of the chain.
+    package private(set) var decisions: [Decision] = []
     /// Number of the place that is looked at next.
     package private(set) var next: UInt32 = 1
     /// Number and hash of every statement, ascending; places that hold none are left out.
     package private(set) var statements: [OwnerHead]
+
+    /// A statement that, once approvals are required, needs them itself (format page §11, "Approvals").
+    package struct Decision: Hashable, Sendable {
+        /// What it says.
+        package enum Content: Hashable, Sendable {
+            /// So many persons are asked for; `nil` for no requirement.
+            case requirement(Int?)
+            /// The key with this fingerprint is a person's.
+            case person(Hash256)
+            /// The key with this fingerprint is believed up to a place.
+            case revocation(Hash256)
+        }
+
+        /// Which statement.
+        package let statement: OwnerHead
+        /// See ``Content``.
+        package let content: Content
+    }
 
     /// Begins a chain.
     ///
@@ -88,7 +108,11 @@ package struct OwnerChain: Sendable {
         }
         var longer = self
         try longer.take(statement.content, name: name)
-        longer.statements.append(OwnerHead(number: statement.number, hash: object.hash))
+        let head = OwnerHead(number: statement.number, hash: object.hash)
+        longer.statements.append(head)
+        if let content = OwnerChain.decision(in: statement.content) {
+            longer.decisions.append(Decision(statement: head, content: content))
+        }
         longer.next += 1
         self = longer
     }
@@ -138,7 +162,16 @@ package struct OwnerChain: Sendable {
             }
             revocations[revocation.key, default: []].append(revocation)
         case .keyEpoch(let entries): try replace(entries, name: name)
-        case .features(let features): self.features = features
+        case .features(let features, _): self.features = features
+        }
+    }
+
+    private static func decision(in content: OwnerStatement.Content) -> Decision.Content? {
+        switch content {
+        case .genesis, .keyEpoch: nil
+        case .enrol(let enrolment): enrolment.person == nil ? nil : .person(enrolment.key.fingerprint)
+        case .revoke(let revocation): .revocation(revocation.key)
+        case .features(_, let approvals): .requirement(approvals)
         }
     }
 

@@ -7,6 +7,8 @@ package struct OwnerStatement: Hashable, Sendable {
     package static let largestNumber: UInt32 = 99_999_999
     /// Most domain entries of one statement.
     package static let largestDomainCount = 4_096
+    /// How many persons a requirement can ask for.
+    package static let personCounts = 2...16
 
     /// The first statement: what the repository is.
     package struct Genesis: Hashable, Sendable {
@@ -32,8 +34,8 @@ package struct OwnerStatement: Hashable, Sendable {
         case revoke(Revocation)
         /// New keys of domains, by id.
         case keyEpoch([DomainKeys])
-        /// Other features than so far.
-        case features(FeatureSets)
+        /// Other features than so far, and how many persons what lets points go needs; `nil` for no such requirement.
+        case features(FeatureSets, approvals: Int?)
     }
 
     /// Position in the chain, from 0.
@@ -83,7 +85,9 @@ extension OwnerStatement {
         case .enrol(let enrolment): (type, members) = ("enrol", enrolment.members)
         case .revoke(let revocation): (type, members) = ("revoke", revocation.members)
         case .keyEpoch(let domains): (type, members) = ("key_epoch", ["domains": .array(domains.map(\.value))])
-        case .features(let features): (type, members) = ("features", ["features": features.value])
+        case .features(let features, let approvals):
+            (type, members) = ("features", ["features": features.value])
+            if let approvals { members["approvals"] = .map(["persons": .unsigned(UInt64(approvals))]) }
         }
         members["n"] = .unsigned(UInt64(number))
         members["type"] = .text(type)
@@ -122,9 +126,22 @@ extension OwnerStatement {
         case "revoke": return .revoke(try Revocation(fields, of: name))
         case "key_epoch": return .keyEpoch(try domains(of: fields, name: name))
         case "features":
-            return .features(try FeatureSets(try fields.fields("features"), of: name))
+            let features = try FeatureSets(try fields.fields("features"), of: name)
+            return .features(features, approvals: try approvals(of: fields, features: features, name: name))
         case let type: throw .unsupported("\(name) is a statement of type \(type), which this program does not know")
         }
+    }
+
+    private static func approvals(
+        of fields: RecordFields, features: FeatureSets, name: String
+    ) throws(FormatError) -> Int? {
+        guard fields.optional("approvals") != nil else { return nil }
+        let persons = try fields.fields("approvals").unsigned("persons", limit: UInt64(personCounts.upperBound))
+        guard personCounts.contains(Int(persons)), features.names(FeatureSets.approvals, for: .sweep) else {
+            throw .notCanonical(
+                "\(name): approvals are by at least \(personCounts.lowerBound) persons, and a feature that sweeps know")
+        }
+        return Int(persons)
     }
 
     fileprivate static func domains(of fields: RecordFields, name: String) throws(FormatError) -> [DomainKeys] {

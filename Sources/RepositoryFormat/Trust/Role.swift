@@ -6,6 +6,8 @@ package enum Role: String, CaseIterable, Sendable {
     case reader
     /// Opens structure, never a guest byte: lists, marks, sweeps, replicates.
     case maintainer
+    /// Opens structure and signs approvals, and nothing else that counts: enrolled as a writer of no guest.
+    case approver
     /// Appends and dedups, opens nothing old.
     case writer
     /// Holds no key: checks that what was named is there and undamaged.
@@ -14,7 +16,7 @@ package enum Role: String, CaseIterable, Sendable {
     /// Whether the role signs objects, and so holds a signing seed.
     package var signs: Bool {
         switch self {
-        case .owner, .maintainer, .writer: true
+        case .owner, .maintainer, .approver, .writer: true
         case .reader, .verifier: false
         }
     }
@@ -30,7 +32,7 @@ package enum Role: String, CaseIterable, Sendable {
         switch self {
         case .owner: Set(DomainSecrets.Kind.allCases)
         case .reader: [.identity, .structureIdentity, .index, .preShared, .contentPrivate, .structurePrivate]
-        case .maintainer: [.structureIdentity, .index, .preShared, .structurePrivate]
+        case .maintainer, .approver: [.structureIdentity, .index, .preShared, .structurePrivate]
         case .writer: [.identity, .structureIdentity, .boundary, .index, .preShared]
         case .verifier: []
         }
