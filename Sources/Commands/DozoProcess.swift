@@ -101,14 +101,15 @@ enum StandardDescriptors {
 /// SIGINT, SIGTERM and SIGHUP: the first cancels the command, which ends cleanly; the second ends the process at once,
 /// and so does SIGQUIT. A backup that reads is first asked to finish what it has in hands, for some seconds.
 ///
-/// A signal that was ignored when the process began stays ignored, as shells expect of what they run in the background.
+/// A signal that was ignored when the process began stays ignored, as shells expect of what they run in the background;
+/// only of a service SIGHUP asks for something else.
 enum Interruption {
     private static let requested = Atomic(false)
     /// Whether the command was making a restore point.
     static let wasBackup = Atomic(false)
 
     /// Whether SIGHUP asks a service for its configuration and not the command to stop.
-    static let hangupReloads = Atomic(false)
+    private static let hangupReloads = Atomic(false)
     private static let reloadRequested = Atomic(false)
     /// Milliseconds that a backup gets for the regions in work, before it is cancelled: of a source that answers they
     /// are complete by then, and need not be read again.
@@ -118,6 +119,13 @@ enum Interruption {
 
     /// Whether a signal asked the process to stop.
     static var wasRequested: Bool { requested.load(ordering: .relaxed) }
+
+    /// From now on SIGHUP asks for the configuration, also when it was ignored: a service that was begun behind `nohup`
+    /// has no terminal to outlive, and people ask it all the same.
+    static func reloadOnHangup() {
+        hangupReloads.store(true, ordering: .relaxed)
+        SignalThread.install(SIGHUP, evenIfIgnored: true)
+    }
 
     /// Whether a signal asked for the configuration since the last call.
     static func takeReload() -> Bool { reloadRequested.exchange(false, ordering: .relaxed) }
@@ -219,8 +227,8 @@ private enum SignalThread {
         return unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1
     }
 
-    private static func install(_ number: Int32) {
-        guard !isIgnored(number) else { return }
+    static func install(_ number: Int32, evenIfIgnored: Bool = false) {
+        guard evenIfIgnored || !isIgnored(number) else { return }
         var new = sigaction()
         // Safety: the structure lives through the call; the handler does nothing but write one byte.
         unsafe new.__sigaction_handler.sa_handler = { number in

@@ -43,16 +43,16 @@ class AgentProcess:
             os.chmod(self.config, 0o600)
             file.write(text)
 
-    def begin(self, *words, env=None):
-        """Starts it, and waits for nothing."""
+    def begin(self, *words, before=None):
+        """Starts it, and waits for nothing; `before` is called in the process that becomes it."""
         with open(self.log, "a") as log:
             self.agent = subprocess.Popen(
                 [self.dozo, "agent", "run", "--config", self.config, "--socket", self.socket, "--concurrency", "3",
-                 *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+                 *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=before)
 
-    def start(self, *words, env=None):
+    def start(self, *words, before=None):
         """Starts it, and says whether it answers."""
-        self.begin(*words, env=env)
+        self.begin(*words, before=before)
         until(lambda: self.status() or self.agent.poll() is not None)
         return self.agent.poll() is None
 

@@ -150,6 +150,17 @@ class Trial(AgentProcess):
              done.returncode not in (0, 130) and "answers" in done.stderr, f"{done.returncode} {done.stderr[-200:]}")
         case("and the first goes on answering", (self.status() or {}).get("process") == first)
 
+    def hangup(self):
+        self.kill()
+        self.start(before=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        with open(self.config, "a") as file:
+            file.write("policise: {}\n")
+        self.agent.send_signal(signal.SIGHUP)
+        case("SIGHUP reads the file again also behind nohup", until(lambda: self.status().get("config_problem"), 20))
+        self.configure()
+        self.agent.send_signal(signal.SIGHUP)
+        case("and again", until(lambda: not self.status().get("config_problem"), 20))
+
     def strangers(self):
         until(lambda: not self.status()["runs"], 60)
         self.kill()
@@ -214,6 +225,7 @@ def main():
         trial.questions()
         trial.orders()
         trial.second()
+        trial.hangup()
         trial.strangers()
         if sys.argv[4:] == ["SMALL"]:
             trial.full()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The unit of the package under a systemd that runs: in a copy of this system that is thrown away, started by
-# systemd-nspawn with nothing else in it. The agent is not there yet, so the unit's own limits are tried with backups of
-# images in its place (a drop-in says so), and with what it is today.
+# systemd-nspawn with nothing else in it. The unit's own limits are tried with backups of images in the agent's place (a
+# drop-in says so); then the agent makes backups, is reloaded, upgraded, hangs and is stopped.
 #
 #   Tests/Support/unit-trial.sh [PACKAGE]
 #
@@ -62,7 +62,7 @@ holds() {
 unit=dozo-agent.service
 property() { systemctl show --property="$1" --value $unit; }
 says() { journalctl --unit=$unit --no-pager | grep -q -- "$1"; }
-points() { dozo points -r /backup/dozo 2>/dev/null | grep -c web01; }
+points() { dozo points -r /backup/dozo 2>/dev/null | grep -c web0; }
 # it_is STATE: within half a minute.
 it_is() {
     tries=0
@@ -185,6 +185,8 @@ AGENT
     setpriv --reuid=65534 --regid=65534 --init-groups dozo status >/dev/null 2>&1
     holds "somebody else may not" test $? = 1
     holds "a reload" systemctl reload $unit
+    tries=0
+    until says "read again"; do tries=$((tries + 1)); [ $tries -lt 100 ] || break; sleep 0.3; done
     holds "reads the file again" says "read again"
     first=$(property MainPID)
     holds "an upgrade while it works" dpkg --force-unsafe-io --install /files/package.deb
@@ -308,7 +310,7 @@ unshare --mount --pid --fork --kill-child sh -c '
     rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/systemd/system/default.target etc/fstab
     : >etc/machine-id
     cp -r "$1/files" . && cp files/trial.target files/trial.service etc/systemd/system/ || exit 1
-    timeout 300 systemd-nspawn --quiet --boot --directory=. --machine=dozo-unit-trial --register=no --keep-unit \
+    timeout 900 systemd-nspawn --quiet --boot --directory=. --machine=dozo-unit-trial --register=no --keep-unit \
         systemd.unit=trial.target >"$1/console" 2>&1 </dev/null
     cp files/result "$1/result" 2>/dev/null
 ' trial "$folder"

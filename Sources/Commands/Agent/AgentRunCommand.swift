@@ -45,7 +45,7 @@ struct AgentRunCommand: ParsableCommand {
     }
 
     func run() throws {
-        Interruption.hangupReloads.store(true, ordering: .relaxed)
+        Interruption.reloadOnHangup()
         let service = try AgentService(
             AgentService.Options(
                 configFile: HostPaths.absolute(config),
