@@ -89,7 +89,7 @@ struct PointsCommand: AsyncParsableCommand {
         } else if !said.holds(of: record.identifier).isEmpty {
             words.insert("held", at: 0)
         }
-        if let until = said.lock(of: record.identifier, at: times) {
+        if let until = said.lock(of: record, at: times) {
             words.append("locked until \(TimeText.local(until))")
         }
         return words.joined(separator: " ")

@@ -27,7 +27,7 @@ package enum PrunedPoints {
             known.isDistrusted = revoked.contains(point.writer)
             known.tags = Set(record.tags)
             known.isHeld = !view.said.holds(of: record.identifier).isEmpty
-            known.lockedUntil = view.said.lock(of: record.identifier, at: times)
+            known.lockedUntil = view.said.lock(of: record, at: times)
             known.isTakenBack = view.said.isTakenBack(record.identifier)
             var candidate = PrunePlan.Candidate(
                 point: known, guest: record.guest, label: record.label, storedAt: record.endedAt)
