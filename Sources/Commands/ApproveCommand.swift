@@ -115,7 +115,7 @@ struct ApproveCommand: AsyncParsableCommand {
         _ request: PendingRequest, _ repository: OpenRepository, _ view: RepositoryView
     ) -> RequestDocument {
         var (forgets, unlocks, reason): ([PointID], [PointID], String?) = ([], [], nil)
-        if case .points(let forgotten, let unlocked, let why) = request.content {
+        if case .points(let forgotten, let unlocked, _, let why) = request.content {
             (forgets, unlocks, reason) = (forgotten, unlocked, why)
         }
         return RequestDocument(
@@ -128,13 +128,14 @@ struct ApproveCommand: AsyncParsableCommand {
     /// What it would do, in a few words.
     private func what(_ request: PendingRequest, _ repository: OpenRepository) -> String {
         switch request.content {
-        case .points(let forgets, let unlocks, _):
+        case .points(let forgets, let unlocks, let standing, _):
             var parts: [String] = []
             if !forgets.isEmpty {
                 let how = request.rules == nil ? "" : " by rules"
                 parts.append("let \(Console.count(forgets.count, "point")) go\(how)")
             }
             if !unlocks.isEmpty { parts.append("unlock \(Console.count(unlocks.count, "point"))") }
+            if standing { parts.append("end the locks made for all points") }
             return parts.joined(separator: ", ")
         case .statement(.requirement(let persons)):
             return persons.map { "ask for \($0) persons from now on" } ?? "ask for no approvals any more"
@@ -228,7 +229,7 @@ struct ApproveCommand: AsyncParsableCommand {
         let behind = request.behind.isEmpty ? "nobody" : request.behind.map(Console.printable).joined(separator: ", ")
         Console.result("behind it  \(behind); \(request.needed) persons are asked for")
         let known = Dictionary(view.points.map { ($0.record.identifier, $0) }) { first, _ in first }
-        if case .points(let forgets, let unlocks, _) = request.content {
+        if case .points(let forgets, let unlocks, _, _) = request.content {
             for (word, points) in [("let go", forgets), ("unlock", unlocks)] {
                 for point in points {
                     Console.result("  \(word) \(known[point].map(PointArgument.describe) ?? point.hexadecimal)")

@@ -94,7 +94,7 @@ struct ForgetCommand: AsyncParsableCommand {
             guard view.said.holds(of: identifier).isEmpty else {
                 throw CommandFailure(.refused, "\(name) is held: `dozo hold --release` lets it go first")
             }
-            if let until = view.said.lock(of: identifier, at: times), until > times.lock {
+            if let until = view.said.lock(of: point.record, at: times), until > times.lock {
                 throw CommandFailure(
                     .refused, "\(name) is locked until \(TimeText.local(until)); nothing lets it go before")
             }

@@ -11,34 +11,49 @@ struct LockCommand: AsyncParsableCommand {
         discussion: """
             Example:
               dozo lock -r /backup/dozo web01@2026-11-23 --until 2035-12-31 --yes
+              dozo lock -r /backup/dozo --all --for 30 --yes
 
-            A lock can be made longer, and never shorter or be taken back. A clock that jumps does not end it: the \
-            clock of whoever sweeps is believed up to a day ahead of what another key has signed. It binds sweeps, \
-            those of older programs too; whoever may delete the repository's files can delete them all the same. Only \
-            a maintainer's credential or the passphrase may say this.
+            With --all every point is locked, those of later backups too, each until so many days after its own run; \
+            of several such locks the longest counts.
+
+            A lock can be made longer, and never shorter or be taken back, save by persons (`dozo unlock`). A clock \
+            that jumps does not end it: the clock of whoever sweeps is believed up to a day ahead of what another key \
+            has signed. It binds sweeps, those of older programs too; whoever may delete the repository's files can \
+            delete them all the same. Only a maintainer's credential or the passphrase may say this.
             """)
 
     @OptionGroup var options: RepositoryOptions
     @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
-    var points: [String]
+    var points: [String] = []
+    @Flag(help: "All points of the repository, also those of later backups; with --for.")
+    var all = false
+    @Option(
+        name: .customLong("for"),
+        help: ArgumentHelp("With --all: days after the end of a point's run, 1 to 10950.", valueName: "days"))
+    var days: Int?
     @Option(
         help: ArgumentHelp(
             "The last day or moment of it, such as 2026-11-24 or 2026-11-24T23:59Z; 30 years ahead at most.",
             valueName: "time"))
-    var until: String
+    var until: String?
     @Option(help: ArgumentHelp("Why, for whoever looks later.", valueName: "text"))
     var reason: String?
     @Flag(help: "Do it; without this the command only says what it would do.")
     var yes = false
 
     /// Longest lock, in nanoseconds: a date that was mistyped by a century cannot be taken back.
-    private static let longest: UInt64 = 30 * 366 * 86_400 * 1_000_000_000
+    private static let longest = StandingLockRecord.longest
+    private static let day: UInt64 = 86_400 * 1_000_000_000
 
     func validate() throws {
-        guard !points.isEmpty else { throw ValidationError("name at least one point") }
-        guard TimeText.parse(until) != nil else {
+        guard all ? points.isEmpty && until == nil && days != nil : !points.isEmpty && until != nil && days == nil
+        else {
+            throw ValidationError("name points and give --until TIME, or say --all --for DAYS")
+        }
+        guard (1...10_950).contains(days ?? 1) else { throw ValidationError("--for is 1 to 10950 days") }
+        guard until.map({ TimeText.parse($0) != nil }) ?? true else {
             throw ValidationError(
-                "\(Console.printable(until)) is no time; write 2026-11-24, 2026-11-24T23:59, or with Z or +09:00")
+                "\(Console.printable(until ?? "")) is no time; write 2026-11-24, 2026-11-24T23:59, or with Z or +09:00")
         }
         guard (reason ?? "").utf8.count <= FormatLimits.textByteCount else {
             throw ValidationError("--reason has more than \(FormatLimits.textByteCount) bytes")
@@ -51,9 +66,38 @@ struct LockCommand: AsyncParsableCommand {
         let done: Bool
     }
 
+    private struct StandingDocument: Encodable {
+        /// For how long every point is locked after its run.
+        let locked_for_days: Int
+        let done: Bool
+    }
+
+    /// All points, of now and of later.
+    private func lockAll(for days: Int, now: UInt64) async throws {
+        let (repository, view) = try await options.openAndLook()
+        let standing = view.said.standingLock(at: repository.decisionTimes(view, now: now)) ?? 0
+        let duration = UInt64(days) * LockCommand.day
+        if yes {
+            try await MaintenanceSession(repository, randomness: .system).lockAll(
+                for: duration, at: now, reason: reason ?? "")
+        }
+        let longer = Int(max(duration, standing) / LockCommand.day)
+        if options.json {
+            try Console.json(StandingDocument(locked_for_days: longer, done: yes))
+        } else {
+            Console.result(
+                "every point \(yes ? "is" : "would be") locked for \(Console.count(longer, "day")) after its run, "
+                    + "those of later backups too")
+        }
+        guard yes else {
+            throw CommandFailure(.refused, "nothing was changed, and a lock cannot be taken back; say --yes to do it")
+        }
+    }
+
     func run() async throws {
         let now = SystemClock.system.wall()
-        guard let end = TimeText.parse(until), end > now, end - now <= LockCommand.longest else {
+        if let days { return try await lockAll(for: days, now: now) }
+        guard let end = until.flatMap(TimeText.parse), end > now, end - now <= LockCommand.longest else {
             throw CommandFailure(.usage, "--until lies in the past, or more than 30 years ahead")
         }
         let (repository, view) = try await options.openAndLook()
@@ -69,7 +113,7 @@ struct LockCommand: AsyncParsableCommand {
         } else {
             let times = repository.decisionTimes(view, now: now)
             for point in chosen {
-                let longer = max(end, view.said.lock(of: point.record.identifier, at: times) ?? 0)
+                let longer = max(end, view.said.lock(of: point.record, at: times) ?? 0)
                 Console.result(
                     "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label)) "
                         + "\(yes ? "is" : "would be") locked until \(TimeText.local(longer))")

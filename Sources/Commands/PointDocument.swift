@@ -72,7 +72,7 @@ struct PointDocument: Encodable {
         started_by = said(record.origin?.startedBy)
         forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
         waits_for_approval = words.waits(record.identifier, at: times)
-        locked_until = words.lock(of: record.identifier, at: times).map(TimeText.utc)
+        locked_until = words.lock(of: record, at: times).map(TimeText.utc)
         held = !words.holds(of: record.identifier).isEmpty
     }
 }

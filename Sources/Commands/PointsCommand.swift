@@ -94,7 +94,7 @@ struct PointsCommand: AsyncParsableCommand {
         } else if said.isDamaged(record.identifier) {
             words.append("DAMAGED")
         }
-        if let until = said.lock(of: record.identifier, at: times) {
+        if let until = said.lock(of: record, at: times) {
             words.append("locked until \(TimeText.local(until))")
         }
         return words.joined(separator: " ")

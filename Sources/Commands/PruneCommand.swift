@@ -96,6 +96,9 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
             throw CommandFailure(.refused, "nothing was changed; say --yes to do it")
         }
         let session = try MaintenanceSession(repository, randomness: .system)
+        if !plan.locks.isEmpty {
+            try await session.lock(plan.locks, at: now, reason: PruneCommand.lockReason)
+        }
         if !plan.goes.isEmpty {
             let head = try await session.forget(
                 plan.goes, at: now, reason: PruneCommand.reason, undoTime: UInt64(undoTime) * PruneCommand.second,
@@ -126,6 +129,9 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
 
     /// What the record of a forget says for people.
     private static let reason = "no policy keeps it"
+
+    /// What the record of a lock says for people.
+    private static let lockReason = "a policy locks it"
 
     /// The rules in the words that persons approve; empty where nobody asks for approvals, and for a prune that people
     /// have a hand in.

@@ -20,6 +20,8 @@ struct PruneReport {
             if let goes = count[.goes] { parts.append("\(goes) \(isDone ? "are" : "would be") forgotten") }
             if let waits = count[.waits] { parts.append("\(waits) stay for now") }
             if let forgotten = count[.forgotten] { parts.append("\(forgotten) forgotten before") }
+            let locked = guest.locks.values.reduce(0) { $0 + $1.count }
+            if locked > 0 { parts.append("\(locked) \(isDone ? "are" : "would be") locked") }
             let covered =
                 guest.policies.isEmpty
                 ? "no policy covers it" : "by \(guest.policies.map(Console.printable).joined(separator: ", "))"

@@ -28,7 +28,7 @@ package enum PrunedPoints {
                 revoked.contains(point.writer) || view.said.isDamaged(record.identifier)
             known.tags = Set(record.tags)
             known.isHeld = !view.said.holds(of: record.identifier).isEmpty
-            known.lockedUntil = view.said.lock(of: record.identifier, at: times)
+            known.lockedUntil = view.said.lock(of: record, at: times)
             known.isVerified = view.said.verified(record.identifier) != nil
             known.isTakenBack = view.said.isTakenBack(record.identifier)
             var candidate = PrunePlan.Candidate(

@@ -57,7 +57,7 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             let name = "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label))"
             let reason = forget.reason.isEmpty ? "" : " (\(Console.printable(forget.reason)))"
             let approved = view.said.approvedForget(of: point.record.identifier, at: times)
-            let locked = view.said.lock(of: point.record.identifier, at: times).map { $0 > times.lock } ?? false
+            let locked = view.said.lock(of: point.record, at: times).map { $0 > times.lock } ?? false
             let what =
                 approved == nil
                 ? "stay, it waits for approval"

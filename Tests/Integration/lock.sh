@@ -36,6 +36,44 @@ holds "a sweep behind it" sweep "2028-06-02 08:00:00"
 holds "lets it go" test -z "$(ids "p['id'] == '$first'")"
 holds "verify agrees" "$dozo" verify --quiet --content
 
+echo "== all points, and by policy"
+lock_all() { at "2028-06-02 09:00:00" "$dozo" lock --all --for 30 "$@"; }
+ends_with 2 "name points and give" "points and all of them is one too much" lock_all "$second" --yes
+ends_with 7 "cannot be taken back" "without --yes nothing is" lock_all
+ends_with 0 "locked for 30 days after its run" "all points are locked for a month after their runs" lock_all --yes
+june=$(ids "p['taken_at'][:7] == '2028-06'")
+holds "a later backup" backup "2028-06-10 22:00:00"
+holds "is locked too" equal "$(ids "p.get('locked_until', '')[:10] == '2028-07-10'" | wc -l | tr -d ' ')" 1
+ends_with 7 "is locked until 2028-07-01" "a locked one is not forgotten" \
+    at "2028-06-10 23:00:00" "$dozo" forget --yes "$june"
+ends_with 7 "asks for no approvals" "nobody unlocks them" at "2028-06-10 23:00:00" "$dozo" unlock --all --yes
+file=$folder/dozo.yaml
+configure() {
+    cat >"$file" <<YAML
+time-zone: Etc/UTC
+repositories:
+  main: {location: "$DOZO_REPOSITORY", credential-file: /etc/dozo/none$1}
+guests:
+  web: {connection: libvirt, patterns: ["web*"]}
+tiers:
+  1: {name: all, largest-rpo: 24h}
+policies:
+  nightly: {guests: [web], repository: main, tier: 1, schedule: "30 22 * * *", retention: {last: 1}, lock: 60d}
+YAML
+    chmod 600 "$file"
+}
+configure ""
+ends_with 7 "locked with a maintainer's credential" "a policy without a maintainer's credential locks nothing" \
+    "$dozo" agent check --config "$file"
+configure ", maintainer-credential-file: /etc/dozo/none"
+ends_with 0 "2 are locked" "a prune locks what the policy says" \
+    at "2028-06-11 08:00:00" "$dozo" prune --nice 0 --config "$file" --yes
+holds "until its days are over" equal "$(ids "p.get('locked_until', '')[:10] == '2028-08-10'" | wc -l | tr -d ' ')" 1
+ends_with 0 "2 stay" "and forgets nothing of it" \
+    at "2028-06-11 09:00:00" "$dozo" prune --nice 0 --config "$file" --yes
+holds "the older one is locked for its days" test -n \
+    "$(ids "p['id'] == '$june' and p['locked_until'][:10] == '2028-08-01'")"
+
 echo "== not by everybody"
 "$dozo" key enroll --quiet --role writer --label w --to "$folder/writer.key" >/dev/null
 unset DOZO_PASSPHRASE_FILE

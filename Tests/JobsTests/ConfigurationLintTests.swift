@@ -34,6 +34,15 @@ struct ConfigurationLintTests {
         #expect(Self.said(Self.policy("rpo: 30m", schedule: "every 15m", tier: 1)).isEmpty)
     }
 
+    @Test("a policy that locks needs a repository with a maintainer's credential (S29)")
+    func lockWithoutMaintainer() {
+        #expect(
+            Self.said(Self.policy("lock: 14d")) == [
+                "policies.nightly.lock: points are locked with a maintainer's credential, and main has none"
+            ])
+        #expect(Self.said(Self.policy("lock: 12h")).count == 1)
+    }
+
     @Test(
         "a schedule is measured by its longest gap, by the clock on the wall",
         arguments: [

@@ -62,6 +62,29 @@ struct PrunePlanTests {
         }
     }
 
+    @Test("a policy locks the points of its guests for its time after their runs, in whole days, and none twice")
+    func locks() {
+        var points = Self.nights(6) + Self.nights(2, from: 10, "db01", guest: 2)
+        // Already locked for longer; dated ahead; standing twice.
+        points[5].point.lockedUntil = Self.now + 30 * Self.day
+        points[4].storedAt = Self.now + 900 * Self.day
+        var locking = Self.policy("locking") { $0.last = 1 }
+        locking.lock = 3 * 86_400 + 5
+        let plan = Self.plan(points, [locking, Self.policy("other") { $0.last = 1 }])
+        // Ended on the nights before: 6, 5 and 4 days ago it is over.
+        #expect(plan.locks.values.flatMap(\.self).sorted() == [3, 4].map(RetentionTests.id).sorted())
+        #expect(plan.locks.keys.allSatisfy { $0 % Self.day == 0 && $0 > Self.now && $0 <= Self.now + 4 * Self.day })
+        #expect(Self.fates(plan)[RetentionTests.id(3)] == .stays && Self.fates(plan)[RetentionTests.id(0)] == .goes)
+        var again = points
+        for (until, ids) in plan.locks {
+            for index in again.indices where ids.contains(again[index].point.id) {
+                again[index].point.lockedUntil = until
+            }
+        }
+        #expect(Self.plan(again, [locking]).locks.isEmpty)
+        #expect(Self.plan(points, [Self.policy("other") { $0.last = 1 }]).locks.isEmpty)
+    }
+
     @Test("a guest that no policy covers keeps everything")
     func uncovered() {
         let plan = Self.plan(

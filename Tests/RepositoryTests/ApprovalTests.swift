@@ -206,6 +206,22 @@ struct ApprovalTests {
         #expect(try await scene.sweep() == [scene.point])
     }
 
+    @Test("what locks all points ends with persons too, and with nobody else")
+    func standingUnlock() async throws {
+        var scene = try await ApprovalScene()
+        try await scene.maintenance(.nightly).lockAll(for: 5_000 * Self.day, at: scene.now, reason: "")
+        let forget = try await scene.forget(by: .alice)
+        try await scene.approve(forget, by: .bob)
+        let ofPoint = try await scene.maintenance(.alice).unlock([scene.point], at: scene.now, reason: "").hash
+        try await scene.approve(ofPoint, by: .bob)
+        #expect(try await scene.sweep().isEmpty, "an unlock of the point's own locks")
+        let request = try await scene.maintenance(.alice).unlock([], standing: true, at: scene.now, reason: "").hash
+        #expect(try await scene.sweep().isEmpty)
+        #expect(try await scene.waiting().map(\.request.hash) == [ofPoint, request].suffix(1))
+        try await scene.approve(request, by: .carol)
+        #expect(try await scene.sweep() == [scene.point])
+    }
+
     @Test("rules that persons approved once let one key forget by them, and no other key, rules or clock")
     func rules() async throws {
         let rules = Array("keep 2".utf8)

@@ -60,7 +60,9 @@ struct LockTests {
         }
 
         func lockedUntil() async throws -> UInt64? {
-            try await view().said.lock(of: point, at: DecisionTimes(lock: 0, approval: 0))
+            let view = try await view()
+            guard let record = view.points.map(\.record).first(where: { $0.identifier == point }) else { return nil }
+            return view.said.lock(of: record, at: DecisionTimes(lock: 0, approval: 0))
         }
     }
 
@@ -119,6 +121,45 @@ struct LockTests {
         let point = free.point
         await #expect(throws: RepositoryError.self) {
             try await late.lock([point], until: 1100 * Self.day, at: 1001 * Self.day, reason: "")
+        }
+    }
+
+    @Test("a lock of all points is of those that are there and of later ones, each by its own run; the longest counts")
+    func standing() async throws {
+        var scene = try await Scene(locked: false)
+        let session = try await scene.maintenance()
+        // The points of the sample ended in day 0, and the scene's own in day 1000.
+        try await session.lockAll(for: 1100 * Self.day, at: 1000 * Self.day, reason: "")
+        try await session.lockAll(for: Self.day, at: 1000 * Self.day, reason: "shorter")
+        #expect(try await scene.sweep(day: 1001).isEmpty)
+        try await scene.backUp(day: 1099)
+        #expect(try await scene.sweep(day: 1099).isEmpty)
+        let later = try #require(try await scene.view().points.max { $0.record.endedAt < $1.record.endedAt })
+        try await session.forget([later.record.identifier], at: 1099 * Self.day, reason: "")
+        try await scene.backUp(day: 1102)
+        #expect(try await scene.sweep(day: 1102) == [scene.point])
+        #expect(try await scene.sweep(day: 9000).isEmpty, "a clock that jumps")
+        try await scene.backUp(day: 2200)
+        #expect(try await scene.sweep(day: 2200) == [later.record.identifier])
+    }
+
+    @Test("a lock of all points holds what is forgotten until it stands, and a writer may not say it")
+    func standingRecord() async throws {
+        var scene = try await Scene(locked: false)
+        try await scene.maintenance().lockAll(for: Self.day, at: 1000 * Self.day, reason: "")
+        #expect(try await scene.view().said.holds(of: scene.point).isEmpty)
+        let held = try await scene.view().log.slots.contains { slot in
+            if case .hold(let points)? = slot.content?.claim { points.contains(scene.point) } else { false }
+        }
+        #expect(held)
+        let record = StandingLockRecord(duration: 5, at: 4, reason: "why").record
+        #expect(record.isCritical && record.kind == 10)
+        #expect(try StandingLockRecord(record, name: "x").duration == 5)
+        for wrong in [0, StandingLockRecord.longest + 1] {
+            let body = RecordValue.map(["for": .unsigned(wrong), "at": .unsigned(1), "reason": .text("")])
+            #expect(throws: FormatError.self) {
+                try StandingLockRecord(Record(kind: 10, isCritical: true, body: body), name: "x")
+            }
         }
     }
 

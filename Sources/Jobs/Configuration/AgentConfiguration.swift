@@ -38,6 +38,7 @@ package struct AgentConfiguration: Hashable, Sendable {
             var taken = PrunePlan.Policy(name: name, rules: policy.retention, zone: policy.timeZone)
             taken.names = Set(sets.flatMap(\.names))
             taken.patterns = sets.flatMap(\.patterns)
+            taken.lock = policy.lock
             taken.choosesByTag = sets.contains { !$0.tags.isEmpty }
             if let shortest = ScheduleJudgement.gaps(policy.schedule, window: policy.window)?.lowerBound {
                 taken.runsPerDay = max(1, 86_400 / max(1, shortest))
@@ -144,6 +145,8 @@ package struct BackupPolicy: Hashable, Sendable {
     package internal(set) var window: BackupWindow?
     /// What is kept.
     package internal(set) var retention: RetentionRules
+    /// For how long no sweep lets its points go, whatever is said, in seconds after their runs; 0 for not at all.
+    package internal(set) var lock: Int
     /// What is brought to rest for the instant.
     package internal(set) var quiesce: QuiesceWish
     /// Whether memory and device state are taken too.

@@ -29,7 +29,7 @@ package enum ConfigurationKeys {
     enum Policy: String, CaseIterable, Sendable {
         case guests, repository, tier, rpo, schedule
         case timeZone = "time-zone"
-        case jitter, window, retention, quiesce, memory
+        case jitter, window, retention, lock, quiesce, memory
         case samplePercent = "sample-percent"
         case fullReadEvery = "full-read-every"
         case limits, hooks

@@ -26,6 +26,14 @@ struct ConfigurationLint {
             names(name, policy, &findings)
             tier(name, policy, &findings)
             times(name, policy, &findings)
+            if policy.lock > 0, let repository = configuration.repositories[policy.repository],
+                repository.maintainerFile == nil
+            {
+                error(
+                    "policies.\(name).lock",
+                    "points are locked with a maintainer's credential, and \(policy.repository) has none",
+                    "write its maintainer-credential-file, or take lock away", &findings)
+            }
             if !policy.retention.keepsAnything, !unread.contains("policies.\(name).retention") {
                 error(
                     "policies.\(name).retention", "nothing is kept but the newest point of each guest",

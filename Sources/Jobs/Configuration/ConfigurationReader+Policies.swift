@@ -30,6 +30,7 @@ extension ConfigurationReader {
             schedule: schedule ?? .every(seconds: 1), timeZone: zone(section, .timeZone) ?? usual,
             jitter: section.duration(.jitter, 0...86_400, &findings) ?? 0, window: window(section),
             retention: retention ?? RetentionRules(),
+            lock: section.duration(.lock, 86_400...(3650 * 86_400), &findings) ?? 0,
             quiesce: section.choice(.quiesce, QuiesceWish.self, &findings) ?? .auto,
             takesMemory: section.flag(.memory, &findings) ?? false,
             samplePercent: section.number(.samplePercent, 0...100, &findings) ?? 2,

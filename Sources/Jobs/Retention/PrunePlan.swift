@@ -39,6 +39,8 @@ package struct PrunePlan: Hashable, Sendable {
         package var name: String
         /// What it keeps.
         package var rules: RetentionRules
+        /// For how long no sweep lets its points go, in seconds after their runs; 0 for not at all.
+        package var lock = 0
         /// By whose clock.
         package var zone: TimeZone
         /// Points a day that its schedule asks for, at most.
@@ -111,6 +113,13 @@ package struct PrunePlan: Hashable, Sendable {
         package let flood: PointFlood?
         /// Its points, newest first.
         package let verdicts: [Verdict]
+        /// Points that a policy locks for longer than they are, by the new dates: nanoseconds since 1970, whole days.
+        package let locks: [UInt64: [PointID]]
+    }
+
+    /// Points that are to be locked, by their dates.
+    package var locks: [UInt64: [PointID]] {
+        guests.reduce(into: [:]) { all, guest in all.merge(guest.locks) { $0 + $1 } }
     }
 
     /// Guests by their label, then by their id.
@@ -157,6 +166,18 @@ package struct PrunePlan: Hashable, Sendable {
         guard let newest = candidates.last else { preconditionFailure("a guest is found by its points") }
         let recorded = candidates.last { $0.policy != nil && !$0.point.isDistrusted }?.policy
         let covering = policies.filter { $0.covers(newest.label, madeFor: recorded) }
+        var (candidates, locks) = (candidates, [UInt64: [PointID]]())
+        for index in candidates.indices {
+            guard let until = PrunePlan.lock(of: candidates[index], by: covering, now: now), until > now
+            else { continue }
+            // Whole days: so few records do for many points. A point that nobody believes locks nothing for long.
+            let isNew = !candidates[index].point.standsTwice && !candidates[index].point.isDistrusted
+            guard until > candidates[index].point.lockedUntil ?? 0, isNew else { continue }
+            let (rounded, overflows) = until.addingReportingOverflow(PrunePlan.day - 1)
+            let date = overflows ? until : rounded / PrunePlan.day * PrunePlan.day
+            candidates[index].point.lockedUntil = date
+            locks[date, default: []].append(candidates[index].point.id)
+        }
         let left = candidates.filter { !$0.isForgotten }.map(\.point)
         var opinions: [PointID: [Opinion]] = [:]
         var kept = Set<PointID>()
@@ -189,6 +210,16 @@ package struct PrunePlan: Hashable, Sendable {
             verdicts: verdicts.sorted { left, right in
                 let (one, other) = (left.candidate.point, right.candidate.point)
                 return (one.time, one.takenAt, one.id) > (other.time, other.takenAt, other.id)
-            })
+            }, locks: locks)
+    }
+
+    private static let day: UInt64 = 86_400_000_000_000
+
+    /// Until when the policies want a point to be locked; `nil` for not at all. A run that ended ahead of the
+    /// clock ended now.
+    private static func lock(of candidate: Candidate, by policies: [Policy], now: UInt64) -> UInt64? {
+        guard let longest = policies.map(\.lock).max(), longest > 0 else { return nil }
+        let (sum, overflows) = min(candidate.storedAt, now).addingReportingOverflow(UInt64(longest) * 1_000_000_000)
+        return overflows ? nil : sum
     }
 }

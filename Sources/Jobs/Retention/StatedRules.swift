@@ -12,6 +12,7 @@ package enum StatedRules {
             let periods: [String: Int]
             let tags: [String]
             let verified: Int
+            let lock_seconds: Int
             let names: [String]
             let patterns: [String]
             let by_tags_of_libvirt: Bool
@@ -34,7 +35,8 @@ package enum StatedRules {
                     periods: Dictionary(
                         policy.rules.periods.filter { $0.value > 0 }.map { ($0.key.rawValue, $0.value) },
                         uniquingKeysWith: max),
-                    tags: policy.rules.tags.sorted(), verified: policy.rules.verified, names: policy.names.sorted(),
+                    tags: policy.rules.tags.sorted(), verified: policy.rules.verified, lock_seconds: policy.lock,
+                    names: policy.names.sorted(),
                     patterns: policy.patterns.map(\.text).sorted(), by_tags_of_libvirt: policy.choosesByTag,
                     runs_per_day: policy.runsPerDay)
             }, undo_seconds: undoTime)

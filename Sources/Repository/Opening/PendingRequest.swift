@@ -5,8 +5,8 @@ package import RepositoryFormat
 package struct PendingRequest: Sendable {
     /// What it would do.
     package enum Content: Sendable {
-        /// Let points go, of those that are still there; and end locks.
-        case points(forgets: [PointID], unlocks: [PointID], reason: String)
+        /// Let points go, of those that are still there; and end locks, with `standing` those of all points.
+        case points(forgets: [PointID], unlocks: [PointID], standing: Bool, reason: String)
         /// Let the owner's word come into force.
         case statement(OwnerChain.Decision.Content)
     }
@@ -39,17 +39,20 @@ extension RepositoryView {
                 content: .statement(decision.content), request: request, rules: nil, at: nil,
                 behind: approvals.persons(behind: request, at: times.approval).sorted(), needed: needed)
         }
-        let shown = Set(points.map(\.record.identifier))
+        let shown = Dictionary(points.map { ($0.record.identifier, $0.record) }) { first, _ in first }
         for asked in said.asked.sorted(by: { $0.slot < $1.slot }) {
             let forgets = asked.forgets.flatMap(\.points).filter { point in
-                shown.contains(point) && said.waits(point, at: times)
+                shown[point] != nil && said.waits(point, at: times)
                     && !said.isTakenBack(point, after: asked.slot)
             }
-            let unlocks =
-                approvals.allow(asked.request, at: times.approval)
-                ? []
-                : asked.unlocks.flatMap(\.points).filter { shown.contains($0) && said.lock(of: $0, at: times) != nil }
-            guard !forgets.isEmpty || !unlocks.isEmpty else { continue }
+            let isAllowed = approvals.allow(asked.request, at: times.approval)
+            let unlocks = asked.unlocks.flatMap(\.points).filter { point in
+                shown[point].map { !isAllowed && said.lock(of: $0, at: times) != nil } ?? false
+            }
+            let standing =
+                !isAllowed && asked.unlocks.contains(where: \.endsStandingLocks)
+                && said.standingLock(at: times) != nil
+            guard !forgets.isEmpty || !unlocks.isEmpty || standing else { continue }
             let rules = asked.rules.map { bytes in
                 let digest = ForgetRecord.digest(ofRules: bytes, repository: repository, signer: asked.request.signer)
                 return (
@@ -65,7 +68,7 @@ extension RepositoryView {
             requests.append(
                 PendingRequest(
                     content: .points(
-                        forgets: forgets, unlocks: unlocks,
+                        forgets: forgets, unlocks: unlocks, standing: standing,
                         reason: asked.forgets.first?.reason ?? asked.unlocks.first?.reason ?? ""),
                     request: asked.request, rules: rules, at: asked.forgets.first?.at ?? asked.unlocks.first?.at,
                     behind: behind.sorted(), needed: needed))

@@ -99,6 +99,9 @@ package struct SaidOfPoints: Sendable {
     /// The locks of each point; where approvals were never asked for, the latest alone.
     private var locks: [PointID: [Lock]] = [:]
     private var unlocks: [PointID: [Unlock]] = [:]
+    /// Locks of all points: `until` is the time behind the end of a point's run.
+    private var standingLocks: [Lock] = []
+    private var standingUnlocks: [Unlock] = []
     /// When each point was last found whole, by level.
     private var wholeness: [PointID: [AttestationRecord.Level: Wholeness]] = [:]
     /// Where it was last said that a point is damaged.
@@ -109,7 +112,7 @@ package struct SaidOfPoints: Sendable {
     /// Kinds of records that this program knows.
     private static let knownKinds: Set<UInt32> = [
         Record.restorePointKind, Record.checkpointRootsKind, Record.forgetKind, Record.releaseKind,
-        Record.attestationKind, Record.lockKind, Record.approvalKind, Record.unlockKind,
+        Record.attestationKind, Record.lockKind, Record.approvalKind, Record.unlockKind, Record.standingLockKind,
     ]
 
     init(_ chain: OwnerChain) {
@@ -135,8 +138,9 @@ package struct SaidOfPoints: Sendable {
         var kinds: Set<UInt32> =
             signer.role.closesEpochs
             ? [
-                    Record.forgetKind, Record.releaseKind, Record.attestationKind, Record.lockKind, Record.unlockKind,
-                ] : []
+                Record.forgetKind, Record.releaseKind, Record.attestationKind, Record.lockKind, Record.unlockKind,
+                Record.standingLockKind,
+            ] : []
         if signer.approves { kinds.insert(Record.approvalKind) }
         guard entry.records.contains(where: { kinds.contains($0.kind) }) else { return [] }
         let recipient = try keys.recipient(.structure)
@@ -173,8 +177,15 @@ package struct SaidOfPoints: Sendable {
             let lock = try LockRecord(record, name: name)
             for point in lock.points { take(Lock(slot: asked.slot, until: lock.until), of: point) }
             return lock.at
+        case Record.standingLockKind:
+            let lock = try StandingLockRecord(record, name: name)
+            standingLocks.append(Lock(slot: asked.slot, until: lock.duration))
+            return lock.at
         case Record.unlockKind:
             let unlock = try UnlockRecord(record, name: name)
+            if unlock.endsStandingLocks {
+                standingUnlocks.append(Unlock(slot: asked.slot, request: asked.request))
+            }
             for point in unlock.points {
                 unlocks[point, default: []].append(Unlock(slot: asked.slot, request: asked.request))
             }
@@ -255,11 +266,23 @@ package struct SaidOfPoints: Sendable {
 
     /// Until when no sweep may let a point go, over or not: nanoseconds since 1970; `nil` when nobody locked it, or
     /// when the persons who are asked for have unlocked it.
-    package func lock(of point: PointID, at times: DecisionTimes) -> UInt64? {
-        guard let all = locks[point] else { return nil }
-        guard approvals.required != nil, let unlocks = unlocks[point] else { return all.map(\.until).max() }
+    package func lock(of point: RestorePointRecord, at times: DecisionTimes) -> UInt64? {
+        let own = latest(locks[point.identifier] ?? [], without: unlocks[point.identifier] ?? [], at: times)
+        guard let standing = standingLock(at: times) else { return own }
+        let (sum, overflows) = point.endedAt.addingReportingOverflow(standing)
+        return max(own ?? 0, overflows ? .max : sum)
+    }
+
+    /// For how long after its run every point is locked: nanoseconds; `nil` for no such lock.
+    package func standingLock(at times: DecisionTimes) -> UInt64? {
+        latest(standingLocks, without: standingUnlocks, at: times)
+    }
+
+    /// The latest of the locks that no unlock which counts has taken away.
+    private func latest(_ locks: [Lock], without unlocks: [Unlock], at times: DecisionTimes) -> UInt64? {
+        guard approvals.required != nil, !unlocks.isEmpty else { return locks.map(\.until).max() }
         let lifted = unlocks.filter { approvals.allow($0.request, at: times.approval) }.map(\.slot).max()
-        return all.filter { lock in lifted.map { $0 <= lock.slot } ?? true }.map(\.until).max()
+        return locks.filter { lock in lifted.map { $0 <= lock.slot } ?? true }.map(\.until).max()
     }
 
     /// How deep a point was verified; `nil` when nobody did, or it was found damaged since.

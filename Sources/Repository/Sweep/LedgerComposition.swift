@@ -121,7 +121,7 @@ struct LedgerComposition {
             if horizon.contains(SessionName(writer: point.writer, session: point.session)),
                 let forget = view.said.approvedForget(of: point.record.identifier, at: circumstances.times),
                 circumstances.isDue(forget),
-                view.said.lock(of: point.record.identifier, at: circumstances.times) ?? 0 <= circumstances.times.lock
+                view.said.lock(of: point.record, at: circumstances.times) ?? 0 <= circumstances.times.lock
             {
                 dropped.append(point)
             } else {

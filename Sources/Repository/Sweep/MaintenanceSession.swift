@@ -58,14 +58,22 @@ package struct MaintenanceSession {
 
     /// Asks that the locks of points be over; it counts once enough persons stand behind it.
     ///
-    /// - Parameter time: nanoseconds since 1970, UTC.
+    /// - Parameters:
+    ///   - points: at least one unless standing locks are meant.
+    ///   - standing: whether standing locks shall be over as well.
+    ///   - time: nanoseconds since 1970, UTC.
     /// - Returns: where the record stands.
     @discardableResult
-    package func unlock(_ points: [PointID], at time: UInt64, reason: String) async throws -> SessionHead {
+    package func unlock(
+        _ points: [PointID], standing: Bool = false, at time: UInt64, reason: String
+    ) async throws -> SessionHead {
+        if standing, points.isEmpty {
+            return try await say([UnlockRecord(points: [], endsStandingLocks: true, at: time, reason: reason).record])
+        }
         let records = stride(from: 0, to: points.count, by: UnlockRecord.pointLimit).map { start in
             UnlockRecord(
-                points: Array(points[start..<min(points.count, start + UnlockRecord.pointLimit)]), at: time,
-                reason: reason
+                points: Array(points[start..<min(points.count, start + UnlockRecord.pointLimit)]),
+                endsStandingLocks: standing, at: time, reason: reason
             ).record
         }
         return try await say(records)
@@ -78,12 +86,20 @@ package struct MaintenanceSession {
     /// - Parameter until: nanoseconds since 1970, UTC.
     /// - Throws: ``RepositoryError``: `noSuchPoint` for one that is gone. Whatever is thrown, what was held stays held.
     package func lock(_ points: [PointID], until: UInt64, at time: UInt64, reason: String) async throws {
-        let slots = try await hold(points)
-        let locks = stride(from: 0, to: points.count, by: LockRecord.pointLimit).map { start in
-            LockRecord(
-                points: Array(points[start..<min(points.count, start + LockRecord.pointLimit)]), until: until,
-                at: time, reason: reason
-            ).record
+        try await lock([until: points], at: time, reason: reason)
+    }
+
+    /// As ``lock(_:until:at:reason:)``, points by their dates; at least one point.
+    package func lock(_ dates: [UInt64: [PointID]], at time: UInt64, reason: String) async throws {
+        let ordered = dates.sorted { $0.key < $1.key }
+        let slots = try await hold(ordered.flatMap(\.value))
+        let locks = ordered.flatMap { until, points in
+            stride(from: 0, to: points.count, by: LockRecord.pointLimit).map { start in
+                LockRecord(
+                    points: Array(points[start..<min(points.count, start + LockRecord.pointLimit)]), until: until,
+                    at: time, reason: reason
+                ).record
+            }
         }
         try await say(locks + [ReleaseRecord(slots: slots.map(\.slot), at: time, reason: reason).record])
     }
@@ -106,6 +122,19 @@ package struct MaintenanceSession {
         }
         guard !records.isEmpty else { return }
         try await say(records)
+    }
+
+    /// Lets no sweep remove any point, of now and of later, before so long after its run has ended.
+    ///
+    /// - Parameter duration: nanoseconds, at most ``StandingLockRecord/longest``.
+    /// - Throws: ``RepositoryError``: `noSuchPoint` when a sweep has let a forgotten one go meanwhile.
+    package func lockAll(for duration: UInt64, at time: UInt64, reason: String) async throws {
+        // Only what is forgotten can go before a sweep reads of the lock.
+        let view = try await read().1
+        let forgotten = view.points.map(\.record.identifier).filter { view.said.forget(of: $0) != nil }
+        let slots = forgotten.isEmpty ? [] : try await hold(forgotten)
+        let released = slots.isEmpty ? [] : [ReleaseRecord(slots: slots.map(\.slot), at: time, reason: reason).record]
+        try await say([StandingLockRecord(duration: duration, at: time, reason: reason).record] + released)
     }
 
     /// Says that holds hold nothing any more.

@@ -69,8 +69,10 @@ package struct UnlockRecord: Hashable, Sendable {
     /// Points that one record may name.
     package static let pointLimit = 65_536
 
-    /// Which points, at least one.
+    /// Which points, at least one unless standing locks are meant.
     package let points: [PointID]
+    /// Whether standing locks shall be over as well.
+    package let endsStandingLocks: Bool
     /// When it was said: nanoseconds since 1970, UTC, by the clock of who says it.
     package let at: UInt64
     /// Why, for people.
@@ -78,21 +80,23 @@ package struct UnlockRecord: Hashable, Sendable {
 
     /// A record from its fields.
     ///
-    /// - Precondition: 1 to ``pointLimit`` points.
-    package init(points: [PointID], at: UInt64, reason: String) {
-        precondition((1...UnlockRecord.pointLimit).contains(points.count), "a record of some points")
+    /// - Precondition: 1 to ``pointLimit`` points, or 0 with standing locks.
+    package init(points: [PointID], endsStandingLocks: Bool = false, at: UInt64, reason: String) {
+        precondition(
+            points.count <= UnlockRecord.pointLimit && (endsStandingLocks || !points.isEmpty), "a record of something")
         self.points = points
+        self.endsStandingLocks = endsStandingLocks
         self.at = at
         self.reason = reason
     }
 
     /// As a record.
     package var record: Record {
-        Record(
-            kind: Record.unlockKind, isCritical: true,
-            body: .map([
-                "points": .array(points.map { .bytes($0.bytes) }), "at": .unsigned(at), "reason": .text(reason),
-            ]))
+        var members: [String: RecordValue] = [
+            "points": .array(points.map { .bytes($0.bytes) }), "at": .unsigned(at), "reason": .text(reason),
+        ]
+        if endsStandingLocks { members["standing"] = .bool(true) }
+        return Record(kind: Record.unlockKind, isCritical: true, body: .map(members))
     }
 
     /// Reads the body of a record of kind 9.
@@ -105,7 +109,11 @@ package struct UnlockRecord: Hashable, Sendable {
         }
         let fields = try RecordFields(record.body, of: what)
         points = try fields.identifiers("points")
-        guard !points.isEmpty, points.count <= UnlockRecord.pointLimit else {
+        endsStandingLocks = fields.optional("standing") != nil
+        guard !endsStandingLocks || fields.optional("standing") == .bool(true) else {
+            throw .notCanonical("\(what): standing is true or not there")
+        }
+        guard endsStandingLocks || !points.isEmpty, points.count <= UnlockRecord.pointLimit else {
             throw .overLimit("points of \(what)", value: UInt64(points.count), limit: UInt64(UnlockRecord.pointLimit))
         }
         at = try fields.unsigned("at")

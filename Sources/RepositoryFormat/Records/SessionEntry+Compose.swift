@@ -137,6 +137,8 @@ package struct Record: Hashable, Sendable {
     package static let approvalKind: UInt32 = 8
     /// Locks of points that shall be over.
     package static let unlockKind: UInt32 = 9
+    /// Points, of now and of later, that no sweep lets go for a time.
+    package static let standingLockKind: UInt32 = 10
 
     /// Number of the kind.
     package let kind: UInt32

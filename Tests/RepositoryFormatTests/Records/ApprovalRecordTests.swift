@@ -19,6 +19,10 @@ struct ApprovalRecordTests {
         #expect(try ForgetRecord(Self.forget.record, name: "s/x") == Self.forget)
         #expect([Self.approval.record, Self.unlock.record].map(\.kind) == [8, 9])
         #expect([Self.approval.record, Self.unlock.record].map(\.isCritical) == [true, true])
+        let standing = UnlockRecord(points: [], endsStandingLocks: true, at: 7, reason: "")
+        #expect(try UnlockRecord(standing.record, name: "s/x") == standing)
+        let odd = Record(kind: 9, isCritical: true, body: standing.record.body.setting("standing", .bool(false)))
+        #expect(refusalCode { try UnlockRecord(odd, name: "s/x") } == .malformed)
         #expect(refusalCode { try ApprovalRecord(Self.unlock.record, name: "s/x") } == .misplaced)
         #expect(refusalCode { try UnlockRecord(Self.approval.record, name: "s/x") } == .misplaced)
     }
@@ -78,7 +82,13 @@ struct ApprovalRecordTests {
         Mutator.run("unlocks", [Self.unlock.record.body.encoded]) { bytes in
             let body = try RecordValue(decoding: bytes[...], of: "x")
             let read = try UnlockRecord(Record(kind: 9, isCritical: true, body: body), name: "x")
-            return read.points.isEmpty ? "an unlock of nothing" : nil
+            return read.points.isEmpty && !read.endsStandingLocks ? "an unlock of nothing" : nil
+        }
+        let standing = StandingLockRecord(duration: 7, at: 7, reason: "law").record
+        Mutator.run("standing locks", [standing.body.encoded]) { bytes in
+            let body = try RecordValue(decoding: bytes[...], of: "x")
+            let read = try StandingLockRecord(Record(kind: 10, isCritical: true, body: body), name: "x")
+            return (1...StandingLockRecord.longest).contains(read.duration) ? nil : "a lock for no time or for ever"
         }
         Mutator.run("forgets with rules", [Self.forget.record.body.encoded]) { bytes in
             let body = try RecordValue(decoding: bytes[...], of: "x")
