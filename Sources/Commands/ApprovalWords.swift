@@ -14,8 +14,13 @@ enum ApprovalWords {
 
     /// That what was just said waits for persons; `nil` when it does not, or when it cannot be told.
     ///
-    /// - Parameter head: the entry that says it.
-    static func waits(_ head: SessionHead, in repository: OpenRepository) async throws -> String? {
+    /// - Parameters:
+    ///   - head: the entry that says it.
+    ///   - before: what was read before it was said: where nobody is asked, nothing is read again.
+    static func waits(
+        _ head: SessionHead, in repository: OpenRepository, asWas before: RepositoryView
+    ) async throws -> String? {
+        guard before.said.approvals.required != nil else { return nil }
         let view = try await repository.view()
         let request = view.requests(at: repository.decisionTimes(view)).first { $0.request.hash == head.hash }
         return request.map { request in
@@ -25,8 +30,9 @@ enum ApprovalWords {
         }
     }
 
-    /// Where the owner's last word does not count yet; `nil` when it does.
+    /// That the owner's last word does not count yet; `nil` when it does.
     static func waits(_ repository: OpenRepository) async throws -> String? {
+        guard repository.chain.decisions.contains(where: { $0.content.asksForPersons }) else { return nil }
         let view = try await repository.view()
         let head = repository.chain.head
         guard view.said.approvals.waiting.contains(where: { $0.statement == head }) else { return nil }

@@ -66,7 +66,7 @@ struct ForgetCommand: AsyncParsableCommand {
                 let head = try await session.forget(
                     identifiers, at: SystemClock.system.wall(), reason: reason ?? "",
                     undoTime: UInt64(undoTime) * 24 * 3600 * 1_000_000_000)
-                words = try await ApprovalWords.waits(head, in: repository)
+                words = try await ApprovalWords.waits(head, in: repository, asWas: view)
             }
         }
         let document = Document(

@@ -368,8 +368,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         else { return }
         throw CommandFailure(
             .refused,
-            "\(Console.printable(person)) is written \(Console.printable(other)) in this repository; write it the same, "
-                + "or two persons so that nobody takes one for the other")
+            "\(Console.printable(person)) is written \(Console.printable(other)) in this repository; write it the "
+                + "same, or two persons so that nobody takes one for the other")
     }
 
     /// Ids of the guests that were named; `nil` for all.

@@ -95,18 +95,7 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
             if dryRun { return }
             throw CommandFailure(.refused, "nothing was changed; say --yes to do it")
         }
-        let session = try MaintenanceSession(repository, randomness: .system)
-        if !plan.locks.isEmpty {
-            try await session.lock(plan.locks, at: now, reason: PruneCommand.lockReason)
-        }
-        if !plan.goes.isEmpty {
-            let head = try await session.forget(
-                plan.goes, at: now, reason: PruneCommand.reason, undoTime: UInt64(undoTime) * PruneCommand.second,
-                rules: rules)
-            if let words = try await ApprovalWords.waits(head, in: repository) {
-                options.note("note: \(words), with --rules for all that these rules forget")
-            }
-        }
+        try await carryOut(plan, at: now, undoTime: undoTime, rules: rules, repository, view)
         var report: Sweep.Report?
         let run = SweepRun(options: options, repository: repository)
         if sweep {
@@ -125,6 +114,23 @@ struct PruneCommand: AsyncParsableCommand, LoadingCommand {
                 "\(Console.count(left.count, "guest")) got many points and keep them all for now; look at them, then "
                     + "say --accept-many")
         }
+    }
+
+    /// Locks and forgets what the plan says.
+    private func carryOut(
+        _ plan: PrunePlan, at now: UInt64, undoTime: Int, rules: [UInt8], _ repository: OpenRepository,
+        _ view: RepositoryView
+    ) async throws {
+        let session = try MaintenanceSession(repository, randomness: .system)
+        if !plan.locks.isEmpty {
+            try await session.lock(plan.locks, at: now, reason: PruneCommand.lockReason)
+        }
+        guard !plan.goes.isEmpty else { return }
+        let head = try await session.forget(
+            plan.goes, at: now, reason: PruneCommand.reason, undoTime: UInt64(undoTime) * PruneCommand.second,
+            rules: rules)
+        guard let words = try await ApprovalWords.waits(head, in: repository, asWas: view) else { return }
+        options.note("note: \(words)" + (rules.isEmpty ? "" : ", with --rules for all that these rules forget"))
     }
 
     /// What the record of a forget says for people.

@@ -46,6 +46,11 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
         guard yes else { return try explain(view, settings, repository.decisionTimes(view)) }
         let sweep = SweepRun(options: options, repository: repository)
+        let times = repository.decisionTimes(view, now: settings.now)
+        let waiting = view.points.filter { view.said.waits($0.record.identifier, at: times) }.count
+        if waiting > 0 {
+            options.note("note: \(Console.count(waiting, "forgotten point")) waited for approval (`dozo approve`)")
+        }
         let report = try await sweep.run(settings)
         if options.json { try Console.json(SweepRun.Document(report)) } else { SweepRun.show(report, options) }
         if let failure = sweep.remainder(report) { throw failure }

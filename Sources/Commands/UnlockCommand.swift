@@ -73,7 +73,9 @@ struct UnlockCommand: AsyncParsableCommand {
                     "\(PointArgument.describe(point)): \(yes ? "asked" : "would ask") that its locks be over")
             }
         }
-        if let head, let words = try await ApprovalWords.waits(head, in: repository) { options.note("note: \(words)") }
+        if let head, let words = try await ApprovalWords.waits(head, in: repository, asWas: view) {
+            options.note("note: \(words)")
+        }
         guard yes else { throw CommandFailure(.refused, "nothing was changed; say --yes to ask for it") }
     }
 }

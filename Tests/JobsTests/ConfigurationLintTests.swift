@@ -34,7 +34,7 @@ struct ConfigurationLintTests {
         #expect(Self.said(Self.policy("rpo: 30m", schedule: "every 15m", tier: 1)).isEmpty)
     }
 
-    @Test("a policy that locks needs a repository with a maintainer's credential (S29)")
+    @Test("a policy that locks needs a repository with a maintainer's credential")
     func lockWithoutMaintainer() {
         #expect(
             Self.said(Self.policy("lock: 14d")) == [

@@ -12,7 +12,7 @@ from refusals import Damaged, Refusal, Unsupported, Void, require
 OUTCOMES = ("checkpoint", "commit")
 ENDS = ("abandon", "fenced")
 RESTORE_POINT = 1
-KNOWN_RECORDS = range(1, 9)
+KNOWN_RECORDS = range(1, 11)
 EPOCH_PROBES = 16  # spoiled slots passed over when looking whether a close was lost
 
 

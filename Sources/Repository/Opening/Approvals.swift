@@ -55,9 +55,7 @@ package struct Approvals: Sendable {
 
     init(_ chain: OwnerChain) {
         owner = chain.owner.fingerprint
-        isAskedFor = chain.decisions.contains { decision in
-            if case .requirement(.some) = decision.content { true } else { false }
-        }
+        isAskedFor = chain.decisions.contains { $0.content.asksForPersons }
         decide(chain)
     }
 

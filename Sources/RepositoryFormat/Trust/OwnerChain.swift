@@ -37,6 +37,11 @@ package struct OwnerChain: Sendable {
             case person(Hash256)
             /// The key with this fingerprint is believed up to a place.
             case revocation(Hash256)
+
+            /// Whether it asks for persons.
+            package var asksForPersons: Bool {
+                if case .requirement(.some) = self { true } else { false }
+            }
         }
 
         /// Which statement.
