@@ -12,11 +12,13 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             Examples:
               dozo sweep -r /backup/dozo --yes
               dozo sweep -r /backup/dozo --yes --undo-time 7     forgotten for 7 days before a point goes
+              dozo sweep -r /backup/dozo --yes --rewrite 0       nothing is copied, less is freed
 
             It runs beside backups and other sweeps, may be interrupted at any moment and started again, and deletes \
             only once every session that might need something has ended. A session of which nothing was seen for \
             --patience hours is ended from outside: its backup fails and is run again. While one runs, what was \
-            condemned waits, and the command ends with status 3. It refuses (7) while anything of the repository is \
+            condemned waits, and the command ends with status 3. Packs at least half of which is dead are rewritten: what \
+            is needed of them is copied as it is, unread, and the rest is freed. Index runs are merged. It refuses (7) while anything of the repository is \
             missing, damaged or not understood. Only a maintainer's credential or the passphrase may sweep.
             """)
 
@@ -30,12 +32,20 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             "Hours without a sign of life after which a session is ended from outside, 0 to 8760; counted from the "
                 + "sweep that saw it first.", valueName: "hours"))
     var patience = 12
+    @Option(
+        help: ArgumentHelp(
+            "Read at most so much of packs that are mostly dead, to copy what is needed of them: bytes, or with K, M, "
+                + "G; 0 copies nothing. Another sweep goes on.", valueName: "size"))
+    var rewrite = "4G"
     @Flag(help: "Do it; without this the command only says which points would go.")
     var yes = false
 
     func validate() throws {
         guard (0...3650).contains(undoTime) else { throw ValidationError("--undo-time is 0 to 3650 days") }
         guard (0...8760).contains(patience) else { throw ValidationError("--patience is 0 to 8760 hours") }
+        guard SizeText.parse(rewrite) != nil else {
+            throw ValidationError("\(rewrite) is no size; write bytes, or a number with K, M or G")
+        }
     }
 
     func run() async throws {
@@ -44,6 +54,7 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
         var settings = Sweep.Settings(now: SystemClock.system.wall())
         settings.patience = UInt64(patience) * 3600 * 1_000_000_000
         settings.undoTime = UInt64(undoTime) * 24 * 3600 * 1_000_000_000
+        settings.rewriteByteLimit = SizeText.parse(rewrite) ?? settings.rewriteByteLimit
         guard yes else { return try explain(view, settings, repository.decisionTimes(view)) }
         let sweep = SweepRun(options: options, repository: repository)
         let times = repository.decisionTimes(view, now: settings.now)

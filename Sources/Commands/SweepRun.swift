@@ -20,6 +20,12 @@ struct SweepRun {
         /// Maps that were read, and those of which an earlier sweep of this host had kept what they lean on.
         let maps_read: Int
         let maps_known: Int
+        /// Packs of which what is needed was copied, bytes of the new ones, and packs that were damaged instead.
+        let rewritten_packs: Int
+        let copied_bytes: UInt64
+        let damaged_packs: [String]
+        /// Index runs that a merged one takes the place of.
+        let merged_runs: Int
 
         init(_ report: Sweep.Report) {
             dropped_points = report.dropped.map(\.hexadecimal)
@@ -31,6 +37,10 @@ struct SweepRun {
             closed = report.hasClosed
             maps_read = report.readMaps
             maps_known = report.keptMaps
+            rewritten_packs = report.rewritten
+            copied_bytes = report.copiedByteCount
+            damaged_packs = report.damaged
+            merged_runs = report.mergedRuns
         }
     }
 
@@ -39,11 +49,14 @@ struct SweepRun {
         let host = try HostContext(repository.chain.repository)
         var memory = try host.state.sweepMemory()
         let outcome: Result<Sweep.Report, any Error>
+        let line = ProgressLine(isQuiet: options.quiet)
+        defer { line.clear() }
         do {
             outcome = .success(
                 try await Sweep.run(
                     repository, store: try options.store(), state: host.state, memory: &memory, settings: settings,
-                    randomness: .system))
+                    randomness: .system,
+                    progress: { line.show("copying", passed: $0, total: $1, more: "") }))
         } catch { outcome = .failure(error) }
         // Also of a run that failed: it may have met a session for the first time.
         try host.state.keep(sweepMemory: memory)
@@ -54,6 +67,13 @@ struct SweepRun {
     static func show(_ report: Sweep.Report, _ options: RepositoryOptions) {
         for point in report.dropped { Console.result("point \(point.hexadecimal.prefix(12)) is gone") }
         for session in report.fenced { options.note("note: session \(session) was silent and was ended") }
+        for name in report.damaged {
+            options.note("note: \(name) is mostly dead and was not copied from: it is damaged; run `dozo verify`")
+        }
+        if report.rewritten > 0 {
+            Console.result(
+                "\(report.rewritten) packs rewritten, \(Console.size(report.copiedByteCount)) copied of them")
+        }
         Console.result("\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
     }
 

@@ -113,6 +113,33 @@ holds "it is whole" same web02@latest 16
 holds "a sweep behind them runs" "$dozo" sweep --yes
 holds "and the other guest is whole" same web01@latest 12
 
+echo "== packs that are mostly dead"
+# mosaic NUMBER: of each MiB the first quarter stays and the rest is new each time.
+mosaic() {
+    python3 - "$1" "$folder/mosaic-$1.raw" <<'PYTHON'
+import random, sys
+number, path = int(sys.argv[1]), sys.argv[2]
+with open(path, "wb") as file:
+    for piece in range(20):
+        file.write(random.Random(piece).randbytes(1 << 18))
+        file.write(random.Random(number * 1000 + piece).randbytes(3 << 18))
+PYTHON
+}
+for number in 1 2; do
+    mosaic $number
+    holds "mosaic $number" "$dozo" backup --quiet --guest web03 --disk "disk=$folder/mosaic-$number.raw"
+done
+first=$("$dozo" points --guest web03 --json | json_lines | head -n 1)
+holds "the first is forgotten" "$dozo" forget --yes "$first"
+holds "a sweep that copies nothing" "$dozo" sweep --yes --rewrite 0
+full=$(bytes)
+ends_with 0 'packs rewritten' "a sweep says what it rewrote" "$dozo" sweep --yes
+holds "12 MiB of dead chunks are free" test "$(($(bytes) + 12000000))" -lt "$full"
+"$dozo" restore --quiet web03@latest --disk disk --to "$folder/mosaic.raw"
+holds "the second is whole" cmp -s "$folder/mosaic.raw" "$folder/mosaic-2.raw"
+holds "verify agrees with the copies" "$dozo" verify --quiet --content
+ends_with 2 'no size' "a limit is a size" "$dozo" sweep --yes --rewrite much
+
 echo "== not by everybody"
 "$dozo" key enroll --quiet --role writer --label w --to "$folder/writer.key" >/dev/null
 "$dozo" key enroll --quiet --role maintainer --label m --to "$folder/maintainer.key" >/dev/null

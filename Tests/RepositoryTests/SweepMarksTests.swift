@@ -51,8 +51,9 @@ struct SweepMarksTests {
             }
             let bare = SweepingHost(
                 store: MemoryStore(host.store.snapshot(), randomness: .seeded(2)), sample: sample)
-            try await bare.sweepAll()
-            try await host.sweepAll()
+            // A copy has another name each time.
+            try await bare.sweepAll(rewriteByteLimit: 0)
+            try await host.sweepAll(rewriteByteLimit: 0)
             #expect(try await host.packs() == bare.packs(), "night \(night)")
         }
     }

@@ -18,15 +18,23 @@ struct SweepingHost {
         }
     }
 
-    /// - Parameter patience: 1 ends no session that is seen for the first time.
+    /// - Parameters:
+    ///   - patience: 1 ends no session that is seen for the first time.
+    ///   - store: another way to the same store.
     @discardableResult
-    func sweep(now: UInt64 = .max, patience: UInt64 = 0) async throws -> Sweep.Report {
-        let repository = try await OpenRepository.open(store: store, key: .credential(sample.owner))
+    func sweep(
+        now: UInt64 = .max, patience: UInt64 = 0, rewriteByteLimit: UInt64 = 4 << 30, as credential: Credential? = nil,
+        through store: (any SweepableStore)? = nil
+    ) async throws -> Sweep.Report {
+        let store = store ?? self.store
+        let credential = credential ?? sample.owner
+        let repository = try await OpenRepository.open(store: store, key: .credential(credential))
         var memory = Sweep.Memory()
         var settings = Sweep.Settings(now: now)
         settings.patience = patience
+        settings.rewriteByteLimit = rewriteByteLimit
         return try await Sweep.run(
-            repository, store: store, state: try state, memory: &memory, settings: settings, randomness: .seeded(31))
+            repository, store: store, state: try state, memory: &memory, settings: settings, randomness: .system)
     }
 
     func forget(_ points: [PointID]) async throws {
@@ -36,14 +44,26 @@ struct SweepingHost {
 
     /// Sweeps until nothing is left to do. - Returns: maps that were read.
     @discardableResult
-    func sweepAll() async throws -> Int {
+    func sweepAll(rewriteByteLimit: UInt64 = 4 << 30, as credential: Credential? = nil) async throws -> Int {
         var read = 0
-        for _ in 0..<12 {
-            let report = try await sweep()
+        for _ in 0..<16 {
+            let report = try await sweep(rewriteByteLimit: rewriteByteLimit, as: credential)
             read += report.readMaps
             if !report.hasClosed, report.deleted == 0 { break }
         }
         return read
+    }
+
+    /// As everybody sees it.
+    func view() async throws -> RepositoryView {
+        try await OpenRepository.open(store: store, key: .credential(sample.owner)).view()
+    }
+
+    /// Bytes of all packs.
+    func packByteCount() async throws -> UInt64 {
+        var sum: UInt64 = 0
+        for name in try await packs() { sum += try await store.byteCount(of: name) ?? 0 }
+        return sum
     }
 
     /// The ids of all maps that points lean on.

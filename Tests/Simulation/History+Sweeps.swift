@@ -40,6 +40,9 @@ extension History {
             report.swept.closes += swept.hasClosed ? 1 : 0
             report.swept.fenced += swept.fenced.count
             report.swept.waits += swept.waitsFor.isEmpty ? 0 : 1
+            report.swept.merged += swept.mergedRuns
+            report.swept.rewritten += swept.rewritten
+            if let damaged = swept.damaged.first { complain("a sweep took \(damaged) for damaged") }
             note("\(sweepers[errand.sweeper].name) swept: \(swept)")
             for point in swept.dropped where !forgotten.contains(point) || held.contains(point) {
                 complain("point \(point) was let go, and nobody forgot it, or it is held")
@@ -75,7 +78,7 @@ extension History {
 
     /// Nothing goes wrong any more: what nobody needs is gone after a few sweeps, and the hosts go on.
     mutating func sweepToTheEnd() async {
-        for _ in 0..<12 {
+        for _ in 0..<16 {
             let errand = calm(.sweep(patience: 0))
             let end = await errand.run()
             take(end, of: errand)
@@ -90,7 +93,8 @@ extension History {
         await check()
     }
 
-    /// Every pack that is left holds something that a point needs, and what was forgotten is gone.
+    /// At least half of every pack that is left is what a point needs, and what was forgotten is gone; of index runs
+    /// there are few, and the ledger carries few keys.
     private mutating func checkGarbage() async {
         do {
             let access = store.opened(&dice)
@@ -110,12 +114,31 @@ extension History {
                 open += blob.structures
                 needed.formUnion(blob.contents)
             }
-            for name in try await access.list(prefix: "packs/") {
+            let names = try await access.list(prefix: "packs/")
+            // Of a session that no ledger has taken over nothing is copied.
+            let outside = Set(view.packs.map(\.key))
+            for name in names {
                 guard let key = ObjectKey(name: name.text, folder: "packs") else { continue }
-                let entries = try await reader.shelf.contents(of: key).entries
-                if !entries.contains(where: { needed.contains($0.identifier) }) {
-                    complain("\(name) holds nothing that a point needs and is still there")
+                let contents = try await reader.shelf.contents(of: key)
+                let live = contents.entries.filter { needed.contains($0.identifier) }
+                if live.isEmpty { complain("\(name) holds nothing that a point needs and is still there") }
+                if !outside.contains(key),
+                    live.reduce(0, { $0 + Int($1.storedByteCount) }) * 2 <= contents.footer.blobs.count
+                {
+                    complain("more than half of \(name) is dead, and it is still there")
                 }
+            }
+            let runs = try await access.list(prefix: "runs/")
+            if runs.count > 2 * IndexMerge.width { complain("\(runs.count) index runs are left") }
+            // What a session names that no ledger has taken over is carried as long.
+            let takenOver = Set(view.log.ledger?.horizon.map(\.session) ?? [])
+            let named = view.sessions.filter { !takenOver.contains($0.session) }.flatMap(\.entries).flatMap(
+                \.inventory.packs
+            ).map(\.key)
+            let carried = Set(view.log.ledger?.condemnedCarried.map(\.key) ?? []).subtracting(named).count
+            // A run that was replaced by one that says less stays, with what it names.
+            if runs.count == reader.index.askedRuns.count, carried > names.count {
+                complain("\(carried) dead keys are carried")
             }
         } catch { complain("the swept repository cannot be read: \(error)") }
     }

@@ -32,6 +32,8 @@ package struct History {
     package struct Swept: Sendable {
         /// Objects deleted, points let go, epochs closed, sessions ended from outside, runs that waited for some.
         package var (deleted, dropped, closes, fenced, waits) = (0, 0, 0, 0, 0)
+        /// Index runs merged, packs rewritten.
+        package var (merged, rewritten) = (0, 0)
 
         /// Nothing yet.
         package init() {}

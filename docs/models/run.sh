@@ -124,6 +124,10 @@ check safe 'runs are objects, two writers, three epochs' "$W1 $W2 $S2" MERGING N
 check safe 'runs are objects, two sweeps' "$W1 $S2 $S1" MERGING SAME_VERDICT NEWCOMERS
 check safe 'a session merges, a writer' "$M1 $W2 $S2" "$merging" NEWCOMERS
 check safe 'a session and a sweep merge, a writer' "$M1 $W2 $S2" "$merging" SWEEP_MERGES NEWCOMERS
+check safe 'a session merges behind a verdict, a writer' "$M1 $W2 $S2" "$merging" \
+    MERGE_BEHIND_VERDICT SAME_VERDICT NEWCOMERS
+check safe 'a session and a sweep merge behind a verdict, a writer' "$M1 $W2 $S2" "$merging" \
+    MERGE_BEHIND_VERDICT SAME_VERDICT SWEEP_MERGES NEWCOMERS
 check safe 'two sessions and a sweep merge' "$M1 run Merger(2); $S2" \
     MERGING NO_POINT=14 FORGOTTEN=0 SWEEP_MERGES NEWCOMERS
 check safe 'two sessions merge, a writer' "$M1 run Merger(2); run Writer(3, 0, false); $S1" \
@@ -140,6 +144,8 @@ check safe 'two sweeps copy, a writer leans on the old pack' "$C1 $C2 run Writer
     "$two_copies" SAME_VERDICT NEWCOMERS
 check safe 'a sweep copies and moves, a writer' "$C1 $W2 $S2" "$one_copy" MOVES NEWCOMERS
 check safe 'a sweep copies and merges, a writer' "$C1 $W2 $S2" "$one_copy" MERGING REWRITE_MERGES NEWCOMERS
+check safe 'a sweep copies and merges behind a verdict, a writer' "$C1 $W2 $S2" \
+    "$one_copy" MERGING REWRITE_MERGES MERGE_BEHIND_VERDICT SAME_VERDICT NEWCOMERS
 check safe 'a sweep copies, merges and moves, a writer' "$C1 $W2 $S2" \
     "$one_copy" MERGING REWRITE_MERGES MOVES NEWCOMERS
 check safe 'copies named in the close itself, a writer' "$W1 $S2" "$in_close" SAME_VERDICT NEWCOMERS

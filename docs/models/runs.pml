@@ -55,6 +55,8 @@ inline Believe(e) {
 #define LEFT_OUT(e)         0
 #elif defined(MERGE_LEAVES_OUT_FRESH)
 #define LEFT_OUT(e)         CONDEMNED(e)
+#elif defined(MERGE_BEHIND_VERDICT)         /* the session of a sweep, which knows a verdict when there is one */
+#define LEFT_OUT(e)         (doomed[e] | ((judged >> (e)) & 1) * verdict[e])
 #else
 #define LEFT_OUT(e)         doomed[e]
 #endif

@@ -94,7 +94,7 @@ proctype Rewriter(byte me) {
 #ifdef REWRITE_MERGES                       /* and merges in the same session, leaving out nothing but what is doomed */
             runs = runs & ~BIT(me);
             Count(e - 1); seen = counts; counts = 0;
-            Merge(3 + me, seen, (doomed[e - 1] | LEFT_BEHIND));
+            Merge(3 + me, seen, (LEFT_OUT(e - 1) | LEFT_BEHIND));
             lists[3 + me] = lists[3 + me] | own; addsRuns[me] = BIT(3 + me);
 #endif
 #endif

@@ -24,6 +24,8 @@ package final class ChunkIndex: Sendable {
     /// Runs that count and cannot be used, and packs that no readable run lists: what a session makes good.
     let lostRuns: [ObjectKey]
     let unlistedPacks: [ObjectKey]
+    /// Whether there are more of them, which could not be asked at the moment what they hold.
+    let missesDirectories: Bool
     /// All runs that count, whether or not they are asked.
     let countedRuns: [ObjectKey]
     /// Packs that count as absent.
@@ -78,6 +80,7 @@ package final class ChunkIndex: Sendable {
         uncovered += try await opening.listTakenOver(shelf: shelf)
         lostRuns = opening.lostRuns
         unlistedPacks = uncovered.map(\.0)
+        missesDirectories = opening.missesDirectories
         trouble = Mutex(Trouble(findings: opening.findings, nextRun: opening.nextRun))
         var table = opening.table
         for key in damage.packs { table[table.number(of: key)].presence = .gone }
@@ -97,7 +100,7 @@ package final class ChunkIndex: Sendable {
     /// Packs that any run names which counts, also one that others were merged from; `nil` when one of those cannot be
     /// read at the moment, or any more.
     func namedPacks() async throws -> Set<ObjectKey>? {
-        let earlier = try await reopenedGroups()
+        let earlier = try await mergedGroups()
         let read = Set(earlier.flatMap(\.parts).map(\.key))
         guard passedOver.allSatisfy(read.contains) else { return nil }
         let numbers = Set((groups + earlier).flatMap(\.packs))
@@ -254,7 +257,7 @@ package final class ChunkIndex: Sendable {
         }
         if places.isEmpty {
             for group in groups { try await add(&places, of: identifier, unfiltered: group, where: counts) }
-            for group in try await reopenedGroups() {
+            for group in try await mergedGroups() {
                 try await add(&places, of: identifier, unfiltered: group, where: counts)
             }
         }
@@ -291,7 +294,8 @@ package final class ChunkIndex: Sendable {
         }
     }
 
-    private func reopenedGroups() async throws -> [IndexGroup] {
+    /// The groups of runs that were passed over, as far as they can be read.
+    func mergedGroups() async throws -> [IndexGroup] {
         guard !passedOver.isEmpty else { return [] }
         if let groups = reopened.withLock({ $0 }) { return groups }
         let groups = try await IndexOpening.groups(

@@ -23,9 +23,29 @@ package struct IndexMerge {
     /// Blocks read at once from each run.
     static let blocksPerRead = 128
 
-    private let session: WritingSession
+    /// Of the packs that all runs name so many are gone when runs are merged to be rid of their names: a quarter.
+    static let goneShare = 4
 
-    init(_ session: WritingSession) { self.session = session }
+    /// What a group weighs.
+    package struct Weight {
+        let entryCount: Int
+        let (packCount, goneCount): (Int, Int)
+
+        /// Entries of a group, packs that it names, and those of them that will never be needed again.
+        package init(entryCount: Int, packCount: Int, goneCount: Int) {
+            self.entryCount = entryCount
+            (self.packCount, self.goneCount) = (packCount, goneCount)
+        }
+    }
+
+    let index: ChunkIndex
+    let access: ObjectAccess
+    /// Packs that are left out, with what stands in them.
+    let gone: Set<ObjectKey>
+    /// Runs that something still names.
+    let named: Set<Hash256>
+    /// Composes a run from entries, packs, the runs it merges and its other parts, and puts it.
+    let put: ([IndexEntry], [ObjectKey], [Hash256], [Hash256]) async throws -> PutRun
 
     /// Which of some groups to merge, by their numbers of entries; empty when it is not time.
     ///
@@ -54,45 +74,45 @@ package struct IndexMerge {
         return []
     }
 
-    /// Merges what is due and puts it. - Returns: the runs for the next entry to name; none when nothing is due, or
-    /// when what is due cannot be read or put: then it stays as it is, and no backup fails for it.
-    ///
-    /// - Throws: `CancellationError`, when cancelled meanwhile; who was cancelled before merges nothing.
-    func mergeWhatIsDue() async throws -> [Inventory.Run] {
-        // The last words of a session that was interrupted are short.
-        guard !Task.isCancelled else { return [] }
-        let groups = session.index.groups
-        // Hosts that begin at the same hour do not all take up the same merge.
-        let width = IndexMerge.width + Int(session.session.bytes.first ?? 0) % IndexMerge.width
-        let chosen = IndexMerge.choice(groups.map(\.entryCount), width: width).map { groups[$0] }
-        guard !chosen.isEmpty else { return [] }
-        do { return try await merge(chosen) } catch let error as RepositoryError {
-            session.addLateNote("index runs were not merged: \(error.sentence)")
-            return []
+    /// Which of some groups a sweep merges, by their places in the list: what is of one size, and what names many packs
+    /// that are gone.
+    package static func due(_ groups: [Weight]) -> [Int] {
+        // What names nothing else is not merged: it goes as it is.
+        let counts = groups.map { $0.goneCount < $0.packCount ? $0.entryCount : .max }
+        var chosen = Set(choice(counts, width: width))
+        let (packs, gone) = groups.reduce((0, 0)) { ($0.0 + $1.packCount, $0.1 + $1.goneCount) }
+        guard gone > 0, gone * goneShare >= packs else { return chosen.sorted() }
+        var sum = chosen.reduce(0) { $0 + counts[$1] }
+        let stale = counts.indices.filter { groups[$0].goneCount > 0 && counts[$0] < .max && !chosen.contains($0) }
+        for position in stale.sorted(by: { counts[$0] < counts[$1] }) where sum + counts[position] <= entryLimit {
+            chosen.insert(position)
+            sum += counts[position]
         }
+        return chosen.sorted()
     }
 
-    private func merge(_ groups: [IndexGroup]) async throws -> [Inventory.Run] {
-        // Wording F: freshly condemned packs stay until their verdict.
-        let gone = Set(
-            session.view.log.ledger?.condemnedCarried.filter { $0.kind == .pack }.map(\.key) ?? [])
+    /// Merges groups into one and puts it.
+    ///
+    /// - Returns: its parts, the head last; none when nothing but what is gone stands in the groups.
+    /// - Throws: ``RepositoryError``: `storage`, `damaged` when a run cannot be read; `CancellationError`.
+    func merged(_ groups: [IndexGroup]) async throws -> [PutRun] {
         var packs: [ObjectKey] = []
         var numbers: [UInt32: UInt32] = [:]
-        let facts = session.index.table.withLock { table in groups.flatMap(\.packs).map { ($0, table[$0].key) } }
+        let facts = index.table.withLock { table in groups.flatMap(\.packs).map { ($0, table[$0].key) } }
         for (number, key) in facts where numbers[number] == nil && !gone.contains(key) {
             numbers[number] = UInt32(packs.count)
             packs.append(key)
         }
-        var cursors = groups.map { IndexCursor(group: $0, access: session.repository.access, numbers: numbers) }
+        var cursors = groups.map { IndexCursor(group: $0, access: access, numbers: numbers) }
         for index in cursors.indices { try await cursors[index].advance() }
-        var put: [PutRun] = []
+        var parts: [PutRun] = []
         var entries: [IndexEntry] = []
         entries.reserveCapacity(IndexMerge.partEntryCount + IndexRunLayout.blockEntryCount)
         while let next = IndexMerge.least(of: cursors) {
             try Task.checkCancellation()
             // All places of one id stay in one part.
             if entries.count >= IndexMerge.partEntryCount, let last = entries.last, last.identifier != next {
-                put.append(try await session.put(entries, packs: []))
+                parts.append(try await put(entries, [], [], []))
                 entries.removeAll(keepingCapacity: true)
             }
             let first = entries.count
@@ -108,23 +128,50 @@ package struct IndexMerge {
             }
         }
         guard !entries.isEmpty else { return [] }
-        // What those have merged is still named, until a sweep takes over the sessions that named it.
-        let named = Set((session.view.runs.map(\.key) + session.view.generation).map(\.hash)).union(session.ownRuns)
+        // What those have merged is still named, until a sweep lets it go.
         let earlier = groups.flatMap(\.merged).filter { named.contains($0) }
-        put.append(
-            try await session.put(
-                entries, packs: packs, merged: groups.flatMap(\.runs) + earlier, parts: put.map(\.key.hash)))
-        session.index.take(put, isOwn: false, replacing: Set(groups.map(\.head)))
-        return put.map { Inventory.Run(key: $0.key, byteCount: $0.byteCount) }
+        parts.append(try await put(entries, packs, groups.flatMap(\.runs) + earlier, parts.map(\.key.hash)))
+        return parts
     }
 
-    private static func least(of cursors: [IndexCursor]) -> Hash256? {
+    /// The lowest id that some cursors stand at; `nil` when all are at their ends.
+    static func least(of cursors: [IndexCursor]) -> Hash256? {
         var least: Hash256?
         for cursor in cursors {
             guard let current = cursor.current?.identifier else { continue }
             if least.map({ current < $0 }) ?? true { least = current }
         }
         return least
+    }
+}
+
+extension WritingSession {
+    /// Merges what is due and puts it. - Returns: the runs for the next entry to name; none when nothing is due, or
+    /// when what is due cannot be read or put: then it stays as it is, and no backup fails for it.
+    ///
+    /// - Throws: `CancellationError`, when cancelled meanwhile; who was cancelled before merges nothing.
+    func mergeWhatIsDue() async throws -> [Inventory.Run] {
+        // The last words of a session that was interrupted are short.
+        guard !Task.isCancelled else { return [] }
+        let groups = index.groups
+        // Hosts that begin at the same hour do not all take up the same merge.
+        let width = IndexMerge.width + Int(session.bytes.first ?? 0) % IndexMerge.width
+        let chosen = IndexMerge.choice(groups.map(\.entryCount), width: width).map { groups[$0] }
+        guard !chosen.isEmpty else { return [] }
+        let merge = IndexMerge(
+            index: index, access: repository.access,
+            // Wording F: freshly condemned packs stay until their verdict.
+            gone: Set(view.log.ledger?.condemnedCarried.filter { $0.kind == .pack }.map(\.key) ?? []),
+            named: Set((view.runs.map(\.key) + view.generation).map(\.hash)).union(ownRuns),
+            put: { try await self.put($0, packs: $1, merged: $2, parts: $3) })
+        do {
+            let runs = try await merge.merged(chosen)
+            index.take(runs, isOwn: false, replacing: Set(chosen.map(\.head)))
+            return runs.map(\.listed)
+        } catch let error as RepositoryError {
+            addLateNote("index runs were not merged: \(error.sentence)")
+            return []
+        }
     }
 }
 

@@ -24,6 +24,8 @@ struct IndexOpening {
     private(set) var nextRun: UInt32 = 0
     /// Runs that count and cannot be used.
     private(set) var lostRuns: [ObjectKey] = []
+    /// Whether a pack that no readable run lists could not be asked at the moment.
+    private(set) var missesDirectories = false
     private var covered = Set<UInt32>()
     private let damaged: Set<ObjectKey>
 
@@ -199,6 +201,7 @@ struct IndexOpening {
             do { listed.append((pack.key, try await shelf.contents(of: pack.key).entries)) } catch let error
                 as RepositoryError where error.isAboutBytes
             {
+                missesDirectories = missesDirectories || error.isUnreadable
                 findings.append(RepositoryFinding(object: pack.key.packName, sentence: error.sentence))
             }
         }

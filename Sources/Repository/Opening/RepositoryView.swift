@@ -40,6 +40,9 @@ package struct RepositoryView: Sendable {
     /// Packs of sessions that the ledger has taken over: those that live are named by runs of the generation; of the
     /// others some are gone. Asked for only when such a run is lost.
     package private(set) var takenOver: [Inventory.Pack] = []
+    /// Packs that sweeps have copied from others, whether or not a ledger has taken their sessions over: of several
+    /// copies of a blob these stay (format page §12).
+    private(set) var copies: Set<ObjectKey> = []
     /// Index runs that count.
     package private(set) var runs: [Inventory.Run] = []
     /// Runs of the last ledger whose size no outcome tells.
@@ -137,7 +140,13 @@ package struct RepositoryView: Sendable {
                     !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
                 }
                 if isTakenOver { takenOver += added } else { packs += added }
-                runs += entry.inventory.runs.filter { !isTakenOver || named.contains($0.key) }
+                if entry.records.isEmpty, chain.signer(session.signer)?.role.closesEpochs ?? false {
+                    copies.formUnion(added.map(\.key))
+                }
+                runs += entry.inventory.runs.filter {
+                    (!isTakenOver || named.contains($0.key))
+                        && !condemned.contains(Ledger.Condemned(kind: .indexRun, key: $0.key))
+                }
                 unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
                     if let signer = chain.signer(session.signer) {

@@ -22,6 +22,8 @@ struct LedgerComposition {
     let marks: MarksBuilder
     /// Maps that were read, and maps of which marks were kept.
     let maps: (read: Int, kept: Int)
+    /// What would be worth doing before the close.
+    let upkeep: UpkeepPlan
 
     /// What composing needs to know besides the repository.
     struct Circumstances {
@@ -35,6 +37,8 @@ struct LedgerComposition {
         let isDue: (SaidOfPoints.Forget) -> Bool
         /// Up to when locks are over, and approvals count; see ``LockTime``.
         let times: DecisionTimes
+        /// Bytes of packs that may be rewritten; 0 for none.
+        let rewriteByteLimit: UInt64
     }
 
     /// Composes what closes the epoch that `view` ends in.
@@ -65,14 +69,25 @@ struct LedgerComposition {
         self.dropped = dropped.map(\.record.identifier)
 
         let blobs = BlobReader(repository.access, keys: keys, index: index, shelf: shelf)
-        let choice = Keep(repository.access, index: index, damage: damage)
+        let choice = Keep(repository.access, copies: view.copies, damage: damage)
         var kept = kept
         if try await kept?.compare(with: index, shelf: shelf, damage: damage.packs) != true { kept = nil }
         var walk = NeededWalk(index: index, blobs: blobs, choice: choice, kept: kept, marks: MarksBuilder(index))
-        for point in live where SweepRule.pointsAreRoots.holds || point.record.identifier.bytes[0] % 4 > 0 {
-            for image in point.record.images {
-                try await walk.need(structure: image.root, mayMiss: false, name: image.title)
+        func isLocked(_ point: RestorePoint) -> Bool {
+            view.said.lock(of: point.record, at: circumstances.times) ?? 0 > circumstances.times.lock
+        }
+        // Locked points first: what they lean on is not rewritten.
+        var locked = Set<ObjectKey>()
+        for areLocked in [true, false] {
+            for point in live
+            where isLocked(point) == areLocked
+                && (SweepRule.pointsAreRoots.holds || point.record.identifier.bytes[0] % 4 > 0)
+            {
+                for image in point.record.images {
+                    try await walk.need(structure: image.root, mayMiss: false, name: image.title)
+                }
             }
+            if areLocked { locked = walk.needed.packs }
         }
         let outside = view.sessions.filter { !horizon.contains($0.name) }
         for session in outside {
@@ -84,7 +99,19 @@ struct LedgerComposition {
         marks = walk.marks ?? MarksBuilder(index)
         maps = (walk.readCount, walk.keptCount)
         let (fresh, hasYoungOrphans) = try await LedgerComposition.garbage(
-            repository, view: view, index: index, needed: walk.needed, silent: circumstances.silent)
+            repository, view: view, index: index, needed: walk.needed, silent: circumstances.silent,
+            unlisted: unlisted)
+        let dead = Set(view.condemned.filter { $0.kind == .pack }.map(\.key))
+        let namedOutside = Set(outside.flatMap(\.entries).flatMap(\.inventory.runs).map(\.key))
+        let orphans = try await ReplacedRuns.orphans(repository.access, view: view, epoch: epoch)
+        let freshRuns = try await ReplacedRuns.runs(in: index, dead: dead, besides: namedOutside).union(orphans.runs)
+        // What may still be taken over, or goes anyway, is not worth copying from.
+        let unfinished = view.sessions.filter { !$0.hasEnded } + waiting
+        upkeep = try await UpkeepPlan(
+            index: index, view: view, shelf: shelf, needed: walk.needed, verdict: circumstances.verdict,
+            excluded: locked.union(unfinished.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+                .union(view.log.ledger?.condemnedFresh.map(\.key) ?? []).union(damage.packs),
+            byteLimit: circumstances.rewriteByteLimit)
         let carried = try await LedgerComposition.carried(
             index: index, view: view, outside: outside, circumstances: circumstances)
         ledger = Ledger(
@@ -93,10 +120,14 @@ struct LedgerComposition {
                     point: $0.record.identifier, writer: $0.writer, session: $0.session, number: $0.entry)
             },
             horizon: LedgerComposition.heads(taken, view: view), generation: index.countedRuns,
-            condemnedFresh: fresh.sorted().map { Ledger.Condemned(kind: .pack, key: $0) },
+            condemnedFresh: fresh.sorted().map { Ledger.Condemned(kind: .pack, key: $0) }
+                + freshRuns.sorted().map { Ledger.Condemned(kind: .indexRun, key: $0) },
             condemnedCarried: carried)
+        // What was pardoned counts for everybody from the next close on.
+        let hasPardoned = view.log.ledger?.condemnedFresh.contains { !view.condemned.contains($0) } ?? false
         isWorthClosing =
-            !fresh.isEmpty || !dropped.isEmpty || Set(carried) != Set(view.log.ledger?.condemnedCarried ?? [])
+            hasPardoned || !fresh.isEmpty || !freshRuns.isEmpty || orphans.hasYoung || !dropped.isEmpty
+            || Set(carried) != Set(view.log.ledger?.condemnedCarried ?? [])
             || hasYoungOrphans || waiting.contains { $0.hasEnded }
     }
 
@@ -143,7 +174,7 @@ struct LedgerComposition {
     /// that only closes make old enough to go.
     private static func garbage(
         _ repository: OpenRepository, view: RepositoryView, index: ChunkIndex, needed: NeededBlobs,
-        silent: Set<SessionID>
+        silent: Set<SessionID>, unlisted: Set<ObjectKey>
     ) async throws -> (fresh: Set<ObjectKey>, hasYoungOrphans: Bool) {
         var fresh = Set<ObjectKey>()
         var hasYoungOrphans = false
@@ -155,7 +186,10 @@ struct LedgerComposition {
         var known = Set<ObjectKey>()
         for facts in index.knownPacks {
             known.insert(facts.key)
-            guard facts.isLive, !running.contains(facts.key), needed.count(in: facts.key) == 0 else { continue }
+            // A pack that no run lists waits for one: the verdict asks for it again, when it may be deleted already.
+            guard facts.isLive, !running.contains(facts.key), !unlisted.contains(facts.key),
+                needed.count(in: facts.key) == 0
+            else { continue }
             fresh.insert(facts.key)
         }
         // A listing is a hint: what it misses is found by a later sweep. Whoever might adopt a pack has had its chance.
@@ -199,24 +233,29 @@ struct LedgerComposition {
     }
 }
 
-/// Keeps one copy of each blob: of the packs that are whole the one of the lowest key, for the first copy is the one
-/// that no later writer can have poisoned.
+/// Keeps one copy of each blob. Of the packs that are whole it is one that a sweep has copied, for that was taken from
+/// the one that was kept; else the one of the lowest key, for the first is the one that no later writer can have
+/// poisoned.
 private final class Keep: CopyChoice {
     private let access: ObjectAccess
+    private let copies: Set<ObjectKey>
     private let damaged: Set<ObjectKey>
     /// Packs that were read to see whether they are whole.
     private var isWhole: [ObjectKey: Bool] = [:]
 
-    init(_ access: ObjectAccess, index: ChunkIndex, damage: HostState.Damage) {
+    init(_ access: ObjectAccess, copies: Set<ObjectKey>, damage: HostState.Damage) {
         self.access = access
+        self.copies = copies
         damaged = Set(damage.packs)
     }
 
     func needed(_ places: Few<BlobPlace>) async throws -> Few<BlobPlace> {
         guard places.count > 1 else { return places }
-        for place in places.sorted(by: {
-            ($0.pack.generation, $0.pack.hash) < ($1.pack.generation, $1.pack.hash)
-        }) where try await isWhole(place.pack) {
+        func rank(_ pack: ObjectKey) -> (Int, UInt32, Hash256) {
+            // Of copies the newest: it may have been taken from another.
+            copies.contains(pack) ? (0, .max - pack.generation, pack.hash) : (1, pack.generation, pack.hash)
+        }
+        for place in places.sorted(by: { rank($0.pack) < rank($1.pack) }) where try await isWhole(place.pack) {
             var one = Few<BlobPlace>()
             one.append(place)
             return one

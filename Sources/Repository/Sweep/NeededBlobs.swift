@@ -41,6 +41,9 @@ struct NeededBlobs {
         return word < bits[number].count && bits[number][word] & (1 << UInt64(place.ordinal % 64)) != 0
     }
 
+    /// Packs that a marked blob stands in.
+    var packs: Set<ObjectKey> { Set(numbers.keys) }
+
     /// Blobs of a pack that are marked.
     func count(in pack: ObjectKey) -> Int {
         numbers[pack].map { number in bits[number].reduce(0) { $0 + $1.nonzeroBitCount } } ?? 0

@@ -20,6 +20,8 @@ package struct Sweep {
         package var patience: UInt64 = 12 * 3600 * 1_000_000_000
         /// Nanoseconds for which a forgotten point can still be had back.
         package var undoTime: UInt64 = 0
+        /// Bytes of packs that one run reads to copy what is needed out of those that are mostly dead; 0 for none.
+        package var rewriteByteLimit: UInt64 = 4 << 30
         /// Nanoseconds since 1970, by the host's clock.
         package var now: UInt64
 
@@ -69,6 +71,14 @@ package struct Sweep {
         package var condemned = 0
         /// Maps (roots, nodes and leaves) that were read to learn what points need.
         package var readMaps = 0
+        /// Packs of which what is needed was copied, so that they can go.
+        package var rewritten = 0
+        /// Bytes of the packs that it was copied to.
+        package var copiedByteCount: UInt64 = 0
+        /// Index runs that a merged one takes the place of.
+        package var mergedRuns = 0
+        /// Names of packs that are damaged, and so were not copied from.
+        package var damaged: [String] = []
         /// Maps that were not read, because the last sweep of this host had kept what they lean on.
         package var keptMaps = 0
     }
@@ -95,10 +105,14 @@ package struct Sweep {
     private var opened: [Hash256: OpenedPoints] = [:]
     /// Sessions of the open epoch that have said nothing for the patience.
     private var silent: Set<SessionID> = []
+    private let randomness: Randomness
+    private let progress: (UInt64, UInt64) -> Void
+    /// Whether this run has merged and copied, or tried to: once is enough.
+    private var hasUpkept = false
 
     private init(
         _ repository: OpenRepository, store: any SweepableStore, state: HostState?, remembered: HostState.Memory?,
-        memory: Memory, settings: Settings, randomness: Randomness
+        memory: Memory, settings: Settings, randomness: Randomness, progress: @escaping (UInt64, UInt64) -> Void
     ) throws {
         self.repository = repository
         self.remembered = remembered
@@ -106,6 +120,8 @@ package struct Sweep {
         self.state = state
         self.memory = memory
         self.settings = settings
+        self.randomness = randomness
+        self.progress = progress
         keys = try repository.keys()
         signer = try MaintainerKey(repository)
         settling = SessionSettling(
@@ -119,18 +135,19 @@ package struct Sweep {
     ///   - store: the same store, which also deletes.
     ///   - state: what this host remembers of the repository; `nil` for a look from nowhere.
     ///   - memory: of the last run; changed for the next.
+    ///   - progress: told of the bytes of packs that were read to be copied from, and of those to read in all.
     /// - Throws: ``RepositoryError``: `refused` when anything is missing, hidden or not understood; `damaged`;
     ///   `storage`.
     ///   Whatever is thrown, nothing that a point needs was deleted.
     package static func run(
         _ repository: OpenRepository, store: any SweepableStore, state: HostState?, memory: inout Memory,
-        settings: Settings, randomness: Randomness
+        settings: Settings, randomness: Randomness, progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
     ) async throws -> Report {
         var repository = repository
         let remembered = try await state?.recall(&repository)
         var sweep = try Sweep(
             repository, store: store, state: state, remembered: remembered, memory: memory, settings: settings,
-            randomness: randomness)
+            randomness: randomness, progress: progress)
         defer { memory = sweep.memory }
         do { try await sweep.run() } catch let error as RepositoryError where error.code == .damaged {
             // What this sweep still needed may be what another has let go meanwhile.
@@ -167,7 +184,7 @@ package struct Sweep {
             case .nothing: return
             // The new close is carried out by going round once more, over what can be read by then.
             case .closed: report.hasClosed = true
-            case .lost: continue
+            case .lost, .upkept: continue
             }
         }
         if !report.hasClosed {
@@ -192,7 +209,9 @@ package struct Sweep {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
         }
         silent = []
-        for position in sessions.indices where !sessions[position].hasEnded && isSilent(sessions[position]) {
+        for position in sessions.indices where !sessions[position].hasEnded {
+            let isDead = try isOwnAndDead(sessions[position])
+            guard isSilent(sessions[position]) || isDead else { continue }
             // A close that comes is what makes it end; until then it may still be waited for.
             guard let close = log.lastClose, sessions[position].slot.slot < close.slot else {
                 silent.insert(sessions[position].session)
@@ -204,6 +223,14 @@ package struct Sweep {
         let open = Set(sessions.filter { !$0.hasEnded }.map(\.session))
         memory.seen = memory.seen.filter { open.contains($0.key) }
         return sessions
+    }
+
+    /// Whether it is a session of a sweep of this host whose process is gone: there is nothing to be patient about.
+    private func isOwnAndDead(_ session: ReadSession) throws -> Bool {
+        guard let state, session.writer == signer.writer, try state.begunSessions().contains(session.session) else {
+            return false
+        }
+        return try state.takeOver(session.session) != nil
     }
 
     /// Whether a session has said nothing for the patience.
@@ -260,7 +287,7 @@ package struct Sweep {
 
     // MARK: The next close
 
-    private enum Closing { case nothing, closed, lost }
+    private enum Closing { case nothing, closed, lost, upkept }
 
     private mutating func close(
         _ log: inout ControlLog, sessions: [ReadSession], verdict: Verdict?
@@ -274,11 +301,17 @@ package struct Sweep {
             circumstances: LedgerComposition.Circumstances(
                 verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue,
                 times: LockTime.decision(
-                    in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now)))
+                    in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now),
+                 rewriteByteLimit: settings.rewriteByteLimit))
         report.readMaps += composition.maps.read
         report.keptMaps += composition.maps.kept
         let marks = try composition.marks.content(keys: keys)
         if let state, marks != kept?.content { state.keep(sweepMarks: marks) }
+        if !hasUpkept, !composition.upkeep.isEmpty {
+            hasUpkept = true
+            try await upkeep(composition.upkeep, log: &log, view: view)
+            return .upkept
+        }
         guard composition.isWorthClosing else { return .nothing }
         if !SweepRule.nothingGoesBeforeTheClose.holds {
             for pack in composition.ledger.condemnedFresh { _ = try? await delete(pack) }
@@ -312,6 +345,21 @@ package struct Sweep {
         report.dropped = composition.dropped
         try remember(log)
         return .closed
+    }
+
+    /// Merges and copies; what cannot be done stays as it is.
+    private mutating func upkeep(_ plan: UpkeepPlan, log: inout ControlLog, view: RepositoryView) async throws {
+        let upkeep = Upkeep(
+            repository: repository, keys: keys, signer: signer, state: state, randomness: randomness,
+            progress: progress)
+        guard let done = try await upkeep.run(plan, log: &log, view: view) else { return }
+        report.rewritten += done.rewritten
+        report.copiedByteCount += done.copiedByteCount
+        report.mergedRuns += done.mergedRuns
+        report.damaged += done.damaged
+        if !SweepRule.copiedFromGoesByClose.holds {
+            for pack in plan.sources { _ = try? await delete(Ledger.Condemned(kind: .pack, key: pack)) }
+        }
     }
 
     /// Keeps on this host how far the log went: a store that shows less at the next run went back.

@@ -19,6 +19,11 @@ package enum SweepRule: String, CaseIterable, Sendable {
     case deadIsAbsent
     /// What the maps of living points lean on is needed.
     case pointsAreRoots
+    /// An index run goes when every entry of it stands in the one that takes its place, and what is merged keeps what
+    /// has no verdict.
+    case runsHoldWhatTheyReplace
+    /// A pack that was copied from goes by a close and its verdict, not behind the copy.
+    case copiedFromGoesByClose
     /// What a sweep kept for the next one counts while the packs it names do.
     case marksAreCompared
     /// An unknown critical record stops a sweep.

@@ -13,8 +13,6 @@ struct Verdict {
     let close: LogHead
     /// Keys to delete; they never come back.
     let dead: Set<Ledger.Condemned>
-    /// Packs that were condemned and are needed after all.
-    let pardoned: Set<ObjectKey>
 
     /// Judges a close whose sessions have all ended.
     ///
@@ -32,13 +30,18 @@ struct Verdict {
         let horizon = Set(ledger.horizon.map { SessionName(writer: $0.writer, session: $0.session) })
         let below = sessions.filter { $0.slot.slot < close.slot }
         let others = below.filter { !horizon.contains($0.name) }
+        // Wording K: what a session has put and named is found through its run.
+        let named = Set(others.flatMap(\.entries).flatMap(\.inventory.runs).map(\.key))
+        let dead = condemned.subtracting(
+            ledger.condemnedFresh.filter { $0.kind == .indexRun && named.contains($0.key) })
         guard !fresh.isEmpty, !others.isEmpty, SweepRule.verdictReadsSessions.holds else {
-            (dead, pardoned) = (condemned, [])
+            self.dead = dead
             return
         }
         let view = try RepositoryView(
             log: log.settled, sessions: below, chain: repository.chain, keys: keys, opened: [:],
-            absent: Set(ledger.condemnedCarried))
+            // Runs that go are not asked: an earlier sweep of this close may have deleted them.
+            absent: Set(ledger.condemnedCarried).union(dead.filter { $0.kind == .indexRun }))
         let shelf = PackShelf(repository.access, keys: keys)
         let index = try await ChunkIndex(repository.access, view: view, keys: keys, shelf: shelf)
         try SweepRefusal.requireWhole(index)
@@ -58,8 +61,7 @@ struct Verdict {
         // A copy that was not seen for a moment would make this verdict differ from others'.
         try SweepRefusal.requireWhole(index)
         let pardoned = walk.choice.pardoned
-        self.pardoned = pardoned
-        dead = condemned.filter { $0.kind != .pack || !pardoned.contains($0.key) }
+        self.dead = dead.filter { $0.kind != .pack || !pardoned.contains($0.key) }
     }
 }
 

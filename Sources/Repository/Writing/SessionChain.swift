@@ -97,7 +97,7 @@ package struct SessionChain: ~Copyable {
     private mutating func put(_ action: SessionEntry.Action, records: [Record]) async throws {
         var inventory = Inventory()
         // First, so that only runs are merged that an earlier entry names, and that nothing is taken yet when it ends.
-        inventory.runs = try await IndexMerge(session).mergeWhatIsDue()
+        inventory.runs = try await session.mergeWhatIsDue()
         let taken = session.pending.withLock { pending in
             defer { pending = WritingSession.Pending() }
             return pending
@@ -152,6 +152,6 @@ package struct SessionChain: ~Copyable {
         let run = try await session.put(entries, packs: packs, merged: replaced)
         session.index.take([run], isOwn: true)
         session.release(entries.lazy.map(\.identifier))
-        return Inventory.Run(key: run.key, byteCount: run.byteCount)
+        return run.listed
     }
 }

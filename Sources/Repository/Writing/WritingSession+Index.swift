@@ -1,16 +1,5 @@
 import BackupModel
-import ObjectStorage
 import RepositoryFormat
-
-/// A run that was put.
-struct PutRun {
-    let key: ObjectKey
-    let byteCount: UInt64
-    /// What its end says; the run itself is not kept.
-    let fence: IndexRunFence
-    /// Its filter by its hash, when this host keeps filters and the run is large enough.
-    let filters: [Hash256: IndexFilter]
-}
 
 extension WritingSession {
     /// Composes an index run and puts it. Durable when it returns; it counts once an entry names it.
@@ -19,28 +8,12 @@ extension WritingSession {
     func put(
         _ entries: [IndexEntry], packs: [ObjectKey], merged: [Hash256] = [], parts: [Hash256] = []
     ) async throws -> PutRun {
-        let run = IndexRunBuilder.run(
-            entries: entries, packs: packs, merged: merged, parts: parts, repository: keys.repository,
-            domain: keys.domain.id, keyEpoch: keys.domain.epoch, indexKey: try keys.indexKey(), signer: signer,
-            randomness: randomBytes(SealedSection.saltByteCount))
-        let key = ObjectKey(hash: run.hash, generation: slot.slot.epoch)
-        guard case .mine = try await repository.access.put(key.runName, run.bytes) else {
-            throw RepositoryError(
-                .damaged, "\(key.runName) holds other bytes than those it is named after; run `dozo verify`", .repair)
-        }
-        count(stored: run.bytes.count)
-        didPut(run: run.hash)
-        var filters: [Hash256: IndexFilter] = [:]
-        if let folder = state.filters, entries.count >= IndexFilterFolder.smallestEntryCount {
-            var builder = IndexFilter.Builder(run: run.hash, entryCount: entries.count)
-            for entry in entries { builder.add(entry.identifier) }
-            filters[run.hash] = folder.keep(builder.bytes, of: run.hash)
-        }
-        let fence = try await RepositoryError.translating {
-            try IndexRunFence(
-                front: run.bytes[...], tail: run.bytes[...], runByteCount: run.bytes.count,
-                repository: keys.repository, indexKey: keys.indexKey(), name: key.runName)
-        }
-        return PutRun(key: key, byteCount: UInt64(run.bytes.count), fence: fence, filters: filters)
+        let runs = RunWriter(
+            access: repository.access, keys: keys, signer: signer, randomness: randomness,
+            generation: slot.slot.epoch, filters: state.filters)
+        let run = try await runs.put(entries, packs: packs, merged: merged, parts: parts)
+        count(stored: Int(run.byteCount))
+        didPut(run: run.key.hash)
+        return run
     }
 }

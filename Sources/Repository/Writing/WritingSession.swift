@@ -297,7 +297,7 @@ package final class WritingSession: Sendable {
         guard packs.count <= makeGoodLimit else { return }
         // Where other runs list everything already, one pack is listed twice, for a run of none there is not.
         if packs.isEmpty { packs = view.packs.prefix(1).map(\.key) }
-        var isWhole = true
+        var isWhole = !index.missesDirectories
         for pack in packs {
             guard let entries = try? await shelf.contents(of: pack).entries else {
                 // Of what is condemned some is deleted by now.

@@ -123,7 +123,25 @@ package final class PackBuilder {
     /// - Precondition: it is not empty.
     package func finish() -> FinishedPack {
         guard let sealedKey else { preconditionFailure("a pack is finished with at least one blob") }
-        let keyTable = PackKeyTable.encoded([sealedKey])
+        // Handed over, not shared: signing appends, and a second reference would copy the whole pack.
+        let finished = PackBuilder.completed(
+            exchange(&bytes, with: []), entries: entries, keys: [sealedKey], settings: settings)
+        entries = []
+        self.sealedKey = nil
+        return finished
+    }
+
+    /// Puts around blobs what makes a pack of them.
+    ///
+    /// - Parameters:
+    ///   - blobs: room for the header, and the blobs behind it.
+    ///   - entries: the blobs, in order.
+    ///   - keys: the keys that they are sealed under, by number.
+    static func completed(
+        _ blobs: consuming [UInt8], entries: [PackEntry], keys: [SealedPackKey], settings: Settings
+    ) -> FinishedPack {
+        var bytes = blobs
+        let keyTable = PackKeyTable.encoded(keys)
         let directoryByteCount =
             PackDirectory.smallestByteCount + entries.count * PackEntry.byteCount
         let keyTableRange = bytes.count..<(bytes.count + keyTable.count)
@@ -147,14 +165,9 @@ package final class PackBuilder {
             unsafe Checksum.ofBlocks(buffer, blockByteCount: PackFooter.checksumBlock)
         }
         for sum in sums { bytes.append(littleEndian: sum) }
-        // Handed over, not shared: signing appends, and a second reference would copy the whole pack.
         let covered = exchange(&bytes, with: [])
         let (hash, complete) = ObjectSeal.signed(
             covered, label: ObjectSeal.packLabel, footer: footer.encoded, by: settings.signer)
-        defer {
-            entries = []
-            self.sealedKey = nil
-        }
         precondition(complete.count == footer.packByteCount, "a pack has the size its footer says")
         return FinishedPack(bytes: complete, hash: hash, entries: entries)
     }
