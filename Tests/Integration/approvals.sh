@@ -25,7 +25,7 @@ ids() {
 for p in json.load(sys.stdin):
     if eval(sys.argv[1]): print(p["id"])' "$1"
 }
-story="2028-04-06 08:00:00"
+story="2028-04-06 08:30:00"
 there() { test -n "$(ids "p['id'] == '$1'")"; }
 gone() { ! there "$1"; }
 holds "init" "$dozo" init --quiet
@@ -95,7 +95,7 @@ ends_with 7 "has asked for it itself" "her own approval is refused" as alice "$n
 ends_with 7 "alice stands behind it already" "under her second key too" as alice2 "$now" approve "$number" --yes
 holds "bob approves it for a day" as bob "$now" approve "$number" --for 1 --yes
 later="2028-04-09 08:00:00"
-story=$later
+story="2028-04-09 08:30:00"
 holds "a sweep behind that day" sweep "$later"
 holds "leaves it" there "$second"
 holds "taken back" as alice "$later" forget "$second" --undo
@@ -142,7 +142,7 @@ for person in bob carol; do
     holds "$person approves the rules" as "$person" "$later" approve "$number" --rules --for 365 --yes
 done
 night="2028-04-10 22:00:00"
-story=$night
+story="2028-04-10 22:30:00"
 holds "another night" backup "$night"
 holds "a prune by the same rules" prune "$night"
 holds "what it forgets does not wait" equal "$(count "p.get('forgotten_at') and not p['waits_for_approval']")" 2

@@ -137,6 +137,7 @@ struct ApprovalTests {
         try await scene.approve(weaker, by: .bob)
         try await scene.approve(weaker, by: .alice)
         #expect(try await scene.view().said.approvals.required == nil)
+        #expect(try await scene.repository(.nightly).chain.features.names(FeatureSets.approvals, for: .sweep))
         #expect(try await scene.sweep() == [scene.point])
 
         var stricter = try await ApprovalScene()

@@ -33,8 +33,9 @@ extension OpenRepository {
     /// - Throws: as ``enrol(_:createdAt:)``.
     package mutating func require(persons: Int?, createdAt: UInt64) async throws {
         try await state { chain, owner throws(FormatError) in
+            // The word stays when nobody is asked for any more: that may wait, and older programs would not.
             try chain.changing(
-                features: chain.features.setting(FeatureSets.approvals, for: .sweep, to: persons != nil),
+                features: chain.features.setting(FeatureSets.approvals, for: .sweep, to: true),
                 approvals: persons, createdAt: createdAt, signedBy: owner)
         }
     }
