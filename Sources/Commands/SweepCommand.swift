@@ -17,9 +17,10 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             It runs beside backups and other sweeps, may be interrupted at any moment and started again, and deletes \
             only once every session that might need something has ended. A session of which nothing was seen for \
             --patience hours is ended from outside: its backup fails and is run again. While one runs, what was \
-            condemned waits, and the command ends with status 3. Packs at least half of which is dead are rewritten: what \
-            is needed of them is copied as it is, unread, and the rest is freed. Index runs are merged. It refuses (7) while anything of the repository is \
-            missing, damaged or not understood. Only a maintainer's credential or the passphrase may sweep.
+            condemned waits, and the command ends with status 3. Packs at least half of which is dead are \
+            rewritten: what is needed of them is copied as it is, unread, and the rest is freed. Index runs are \
+            merged. It refuses (7) while anything of the repository is missing, damaged or not understood. Only a \
+            maintainer's credential or the passphrase may sweep.
             """)
 
     @OptionGroup var options: RepositoryOptions

@@ -9,7 +9,7 @@ import Simulation
 import TestKit
 import Testing
 
-@Suite("index runs and the sweep (S10, S26)")
+@Suite("index runs and the sweep (S10)")
 struct SweepRunsTests {
     private static func fresh() async throws -> SweepingHost {
         let sample = try await Samples.sample()

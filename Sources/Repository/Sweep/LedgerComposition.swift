@@ -73,22 +73,12 @@ struct LedgerComposition {
         var kept = kept
         if try await kept?.compare(with: index, shelf: shelf, damage: damage.packs) != true { kept = nil }
         var walk = NeededWalk(index: index, blobs: blobs, choice: choice, kept: kept, marks: MarksBuilder(index))
-        func isLocked(_ point: RestorePoint) -> Bool {
-            view.said.lock(of: point.record, at: circumstances.times) ?? 0 > circumstances.times.lock
-        }
-        // Locked points first: what they lean on is not rewritten.
-        var locked = Set<ObjectKey>()
-        for areLocked in [true, false] {
-            for point in live
-            where isLocked(point) == areLocked
-                && (SweepRule.pointsAreRoots.holds || point.record.identifier.bytes[0] % 4 > 0)
-            {
-                for image in point.record.images {
-                    try await walk.need(structure: image.root, mayMiss: false, name: image.title)
-                }
-            }
-            if areLocked { locked = walk.needed.packs }
-        }
+        let times = circumstances.times
+        let locks = live.filter { view.said.lock(of: $0.record, at: times) ?? 0 > times.lock }
+        try await LedgerComposition.need(locks, walk: &walk)
+        // What a locked point leans on is not rewritten.
+        let locked = walk.needed.packs
+        try await LedgerComposition.need(live, walk: &walk)
         let outside = view.sessions.filter { !horizon.contains($0.name) }
         for session in outside {
             for root in try CheckpointRoots.of(session, keys: keys) {
@@ -105,12 +95,9 @@ struct LedgerComposition {
         let namedOutside = Set(outside.flatMap(\.entries).flatMap(\.inventory.runs).map(\.key))
         let orphans = try await ReplacedRuns.orphans(repository.access, view: view, epoch: epoch)
         let freshRuns = try await ReplacedRuns.runs(in: index, dead: dead, besides: namedOutside).union(orphans.runs)
-        // What may still be taken over, or goes anyway, is not worth copying from.
-        let unfinished = view.sessions.filter { !$0.hasEnded } + waiting
         upkeep = try await UpkeepPlan(
             index: index, view: view, shelf: shelf, needed: walk.needed, verdict: circumstances.verdict,
-            excluded: locked.union(unfinished.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
-                .union(view.log.ledger?.condemnedFresh.map(\.key) ?? []).union(damage.packs),
+            excluded: LedgerComposition.leftAlone(in: view, waiting: waiting).union(locked).union(damage.packs),
             byteLimit: circumstances.rewriteByteLimit)
         let carried = try await LedgerComposition.carried(
             index: index, view: view, outside: outside, circumstances: circumstances)
@@ -129,6 +116,22 @@ struct LedgerComposition {
             hasPardoned || !fresh.isEmpty || !freshRuns.isEmpty || orphans.hasYoung || !dropped.isEmpty
             || Set(carried) != Set(view.log.ledger?.condemnedCarried ?? [])
             || hasYoungOrphans || waiting.contains { $0.hasEnded }
+    }
+
+    /// Walks from points, each blob once.
+    private static func need(_ points: [RestorePoint], walk: inout NeededWalk<Keep>) async throws {
+        for point in points where SweepRule.pointsAreRoots.holds || point.record.identifier.bytes[0] % 4 > 0 {
+            for image in point.record.images {
+                try await walk.need(structure: image.root, mayMiss: false, name: image.title)
+            }
+        }
+    }
+
+    /// Packs that may still be taken over, or that nobody may copy from before the next close.
+    private static func leftAlone(in view: RepositoryView, waiting: [ReadSession]) -> Set<ObjectKey> {
+        let unfinished = view.sessions.filter { !$0.hasEnded } + waiting
+        return Set(unfinished.flatMap(\.entries).flatMap(\.inventory.packs).map(\.key))
+            .union(view.log.ledger?.condemnedFresh.map(\.key) ?? [])
     }
 
     /// Whether what a session that ended without a commit had stored is left for its writer to go on with.

@@ -5,7 +5,7 @@ import Synchronization
 // Runs that can go
 // ----------------
 // A run goes when nobody finds less without it: when each of its entries stands in the whole merged run that takes its
-// place, or names a pack that is dead. Whoever merged may have left something out, so that is looked at, entry by entry.
+// place, or names a pack that is dead. Whoever merged may have left something out: that is looked at, entry by entry.
 
 /// Index runs that a close condemns (format page §12).
 enum ReplacedRuns {

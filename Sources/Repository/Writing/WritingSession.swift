@@ -279,8 +279,8 @@ package final class WritingSession: Sendable {
     private static let makeGoodLimit = 2_048
 
     /// Lists anew the packs of lost index runs, and those that no run lists: the next run of this session takes the
-    /// place of lost ones. What is condemned and not judged yet is among them (wording F): it may be pardoned, and would
-    /// be found by nobody.
+    /// place of lost ones. What is condemned and not judged yet is among them (wording F): it may be pardoned, and
+    /// would be found by nobody.
     private static func makeGood(
         _ index: ChunkIndex, view: RepositoryView, shelf: PackShelf, in pending: inout Pending
     ) async throws {
