@@ -302,7 +302,7 @@ package struct Sweep {
                 verdict: verdict, deleted: deleted, silent: silent, isDue: settings.isDue,
                 times: LockTime.decision(
                     in: view, own: signer.writer, revoked: repository.revokedWriters, now: settings.now),
-                 rewriteByteLimit: settings.rewriteByteLimit))
+                rewriteByteLimit: settings.rewriteByteLimit))
         report.readMaps += composition.maps.read
         report.keptMaps += composition.maps.kept
         let marks = try composition.marks.content(keys: keys)
