@@ -8,7 +8,7 @@ import Testing
 @Suite("sweeps beside backups, restores, crashes, zombies and lagging listings (S10, S26, S49)")
 struct SweepHistoryTests {
     /// Histories played in one test run.
-    static let seedCount: UInt64 = 4_400
+    static let seedCount: UInt64 = 5_000
     private static let batch: UInt64 = 100
     private static let played = Mutex((histories: UInt64(0), commits: 0, read: 0, swept: History.Swept()))
 
@@ -25,7 +25,7 @@ struct SweepHistoryTests {
             seed: seed, template: template, mutant: mutant, sweeps: true, checkpoints: seed % 3 == 0)
     }
 
-    @Test("no point that nobody forgot loses a chunk, and what nobody needs is freed", arguments: 0..<44)
+    @Test("no point that nobody forgot loses a chunk, and what nobody needs is freed", arguments: 0..<50)
     func histories(hundred: UInt64) async throws {
         let template = try await RepositoryTemplate.made()
         if let seed = Self.chosenSeed {
