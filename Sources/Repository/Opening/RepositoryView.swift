@@ -38,8 +38,10 @@ package struct RepositoryView: Sendable {
     /// Packs that outcomes which count have added, in that order.
     package private(set) var packs: [Inventory.Pack] = []
     /// Packs of sessions that the ledger has taken over: those that live are named by runs of the generation; of the
-    /// others some are gone. Asked for only when such a run is lost.
+    /// others some are gone.
     package private(set) var takenOver: [Inventory.Pack] = []
+    /// Packs that outcomes have added and that are condemned: some are gone, and some may be pardoned.
+    private(set) var condemnedPacks: [Inventory.Pack] = []
     /// Packs that sweeps have copied from others, whether or not a ledger has taken their sessions over: of several
     /// copies of a blob these stay (format page §12).
     private(set) var copies: Set<ObjectKey> = []
@@ -136,9 +138,11 @@ package struct RepositoryView: Sendable {
             for entry in session.entries where entry.action == .checkpoint || entry.action == .commit {
                 // Of a session behind the horizon only what the ledger names counts: its packs may have been condemned
                 // and deleted long ago, and those that live are named by the runs of the generation.
-                let added = entry.inventory.packs.filter {
-                    !condemned.contains(Ledger.Condemned(kind: .pack, key: $0.key))
+                func isCondemned(_ pack: Inventory.Pack) -> Bool {
+                    condemned.contains(Ledger.Condemned(kind: .pack, key: pack.key))
                 }
+                let added = entry.inventory.packs.filter { !isCondemned($0) }
+                condemnedPacks += entry.inventory.packs.filter(isCondemned)
                 if isTakenOver { takenOver += added } else { packs += added }
                 if entry.records.isEmpty, chain.signer(session.signer)?.role.closesEpochs ?? false {
                     copies.formUnion(added.map(\.key))

@@ -103,8 +103,7 @@ package struct Verification: Sendable {
         _ reader: RepositoryReader?, into result: inout VerificationReport, damage: inout BlobDamage,
         report: (VerificationProgress) -> Void
     ) async throws {
-        var seen = Set<ObjectKey>()
-        let packs = (view.packs + (reader?.salvaged ?? [])).filter { seen.insert($0.key).inserted }
+        let packs = try await packsToCheck(reader, into: &result)
         let found = try await check(packs, reader: reader, report: report)
         for one in found {
             result.objectCount += 1
@@ -122,6 +121,42 @@ package struct Verification: Sendable {
                 RepositoryFinding(object: one.pack.key.packName, sentence: sentence, lost: losses[one.pack.key] ?? [])
             ])
         }
+    }
+
+    /// Every pack that counts, each once: those of outcomes; of sessions that a ledger has taken over those that a run
+    /// names; and condemned ones that are still there, for what stands in them alone is read from them.
+    private func packsToCheck(
+        _ reader: RepositoryReader?, into result: inout VerificationReport
+    ) async throws -> [Inventory.Pack] {
+        var seen = Set<ObjectKey>()
+        var packs = (view.packs + (reader?.salvaged ?? [])).filter { seen.insert($0.key).inserted }
+        var isNamed: (ObjectKey) -> Bool = { _ in false }
+        if let reader {
+            let listed = reader.index.listedPacks
+            let named = try await reader.index.namedPacks()
+            if named == nil {
+                result.notProven.append(
+                    "whether packs are there that only a run names which was merged: one of those cannot be read")
+            }
+            isNamed = (named ?? listed).contains
+        }
+        var absent = 0
+        for pack in view.takenOver + view.condemnedPacks where seen.insert(pack.key).inserted {
+            if isNamed(pack.key), !view.condemned.contains(Ledger.Condemned(kind: .pack, key: pack.key)) {
+                packs.append(pack)
+            } else if try await repository.access.byteCount(pack.key.packName) != nil {
+                packs.append(pack)
+            } else {
+                absent += 1
+            }
+        }
+        // With the index it is known which of them nothing names any more.
+        if reader == nil, absent > 0 {
+            result.notProven.append(
+                "whether sweeps have deleted \(absent) packs that are not there any more: that needs a key that opens "
+                    + "the index")
+        }
+        return packs
     }
 
     /// Marks packs that nothing needs any more. What the index cannot say the content of is not among them.
