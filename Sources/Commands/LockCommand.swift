@@ -19,7 +19,8 @@ struct LockCommand: AsyncParsableCommand {
             A lock can be made longer, and never shorter or be taken back, save by persons (`dozo unlock`). A clock \
             that jumps does not end it: the clock of whoever sweeps is believed up to a day ahead of what another key \
             has signed. It binds sweeps, those of older programs too; whoever may delete the repository's files can \
-            delete them all the same. Only a maintainer's credential or the passphrase may say this.
+            delete them all the same. The next sweep, as root, sets the immutable flag on the packs of locked points \
+            where the file system has it. Only a maintainer's credential or the passphrase may say this.
             """)
 
     @OptionGroup var options: RepositoryOptions

@@ -19,8 +19,9 @@ struct SweepCommand: AsyncParsableCommand, LoadingCommand {
             --patience hours is ended from outside: its backup fails and is run again. While one runs, what was \
             condemned waits, and the command ends with status 3. Packs at least half of which is dead are \
             rewritten: what is needed of them is copied as it is, unread, and the rest is freed. Index runs are \
-            merged. It refuses (7) while anything of the repository is missing, damaged or not understood. Only a \
-            maintainer's credential or the passphrase may sweep.
+            merged. Run as root it sets the immutable flag on the packs that locked points lean on, where the file \
+            system has it, and takes it off again. It refuses (7) while anything of the repository is missing, \
+            damaged or not understood. Only a maintainer's credential or the passphrase may sweep.
             """)
 
     @OptionGroup var options: RepositoryOptions

@@ -26,6 +26,13 @@ struct SweepRun {
         let damaged_packs: [String]
         /// Index runs that a merged one takes the place of.
         let merged_runs: Int
+        /// Packs of locked points that carry the immutable flag, those that do not, and those from which it was taken;
+        /// absent where nobody has locked anything, and when backups are waited for.
+        let protected_files: Int?
+        let unprotected_files: Int?
+        let released_files: Int?
+        /// Why a flag could not be set or taken off.
+        let protection_trouble: String?
 
         init(_ report: Sweep.Report) {
             dropped_points = report.dropped.map(\.hexadecimal)
@@ -41,6 +48,10 @@ struct SweepRun {
             copied_bytes = report.copiedByteCount
             damaged_packs = report.damaged
             merged_runs = report.mergedRuns
+            protected_files = report.protection?.protected
+            unprotected_files = report.protection?.open
+            released_files = report.protection?.released
+            protection_trouble = report.protection?.trouble
         }
     }
 
@@ -74,7 +85,28 @@ struct SweepRun {
             Console.result(
                 "\(report.rewritten) packs rewritten, \(Console.size(report.copiedByteCount)) copied of them")
         }
+        if let protection = report.protection { show(protection, options) }
         Console.result("\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
+    }
+
+    /// Says what the file system guards.
+    private static func show(_ protection: Sweep.Protection, _ options: RepositoryOptions) {
+        if protection.protected > 0 {
+            Console.result(
+                "\(Console.count(protection.protected, "file")) of locked points protected from `rm` in the file system"
+            )
+        }
+        if protection.released > 0 {
+            Console.result(
+                "\(Console.count(protection.released, "file")) protected no more: no locked point needs them")
+        }
+        guard let trouble = protection.trouble else { return }
+        options.note(
+            protection.open > 0
+                ? "note: \(Console.count(protection.open, "file")) of locked points not protected from `rm`: "
+                    + "\(trouble); "
+                    + "it takes root (CAP_LINUX_IMMUTABLE) and a file system with the immutable flag; the locks hold"
+                : "note: not every file that could be was released: \(trouble); the next sweep tries again")
     }
 
     /// Why a sweep did not do all that there is to do; `nil` when it did.

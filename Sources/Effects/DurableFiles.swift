@@ -28,9 +28,25 @@ package protocol DurableFiles: Sendable {
     /// Takes a lock, making its file when there is none; it goes with the process that holds it. Nothing about it is
     /// durable: after a power loss nobody holds any. - Returns: `nil` when another holds it.
     func lock(_ path: String) throws(FileError) -> (any HeldLock)?
+    /// Whether a file carries the flag with which nobody, root included, changes or removes it; `nil` when there is no
+    /// such file.
+    func isImmutable(_ path: String) throws(FileError) -> Bool?
+    /// Sets that flag of a file, or takes it off; a file that is not there is no error. Not durable: after a power loss
+    /// it may be as before.
+    func setImmutable(_ path: String, _ isImmutable: Bool) throws(FileError)
 }
 
 extension DurableFiles {
+    /// For files that have no such flag: always an error.
+    package func isImmutable(_ path: String) throws(FileError) -> Bool? { throw noFlag(path) }
+
+    /// For files that have no such flag: always an error.
+    package func setImmutable(_ path: String, _ isImmutable: Bool) throws(FileError) { throw noFlag(path) }
+
+    private func noFlag(_ path: String) -> FileError {
+        FileError(number: 95, sentence: "\(path) lies where files have no immutable flag", remedy: .inspect)
+    }
+
     /// Takes a lock that others hold for a moment only, and waits for them.
     ///
     /// - Parameter patience: looks before it is given up, a few milliseconds apart.

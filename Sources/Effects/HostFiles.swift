@@ -220,6 +220,48 @@ package struct HostFiles: DurableFiles {
         return facts.st_mode & S_IFMT == S_IFDIR
     }
 
+    // FS_IOC_GETFLAGS, FS_IOC_SETFLAGS and FS_IMMUTABLE_FL of linux/fs.h, where `long` has 64 bits.
+    private static let getFlags: UInt = 0x8008_6601
+    private static let setFlags: UInt = 0x4008_6602
+    private static let immutableFlag = 0x10
+
+    package func isImmutable(_ path: String) throws(FileError) -> Bool? {
+        try withFlags(path) { (_, flags) throws(FileError) -> Bool in flags & HostFiles.immutableFlag != 0 }
+    }
+
+    package func setImmutable(_ path: String, _ isImmutable: Bool) throws(FileError) {
+        _ = try withFlags(path) { (file, flags) throws(FileError) -> Void in
+            // The others stay as they are.
+            var new = isImmutable ? flags | HostFiles.immutableFlag : flags & ~HostFiles.immutableFlag
+            if new == flags { return }
+            let verb = "cannot \(isImmutable ? "set" : "take off") the immutable flag of"
+            // Safety: `new` lives through the call; no file system reads more than a long.
+            _ = try call(verb, path) { unsafe Int(ioctl(file, HostFiles.setFlags, &new)) }
+        }
+    }
+
+    /// Opens a file and asks for its flags. - Returns: `nil` when there is no such file.
+    private func withFlags<Result>(
+        _ path: String, _ body: (_ file: Int32, _ flags: Int) throws(FileError) -> Result
+    ) throws(FileError) -> Result? {
+        let verb = "cannot ask for the immutable flag of"
+        let file: Int32
+        // Never through a link, whose end may be a file of somebody else; never waiting for a pipe's other end.
+        do throws(FileError) { file = try opened(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, verb) } catch {
+            if error.number == ENOENT { return nil }
+            throw error
+        }
+        defer { close(file) }
+        var facts = stat()
+        // Safety: `facts` and `flags` live through the calls; no file system writes more than a long.
+        _ = try call(verb, path) { unsafe Int(fstat(file, &facts)) }
+        guard facts.st_mode & S_IFMT == S_IFREG else { throw failure(EINVAL, verb, path) }
+        var flags = 0
+        // Safety: as above.
+        _ = try call(verb, path) { unsafe Int(ioctl(file, HostFiles.getFlags, &flags)) }
+        return try body(file, flags)
+    }
+
     package func lock(_ path: String) throws(FileError) -> (any HeldLock)? { try FileLock(path: full(path)) }
 
     package func names(in path: String) throws(FileError) -> [String] {

@@ -8,7 +8,7 @@ import Synchronization
 /// A put writes a temporary file, makes it durable, links it to its name and makes the folder durable, in this order; a
 /// name therefore never shows less than the whole object, whenever the power goes. `O_EXCL` on the final name would let
 /// an empty file win a name that decides between a commit and a fence.
-package final class DirectoryStore: SweepableStore {
+package final class DirectoryStore: ProtectingStore {
     /// Where unfinished files lie; what a crash leaves there is harmless and never read.
     package static let temporaryFolder = "tmp"
 
@@ -127,6 +127,14 @@ package final class DirectoryStore: SweepableStore {
             try files.remove(name.text)
             try files.syncFolder(DirectoryStore.folder(of: name.text))
         }
+    }
+
+    package func isProtected(_ name: ObjectName) async throws(StorageError) -> Bool? {
+        try DirectoryStore.translating { () throws(FileError) -> Bool? in try files.isImmutable(name.text) }
+    }
+
+    package func setProtected(_ name: ObjectName, _ isProtected: Bool) async throws(StorageError) {
+        try DirectoryStore.translating { () throws(FileError) in try files.setImmutable(name.text, isProtected) }
     }
 
     private static func folder(of path: String) -> String {

@@ -61,6 +61,19 @@ package protocol SweepableStore: ObjectStore {
     func delete(_ name: ObjectName) async throws(StorageError)
 }
 
+/// A store that can also protect objects against programs and people who delete them by mistake. What it protects is
+/// deleted by nobody before the protection is taken off. Not every such store can do it everywhere.
+package protocol ProtectingStore: SweepableStore {
+    /// Whether an object is protected; `nil` when the store shows no such object now.
+    ///
+    /// - Throws: ``StorageError`` with the reason where the store cannot tell.
+    func isProtected(_ name: ObjectName) async throws(StorageError) -> Bool?
+    /// Protects an object, or takes that off; one that is not there is no error.
+    ///
+    /// - Throws: ``StorageError`` with the reason where the store cannot do it.
+    func setProtected(_ name: ObjectName, _ isProtected: Bool) async throws(StorageError)
+}
+
 /// The name of an object: one to eight parts of lower-case letters, digits, `-` and `.`, joined by `/`.
 ///
 /// Never made from the name of a guest, a disk or a file, so nothing a person calls something can leave the folder.

@@ -102,6 +102,8 @@ package struct SaidOfPoints: Sendable {
     /// Locks of all points: `until` is the time behind the end of a point's run.
     private var standingLocks: [Lock] = []
     private var standingUnlocks: [Unlock] = []
+    /// Whether anything was ever locked, whatever has become of it.
+    var hasLocks: Bool { !locks.isEmpty || !standingLocks.isEmpty }
     /// When each point was last found whole, by level.
     private var wholeness: [PointID: [AttestationRecord.Level: Wholeness]] = [:]
     /// Where it was last said that a point is damaged.

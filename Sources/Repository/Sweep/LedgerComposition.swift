@@ -24,6 +24,8 @@ struct LedgerComposition {
     let maps: (read: Int, kept: Int)
     /// What would be worth doing before the close.
     let upkeep: UpkeepPlan
+    /// Packs that locked points lean on, and the rest of those that count; `nil` where nobody has locked anything ever.
+    let locked: (packs: Set<ObjectKey>, others: [ObjectKey])?
 
     /// What composing needs to know besides the repository.
     struct Circumstances {
@@ -78,6 +80,9 @@ struct LedgerComposition {
         try await LedgerComposition.need(locks, walk: &walk)
         // What a locked point leans on is not rewritten.
         let locked = walk.needed.packs
+        self.locked =
+            view.said.hasLocks
+            ? (locked, index.knownPacks.filter { $0.isLive && !locked.contains($0.key) }.map(\.key)) : nil
         try await LedgerComposition.need(live, walk: &walk)
         let outside = view.sessions.filter { !horizon.contains($0.name) }
         for session in outside {

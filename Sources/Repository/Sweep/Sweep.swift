@@ -81,6 +81,9 @@ package struct Sweep {
         package var damaged: [String] = []
         /// Maps that were not read, because the last sweep of this host had kept what they lean on.
         package var keptMaps = 0
+        /// How packs of locked points are protected in the store; `nil` where nobody has locked anything ever, and when
+        /// the run did not get so far.
+        package var protection: Protection?
     }
 
     /// Closes lost to other sweeps before a run gives up.
@@ -281,7 +284,7 @@ package struct Sweep {
         let object = ObjectAccess.name(condemned.kind == .pack ? condemned.key.packName : condemned.key.runName)
         // Only to count: that a store does not show an object proves nothing, and it is deleted all the same.
         let byteCount = try await store.byteCount(of: object)
-        try await store.delete(object)
+        try await PackProtection.delete(object, from: store)
         return byteCount
     }
 
@@ -312,7 +315,10 @@ package struct Sweep {
             try await upkeep(composition.upkeep, log: &log, view: view)
             return .upkept
         }
-        guard composition.isWorthClosing else { return .nothing }
+        guard composition.isWorthClosing else {
+            try await protect(composition)
+            return .nothing
+        }
         if !SweepRule.nothingGoesBeforeTheClose.holds {
             for pack in composition.ledger.condemnedFresh { _ = try? await delete(pack) }
         }
@@ -344,7 +350,14 @@ package struct Sweep {
         else { return .lost }
         report.dropped = composition.dropped
         try remember(log)
+        try await protect(composition)
         return .closed
+    }
+
+    /// Has the store protect what locked points lean on, as far as it can.
+    private mutating func protect(_ composition: LedgerComposition) async throws {
+        guard let locked = composition.locked else { return }
+        report.protection = try await PackProtection.apply(locked: locked.packs, others: locked.others, in: store)
     }
 
     /// Merges and copies; what cannot be done stays as it is.
