@@ -247,6 +247,8 @@ struct ApproveCommand: AsyncParsableCommand {
         let required: Int?
         let may_approve: [String]
         let done: Bool
+        /// Whether it was said and holds only once persons stand behind it.
+        let waits_for_approval: Bool
     }
 
     private func ask() async throws {
@@ -270,16 +272,23 @@ struct ApproveCommand: AsyncParsableCommand {
             try await repository.require(persons: persons, createdAt: SystemClock.system.wall() / 1_000_000_000)
             options.rememberStatement(repository)
         }
+        // What weakens the requirement is said, and holds once persons stand behind it.
+        let waits = yes ? try await ApprovalWords.waits(repository) : nil
         if options.json {
-            try Console.json(RequireDocument(required: persons, may_approve: approvers, done: yes))
+            try Console.json(
+                RequireDocument(
+                    required: persons, may_approve: approvers, done: yes && waits == nil,
+                    waits_for_approval: waits != nil))
         } else {
             let names = approvers.map(Console.printable).joined(separator: ", ")
+            let verb = !yes ? "would be" : waits == nil ? "are" : "will be"
+            let condition = waits == nil ? "" : ", once it is approved"
             Console.result(
-                persons.map { "\($0) persons \(yes ? "are" : "would be") asked for; who may approve: \(names)" }
-                    ?? "no approvals \(yes ? "are" : "would be") asked for any more")
+                persons.map { "\($0) persons \(verb) asked for\(condition); who may approve: \(names)" }
+                    ?? "no approvals \(verb) asked for any more\(condition)")
         }
         guard yes else { throw CommandFailure(.refused, "nothing was changed; say --yes to do it") }
-        if let words = try await ApprovalWords.waits(repository) { return options.note(words) }
+        if let waits { return options.note(waits) }
         if let persons, approvers.count == persons {
             options.note(
                 "note: if one of them loses the key, nothing can be let go any more and nobody can change that; have "

@@ -14,8 +14,8 @@ struct BlobDamage {
         if result.sentence != nil { packs[result.pack.key] = result.survivors }
     }
 
-    /// Whether the copy of a blob at a place is whole as far as was seen. What nobody looked at is not: a point is never
-    /// called whole for a pack that was left out.
+    /// Whether the copy of a blob at a place is whole as far as was seen. What nobody looked at is not: a point is
+    /// never called whole for a pack that was left out.
     func isWhole(_ identifier: Hash256, at place: BlobPlace) -> Bool {
         guard checked.contains(place.pack) else { return false }
         guard let survivors = packs[place.pack] else { return true }
