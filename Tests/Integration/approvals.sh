@@ -116,20 +116,7 @@ holds "the point is there" there "$third"
 
 echo "== rules"
 file=$folder/dozo.yaml
-configure() {
-    cat >"$file" <<YAML
-time-zone: Etc/UTC
-repositories:
-  main: {location: "$DOZO_REPOSITORY", credential-file: /etc/dozo/none, undo-time: 2d}
-guests:
-  web: {connection: libvirt, patterns: ["web*"]}
-tiers:
-  1: {name: all, largest-rpo: 24h}
-policies:
-  nightly: {guests: [web], repository: main, tier: 1, schedule: "30 22 * * *", retention: $1}
-YAML
-    chmod 600 "$file"
-}
+configure() { one_policy "$file" Etc/UTC 2d "$1"; }
 prune() { as nightly "$1" prune --nice 0 --config "$file" --yes; }
 configure "{last: 2}"
 ends_with 0 "with --rules for all" "a prune waits too" prune "$later"

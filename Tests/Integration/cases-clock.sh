@@ -23,3 +23,18 @@ for p in json.load(sys.stdin):
     if eval(sys.argv[1]): print(p["id"])' "$1"
 }
 count() { ids "$1" | wc -l | tr -d ' '; }
+# one_policy FILE ZONE UNDO-TIME RETENTION: an agent's file with the policy nightly for web*.
+one_policy() {
+    cat >"$1" <<YAML
+time-zone: $2
+repositories:
+  main: {location: "$DOZO_REPOSITORY", credential-file: /etc/dozo/none, undo-time: $3}
+guests:
+  web: {connection: libvirt, patterns: ["web*"]}
+tiers:
+  1: {name: all, largest-rpo: 24h}
+policies:
+  nightly: {guests: [web], repository: main, tier: 1, schedule: "30 22 * * *", retention: $4}
+YAML
+    chmod 600 "$1"
+}

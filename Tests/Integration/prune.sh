@@ -7,20 +7,7 @@
 now="2028-04-10 08:00:00"
 file=$folder/dozo.yaml
 # configure RETENTION UNDO-TIME: the policy nightly for web*, in Berlin.
-configure() {
-    cat >"$file" <<YAML
-time-zone: Europe/Berlin
-repositories:
-  main: {location: "$DOZO_REPOSITORY", credential-file: /etc/dozo/none, undo-time: $2}
-guests:
-  web: {connection: libvirt, patterns: ["web*"]}
-tiers:
-  1: {name: all, largest-rpo: 24h}
-policies:
-  nightly: {guests: [web], repository: main, tier: 1, schedule: "30 22 * * *", retention: $1}
-YAML
-    chmod 600 "$file"
-}
+configure() { one_policy "$file" Europe/Berlin "$2" "$1"; }
 prune() { at "$now" "$dozo" prune --nice 0 --config "$file" "$@"; }
 
 holds "init" "$dozo" init --quiet

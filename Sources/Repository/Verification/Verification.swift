@@ -130,21 +130,23 @@ package struct Verification: Sendable {
     ) async throws -> [Inventory.Pack] {
         var seen = Set<ObjectKey>()
         var packs = (view.packs + (reader?.salvaged ?? [])).filter { seen.insert($0.key).inserted }
-        var isNamed: (ObjectKey) -> Bool = { _ in false }
-        if let reader {
-            let listed = reader.index.listedPacks
-            let named = try await reader.index.namedPacks()
-            if named == nil {
+        // Those have to be there; of all others some were deleted, as is right.
+        var named = Set<ObjectKey>()
+        if let index = reader?.index {
+            if let all = try await index.namedPacks() {
+                named = all
+            } else {
+                named = index.listedPacks
                 result.notProven.append(
                     "whether packs are there that only a run names which was merged: one of those cannot be read")
             }
-            isNamed = (named ?? listed).contains
+        }
+        for pack in view.takenOver where named.contains(pack.key) && seen.insert(pack.key).inserted {
+            packs.append(pack)
         }
         var absent = 0
         for pack in view.takenOver + view.condemnedPacks where seen.insert(pack.key).inserted {
-            if isNamed(pack.key), !view.condemned.contains(Ledger.Condemned(kind: .pack, key: pack.key)) {
-                packs.append(pack)
-            } else if try await repository.access.byteCount(pack.key.packName) != nil {
+            if try await repository.access.byteCount(pack.key.packName) != nil {
                 packs.append(pack)
             } else {
                 absent += 1
