@@ -29,3 +29,23 @@ is() { if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "$2 is not $3"; fi; }
 says() { if grep -q -- "$2" "$3"; then pass "$1"; else fail "$1" "$(tail -n 2 "$3" | tr '\n' ' ')"; fi; }
 # small MEBIBYTES: a file system of that size at $run/small; fails where this user may not mount one.
 small() { mkdir -p "$run/small" && mount -t tmpfs -o "size=$1m" tmpfs "$run/small" 2>/dev/null; }
+# killed_behind_each FOLDER PATTERN COMMAND…: the backup COMMAND --qmp MONITOR is killed once behind each command that
+# it gives to QEMU and whose name matches PATTERN. Prints where the guest stood still afterwards or was at rest, and
+# where a backup that follows fails.
+kill_at_command() { "$python" "$top/Tests/Support/kill-at-command.py" "$@"; }
+killed_behind_each() {
+    of=$1 pattern=$2; shift 2
+    kill_at_command --commands "$folder/commands" "$of/qmp.sock" -- "$@" --qmp {} >"$folder/told" 2>&1 ||
+        { tail -n 2 "$folder/told"; return; }
+    numbers=$(grep -nE "$pattern" "$folder/commands" | cut -d: -f1)
+    echo "$numbers" | wc -w >"$folder/moments"
+    for number in $numbers; do
+        moment="$number:$(sed -n "${number}p" "$folder/commands")"
+        kill_at_command --at "$number" "$of/qmp.sock" -- "$@" --qmp {} >/dev/null 2>&1
+        [ $? = 137 ] || echo "$moment was not reached"
+        tiny qmp "$of" query-status | grep -q '"running": true' || echo "$moment: stands still"
+        [ ! -S "$of/agent.sock" ] || tiny agent "$of" guest-fsfreeze-status | grep -q thawed ||
+            echo "$moment: at rest"
+        "$@" --qmp "$of/qmp.sock" >"$folder/told" 2>&1 || echo "$moment: $(tail -n 1 "$folder/told")"
+    done
+}

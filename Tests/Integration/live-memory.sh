@@ -90,6 +90,9 @@ ends_with 0 "" "and its disks are not" live
 is "and stays paused" "$(tiny qmp "$run/a" query-status | grep -c '"running": true')" 0
 tiny qmp "$run/a" cont >/dev/null
 counts a "until its operator lets it go on"
+stuck=$(killed_behind_each "$run/a" '^(object-add|nbd-)' \
+    "$dozo" backup --agent "$run/a/agent.sock" --guest g --with-memory=stopped)
+is "killed behind $(cat "$folder/moments") commands about its server nothing of it is in the way" "$stuck" ""
 
 # stopped_by SIGNAL SECONDS: ends a backup with that signal so long after the guest was stopped for it; prints what
 # QEMU said then, and how the backup ended.

@@ -1,19 +1,12 @@
 /// What a run put into QEMU: taken out by the run itself, or by the next one when it was killed.
 enum QMPLeftovers {
-    /// Removes exports, filters, views and scratch space with our prefix; the guest goes on all the while. Lists of
-    /// changes stay.
+    /// Removes exports, their server, filters, views and scratch space with our prefix; the guest goes on all the while.
+    /// Lists of changes stay.
     ///
     /// - Throws: ``GuestError`` when something of ours cannot be taken out.
     static func remove(_ client: QMPClient, prefix: String) throws(GuestError) {
         QMPMemory.cancel(client)
-        let exports = try client.execute("query-block-exports").elements.compactMap { $0["id"]?.text }
-        for export in exports where export.hasPrefix(prefix) {
-            try QMPServer.remove(export, client)
-        }
-        // A server whose exports were all ours is ours: nobody else's has none.
-        if exports.contains(where: { $0.hasPrefix(prefix) }), exports.allSatisfy({ $0.hasPrefix(prefix) }) {
-            try client.execute("nbd-server-stop")
-        }
+        try QMPServer.removeLeftovers(client, prefix: prefix)
         let nodes = try client.execute("query-named-block-nodes", ["flat": true]).elements
         let names = nodes.compactMap { $0["node-name"]?.text }.filter { $0.hasPrefix(prefix) }
         func delete(_ kind: String) throws(GuestError) {

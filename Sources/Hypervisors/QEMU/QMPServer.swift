@@ -1,7 +1,18 @@
 import Effects
 
 /// QEMU's server of disks (NBD), of which it has one.
+///
+/// QEMU does not say who started it, and a run may be killed before its server serves anything. So a mark lies in QEMU
+/// from before the server is started until it is ended: an object that does nothing. A server with the mark and without
+/// anybody else's disks is ours.
 enum QMPServer {
+    private static func mark(_ prefix: String) -> String { prefix + "server" }
+
+    private static func isMarked(_ client: QMPClient, _ prefix: String) throws(GuestError) -> Bool {
+        let objects = try client.execute("qom-list", ["path": "/objects"]).elements
+        return objects.contains { $0["name"]?.text == mark(prefix) }
+    }
+
     /// Starts it, on a socket of ours that QEMU gets as an open one: it may see other files than we do.
     ///
     /// - Parameters:
@@ -15,16 +26,42 @@ enum QMPServer {
         }
         let name = JSONValue.text("\(prefix)nbd")
         try client.execute("getfd", ["fdname": name], passing: listening)
+        // It is there when somebody serves disks by a server that an earlier run left, and has to stay until they end.
+        let wasMarked = try isMarked(client, prefix)
+        if !wasMarked {
+            try client.execute("object-add", ["qom-type": "throttle-group", "id": .text(mark(prefix))])
+        }
         do throws(GuestError) {
             try client.execute(
                 "nbd-server-start",
                 ["addr": ["type": "fd", "data": ["str": name]], "max-connections": .integer(64)])
         } catch {
+            if !wasMarked { try client.execute("object-del", ["id": .text(mark(prefix))]) }
             throw GuestError(
                 .busy,
                 "\(error.sentence); another program serves disks of this guest, and QEMU has one server: wait until it "
                     + "is done")
         }
+    }
+
+    /// Ends it.
+    ///
+    /// - Throws: ``GuestError``.
+    static func stop(_ client: QMPClient, prefix: String) throws(GuestError) {
+        try client.execute("nbd-server-stop")
+        try client.execute("object-del", ["id": .text(mark(prefix))])
+    }
+
+    /// Removes the exports of a run that was killed, and its server unless somebody else serves disks by it now.
+    ///
+    /// - Throws: ``GuestError``.
+    static func removeLeftovers(_ client: QMPClient, prefix: String) throws(GuestError) {
+        let exports = try client.execute("query-block-exports").elements.compactMap { $0["id"]?.text }
+        for export in exports where export.hasPrefix(prefix) { try remove(export, client) }
+        guard exports.allSatisfy({ $0.hasPrefix(prefix) }), try isMarked(client, prefix) else { return }
+        // Killed before it was started, or after it was ended: there may be none.
+        _ = try? client.execute("nbd-server-stop")
+        try client.execute("object-del", ["id": .text(mark(prefix))])
     }
 
     /// Makes sure that nobody else serves disks, before something that takes long.
@@ -33,7 +70,7 @@ enum QMPServer {
     static func requireFree(_ client: QMPClient, at path: String, prefix: String) throws(GuestError) {
         defer { HostPaths.removeSocket(path) }
         try start(client, at: path, prefix: prefix)
-        try client.execute("nbd-server-stop")
+        try stop(client, prefix: prefix)
     }
 
     /// Lets QEMU have its images open again, which it gave up at the end of a migration stream, with the guest still
@@ -58,12 +95,12 @@ enum QMPServer {
                 try remove(export, client)
             }
         } catch { failure = error }
-        try client.execute("nbd-server-stop")
+        try stop(client, prefix: prefix)
         if let failure { throw failure }
     }
 
     /// Takes an export away, whoever reads it, and waits until it is gone.
-    static func remove(_ export: String, _ client: QMPClient) throws(GuestError) {
+    private static func remove(_ export: String, _ client: QMPClient) throws(GuestError) {
         try client.execute("block-export-del", ["id": .text(export), "mode": "hard"])
         try client.event("BLOCK_EXPORT_DELETED") { $0["id"]?.text == export }
     }
