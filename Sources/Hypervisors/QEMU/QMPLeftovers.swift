@@ -1,6 +1,6 @@
 /// What a run put into QEMU: taken out by the run itself, or by the next one when it was killed.
 enum QMPLeftovers {
-    /// Removes exports, their server, filters, views and scratch space with our prefix; the guest goes on all the while.
+    /// Removes exports, their server, filters, views and scratch space with our prefix; the guest goes on meanwhile.
     /// Lists of changes stay.
     ///
     /// - Throws: ``GuestError`` when something of ours cannot be taken out.
