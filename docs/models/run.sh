@@ -31,6 +31,10 @@ M1='run Merger(1);'                 # session 1 merges runs
 C1='run Rewriter(1);'               # session 1 copies what is live of pack 0; session 2 does
 C2='run Rewriter(2);'
 
+MOVER='run Mover();'                # one backup in sessions 1, 2 and 3
+# Sessions 1 to 3 are one backup; X is captured in the first, Y (keys 2 and 3) in what comes behind it.
+moving='KEYS_X=3 KEYS_Y=12 NEED_Y=12'
+
 # check <safe|broken> <name> <cast> [macro or macro=value ...]
 check() {
     expected=$1 name=$2 cast=$3
@@ -90,6 +94,10 @@ check safe 'a finished pack of a dead session is adopted' "$W1 $W2 $S2" ADOPT
 check safe 'the same pack stored again after it was condemned' "$R1 $S2 $S1" PACKS=17
 check safe 'the same pack stored by two replicators' "$R1 run Writer(2, 0, true); $S2" PACKS=17
 check safe 'a session moves to the next epoch' "$W1 $S2 $S1" MOVES
+check safe 'a backup moves twice, behind checkpoints of all it has' "$MOVER $S3" "$moving" MAX_EPOCH=4 SAME_VERDICT
+check safe 'a backup moves behind checkpoints, two sweeps' "$MOVER $S2 $S1" "$moving" SAME_VERDICT
+check safe 'a backup moves behind checkpoints, runs are objects' "$MOVER $S2" "$moving" MERGING SAME_VERDICT
+check safe 'a backup moves behind checkpoints, a sweep merges' "$MOVER $S2" "$moving" MERGING SWEEP_MERGES
 check safe 'two copies of a chunk, both garbage' "$W1 $S2 $S1" PACKS=5 RUNS=5 SAME_VERDICT
 check safe 'two copies of a chunk, one must stay' "$W1 $S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0
 check safe 'a partly live pack is rewritten' "$W1 $W2 $S2" NO_POINT=2 FORGOTTEN=0 KEYS_X=7 KEYS_Y=5 NEED_X=5 NEED_Y=4
@@ -166,6 +174,9 @@ check broken '7 inherit without checking that the base is live' 'run Writer(1, 1
 check broken '8 delete without a re-mark' "$W1 $S1" NO_REMARK
 check broken '9 undo or pin without a slot' "run Undo(0); $S1" UNDO_WITHOUT_SLOT
 check broken '10 a session moves and does not look again' "$W1 $S2" MOVES NO_MOVE_CHECK
+check broken '28 a backup moves without a checkpoint of all it has' "$MOVER $S2" "$moving" MOVE_WITHOUT_CHECKPOINT
+check broken '28 a backup abandons, and then claims its next slot' "$MOVER $S3" "$moving" MAX_EPOCH=4 MOVE_ABANDONS_FIRST
+check broken '28 a backup moves though it was fenced' "$MOVER $S3" "$moving" MAX_EPOCH=4 MOVE_IGNORES_FENCE
 check broken '11 condemned copies count as copies for the next sweep' \
     "$S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0 COUNT_CONDEMNED
 check broken '12 a hold without a slot' "$FORGET $HOLD $S2" "$roots" HOLD_WITHOUT_SLOT

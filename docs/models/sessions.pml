@@ -3,6 +3,68 @@
  * no session: a reader, an undo, a hold.
  */
 
+/* ---- a backup that outlives epochs: it goes on as session 2, and once more as session 3 ------------------------- */
+/* X is captured in session 1, Y in whatever session comes behind it. A session that moves names all that was captured so
+ * far in a last checkpoint, claims a slot in the open epoch, and goes on if its `abandon` wins; it looks at nothing. */
+inline Store() {
+    if
+    :: own -> atomic {
+            packs = packs | own;
+#ifdef MERGING
+            lists[me] = own; runs = runs | BIT(me); addsRuns[me] = BIT(me)
+#endif
+        }
+    :: else
+    fi
+}
+
+proctype Mover() {
+    byte me = 1, e, seen, own;
+
+    atomic { Claim() }
+    atomic { ReadIndex(e - 1);
+        if
+        :: seen & KEYS_X -> own = 0
+        :: own = BIT(1)
+        fi }
+    Store();
+    do
+    :: me < 3 ->
+#ifndef MOVE_WITHOUT_CHECKPOINT
+        atomic { tail > e && !(ENDED & BIT(me)) -> checkpointed = checkpointed | BIT(me); adds[me] = own; Check() };
+#endif
+#ifdef MOVE_ABANDONS_FIRST
+        atomic { !(ENDED & BIT(me)) -> abandoned = abandoned | BIT(me) };
+#endif
+        atomic { tail > e && tail <= MAX_EPOCH ->
+            e = tail; epochOf[me + 1] = e; slots[e] = slots[e] | BIT(me + 1); claims++ };
+        atomic { if
+#ifdef MOVE_ABANDONS_FIRST
+            :: true
+#elif defined(MOVE_IGNORES_FENCE)
+            :: true -> abandoned = abandoned | (BIT(me) & ~ENDED)
+#else
+            :: ENDED & BIT(me) -> goto end
+            :: else -> abandoned = abandoned | BIT(me)
+#endif
+            fi;
+            me++; own = 0 };
+        atomic { ReadIndex(e - 1);
+            if
+            :: seen & KEYS_Y -> own = 0
+            :: own = BIT(me)
+            fi };
+        Store()
+    :: break
+    od;
+    atomic { if
+        :: !(ENDED & BIT(me)) ->
+            committed = committed | BIT(me); adds[me] = own; acknowledged = acknowledged | BIT(me); Check()
+        :: else
+        fi };
+end: skip
+}
+
 #ifdef MERGING
 /* ---- merges the runs that count into one, and may move on ------------------------------------------------------ */
 proctype Merger(byte me) {
