@@ -139,7 +139,13 @@ package struct BackupPlan: Sendable {
 
 /// Backs up disks into a session and commits one restore point.
 package struct BackupRun: ~Copyable {
-    private let session: WritingSession
+    /// The session that is written in; of a backup that outlives an epoch it is another one later.
+    private var session: WritingSession
+    private var hasMoved = false
+    /// Whether the epoch that the session stands in was closed, so that a sweep waits for the session's end.
+    private var isToMove = false
+    /// Roots of the disks that were captured.
+    private var capturedRoots: [Hash256] = []
     private let plan: BackupPlan
     private let parameters: ImageParameters
     private let structure: StructureWriter
@@ -209,6 +215,13 @@ package struct BackupRun: ~Copyable {
     /// - Throws: ``SourceError`` when a source cannot be read or changed meanwhile: no point is made;
     ///   ``RepositoryError``; `CancellationError`.
     package consuming func run(_ disks: [BackupDisk]) async throws -> RestorePointRecord {
+        try await runInSessions(disks).record
+    }
+
+    /// As ``run(_:)``. - Returns: also the session that the point was committed in.
+    package consuming func runInSessions(
+        _ disks: [BackupDisk]
+    ) async throws -> (record: RestorePointRecord, session: WritingSession) {
         let started = plan.now()
         // Beside the work, and only as long as it takes.
         let (index, folder) = (session.index, session.state.filters)
@@ -216,7 +229,10 @@ package struct BackupRun: ~Copyable {
         do {
             progress.total = BackupRun.total(disks)
             var images: [RestorePointRecord.Image] = []
-            for disk in disks { images.append(try await captured(disk)) }
+            for disk in disks {
+                images.append(try await captured(disk))
+                capturedRoots += images.suffix(1).map(\.root)
+            }
             for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
             for case .memory(let part) in disks { try await part.source.confirmUnchanged() }
             try await plan.confirm()
@@ -239,7 +255,7 @@ package struct BackupRun: ~Copyable {
             point.volume.stored = session.stored
             try await chain.commit(point)
             if let entry = chain.last { recorder?.committed(identifier, by: entry) }
-            return point
+            return (point, session)
         } catch {
             // Best effort: what cannot be named now is found through the host's own list by the next run.
             await keepWhatIsThere()
@@ -296,6 +312,32 @@ package struct BackupRun: ~Copyable {
         try await chain.checkpoint(roots: roots)
         roots = []
         lastEntryAt = plan.pulse.now()
+        if !isToMove { isToMove = await chain.isEpochClosed() }
+    }
+
+    /// Goes on in a session of the open epoch: a backup of days lets sweeps delete meanwhile.
+    ///
+    /// Between two regions, with nothing in work: what was captured is then what the assembler holds.
+    private mutating func move(_ passage: inout Passage, _ assembler: borrowing MapAssembler) async throws {
+        try await flush()
+        let next = try await chain.move(roots: capturedRoots + assembler.openRoots) { [base = plan.base] _ in
+            base.map { [$0] } ?? []
+        }
+        session = next
+        chain = SessionChain(next)
+        try structure.move(to: next)
+        for bench in benches { try bench.move(to: next) }
+        (roots, hasMoved, isToMove) = ([], true, false)
+        lastEntryAt = plan.pulse.now()
+        let isProven = isProven(passage.earlier)
+        passage.regions?.trustsProofs = isProven
+    }
+
+    /// Whether what an earlier image says to be of a point that counts still is.
+    private func isProven(_ earlier: EarlierImage?) -> Bool {
+        guard hasMoved else { return true }
+        guard let proof = earlier?.provenBy else { return false }
+        return session.view.shows(proof.point, committedBy: proof.commit)
     }
 
     /// Tells the recorder how far the disk is that is being captured.
@@ -469,7 +511,8 @@ package struct BackupRun: ~Copyable {
         of source: any ImageSource, since earlier: EarlierImage?, _ parameters: ImageParameters,
         into assembler: inout MapAssembler
     ) async throws {
-        let feed = ImageFeed(source, since: earlier, parameters: parameters)
+        var feed = ImageFeed(source, since: earlier, parameters: parameters)
+        feed.trustsProofs = isProven(earlier)
         try await captureRegions(into: &assembler, source: source, since: earlier, regions: feed, input: nil)
     }
 
@@ -512,6 +555,11 @@ package struct BackupRun: ~Copyable {
         var unusable: EarlierImageUnusable?
 
         mutating func stop() { (isStopped, isAtEnd) = (true, true) }
+
+        /// Whether regions may be held back until nothing is in work.
+        var mayWait: Bool { !isAtEnd && (idle.first?.mayMove ?? true) }
+        /// Whether nothing is in work, and more is to come.
+        var mayMove: Bool { working == 0 && mayWait }
     }
 
     private typealias Workers = ThrowingTaskGroup<Turn<Step>, any Error>
@@ -527,7 +575,9 @@ package struct BackupRun: ~Copyable {
             while true {
                 if plan.isToStop() { passage.stop() }
                 do {
+                    if isToMove, passage.mayMove { try await move(&passage, assembler) }
                     try await giveOut(&passage, to: &group, into: &assembler)
+                    if isToMove, passage.mayMove { continue }
                     guard !passage.isAtEnd || passage.working > 0 else { break }
                     try await take(&passage, from: &group, into: &assembler)
                 } catch let error as EarlierImageUnusable { (passage.unusable, passage.isAtEnd) = (error, true) }
@@ -544,6 +594,7 @@ package struct BackupRun: ~Copyable {
     ) async throws {
         while !passage.isAtEnd, !passage.isFilling, let bench = passage.idle.last {
             try Task.checkCancellation()
+            if isToMove, passage.mayWait { return }
             if let input = passage.input {
                 passage.idle.removeLast()
                 passage.working += 1

@@ -13,14 +13,20 @@ package struct EarlierImage: Sendable {
     /// Ascending and apart from each other.
     let changed: [Extent]
     let sampling: ChangeSampling
+    /// The point that leaves which are proven belong to, and the entry that committed it; `nil` when that is not known:
+    /// then a backup that has gone on in another session takes no leaf for proven.
+    let provenBy: (point: PointID, commit: SessionHead)?
 
     /// - Parameters:
     ///   - changed: bytes of the disk that may differ from the map, in any order; may overlap.
     ///   - sampling: how much of the rest is read and compared all the same.
+    ///   - provenBy: the point that proven leaves belong to.
     package init(
-        map: any EarlierMap, changed: [Extent], sampling: ChangeSampling = ChangeSampling(perMille: 0, seed: 0)
+        map: any EarlierMap, changed: [Extent], sampling: ChangeSampling = ChangeSampling(perMille: 0, seed: 0),
+        provenBy: (point: PointID, commit: SessionHead)? = nil
     ) {
         self.map = map
+        self.provenBy = provenBy
         self.sampling = sampling
         self.changed = Extent.joined(changed)
     }

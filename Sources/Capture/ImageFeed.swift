@@ -15,6 +15,8 @@ struct ImageFeed {
     private var windowEnd: UInt64 = 0
     private var extents: ArraySlice<SourceExtent> = []
     private var changed: ArraySlice<Extent>
+    /// Whether a leaf is proven because the earlier map says so; else each of its chunks is looked for.
+    var trustsProofs = true
 
     init(_ source: any ImageSource, since earlier: EarlierImage?, parameters: ImageParameters) {
         self.source = source
@@ -44,7 +46,7 @@ struct ImageFeed {
         }
         var job = RegionJob(
             number: Int(position / regionByteCount), extent: region, extents: parts, changed: changes(in: region))
-        if job.changed != nil, let earlier { job.isToBeProven = !earlier.map.isProven(region) }
+        if job.changed != nil, let earlier { job.isToBeProven = !trustsProofs || !earlier.map.isProven(region) }
         if job.changed != nil, earlier?.sampling.takes(region: job.number) ?? false { job.isSample = true }
         position += length
         return job

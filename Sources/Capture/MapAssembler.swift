@@ -35,6 +35,9 @@ struct MapAssembler {
         try await append(identifier, level: level + 1)
     }
 
+    /// What no node covers yet, so that below them lies all that was appended: at most fan-out ids a level.
+    var openRoots: [Hash256] { levels.flatMap { $0.compactMap(\.self) } }
+
     /// Completes the map and stores the image's root. - Returns: the root's id and its bytes.
     mutating func finish(byteCount: UInt64, hasSlices: Bool) async throws -> (identifier: Hash256, root: [UInt8]) {
         let depth = parameters.depth(forImageOf: byteCount)

@@ -59,7 +59,7 @@ extension RegionJob {
 // Safety: a workbench is used by one task at a time: it is given to a child task with a region and comes back with the
 // result, and nothing else holds it in between. The buffers are private and freed once.
 @safe final class RegionWorkbench: @unchecked Sendable {
-    let session: WritingSession
+    private(set) var session: WritingSession
     private(set) var parameters: ImageParameters
     /// Where the region in work begins, and what of it the repository did not have so far.
     private var (origin, newChunks): (UInt64, NewChunks) = (0, NewChunks())
@@ -67,7 +67,8 @@ extension RegionJob {
     let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
-    private let builder: PackBuilder
+    private var builder: PackBuilder
+    private let packByteCount: Int
     let region: UnsafeMutableRawBufferPointer
     let packed: UnsafeMutableRawBufferPointer
     /// Where pages of disks are noted, and what makes their values.
@@ -81,6 +82,7 @@ extension RegionJob {
     ///   written.
     init(_ session: WritingSession, parameters: ImageParameters, packByteCount: Int, level: Int) throws {
         self.session = session
+        self.packByteCount = packByteCount
         self.parameters = parameters
         let keys = session.keys
         chunker = try RegionWorkbench.chunker(session, parameters)
@@ -140,6 +142,18 @@ extension RegionJob {
             "a workbench has room for what it was made for")
         chunker = try RegionWorkbench.chunker(session, parameters)
         self.parameters = parameters
+    }
+
+    /// Whether nothing is leant on that only this session has looked up.
+    var mayMove: Bool { matches.isEmpty }
+
+    /// Stores into another session of the same backup from now on.
+    ///
+    /// - Precondition: ``flush()`` came before, and ``mayMove``.
+    func move(to session: WritingSession) throws {
+        precondition(builder.isEmpty && mayMove, "what was stored was put in its session")
+        self.session = session
+        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
     }
 
     deinit {

@@ -6,13 +6,24 @@ import RepositoryFormat
 
 /// Stores map leaves, nodes and roots that the repository lacks, in structure packs of their own.
 final class StructureWriter {
-    private let session: WritingSession
+    private var session: WritingSession
     private let compressor = ChunkCompressor(level: 3)
-    private let builder: PackBuilder
+    private var builder: PackBuilder
+    private let packByteCount: Int
     private var hashers: [BlobKind: KeyedHasher] = [:]
 
     /// - Throws: ``RepositoryError`` when the credential cannot write.
     init(_ session: WritingSession, packByteCount: Int) throws {
+        self.session = session
+        self.packByteCount = packByteCount
+        builder = PackBuilder(try session.packSettings(.structure, targetByteCount: packByteCount))
+    }
+
+    /// Stores into another session of the same backup from now on.
+    ///
+    /// - Precondition: ``flush()`` came before.
+    func move(to session: WritingSession) throws {
+        precondition(builder.isEmpty, "what was stored was put in its session")
         self.session = session
         builder = PackBuilder(try session.packSettings(.structure, targetByteCount: packByteCount))
     }

@@ -116,7 +116,7 @@ struct BackupJob {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         var readAgain: UInt64 = 0
-        let churnWatch = ChurnWatch(target: target, session: session, known: known)
+        let churnWatch = ChurnWatch(target: target, known: known)
         var churn: [DiskChurn] = []
         let run = try BackupRun(session, plan: plan, recorder: recorder) { progress in
             BackupTally.show(progress)
@@ -126,8 +126,9 @@ struct BackupJob {
                 "backing up \(Console.printable(progress.disk))", passed: progress.passed, total: progress.total,
                 more: ", \(Console.size(progress.new)) new, \(Console.size(progress.stored)) stored")
         }
-        let record: RestorePointRecord
-        do { record = try await run.run(disks) } catch {
+        // A backup that outlives an epoch ends in another session than it began in.
+        let (record, session): (RestorePointRecord, WritingSession)
+        do { (record, session) = try await run.runInSessions(disks) } catch {
             churnWatch.keepUnfinished(churn)
             throw error
         }
@@ -146,7 +147,7 @@ struct BackupJob {
         for line in session.index.notes where !told.contains(line) { Console.note("note: \(Console.printable(line))") }
         for late in session.lateNotes { Console.note("note: \(Console.printable(late))") }
         line.clear()
-        let judged = await churnWatch.judge(churn, of: record)
+        let judged = await churnWatch.judge(churn, of: record, in: session)
         let point = RestorePoint(
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(

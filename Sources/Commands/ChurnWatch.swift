@@ -9,14 +9,12 @@ import RepositoryFormat
 /// and holds the last clean point (`docs/design/0018-churn-watch.md`).
 struct ChurnWatch {
     private let archive: ChurnArchive
-    private let session: WritingSession
     private let known: KnownGuest
     private var guest: String { known.guest.hexadecimal }
 
-    init(target: BackupTarget, session: WritingSession, known: KnownGuest) {
+    init(target: BackupTarget, known: KnownGuest) {
         archive = ChurnArchive(
             folder: "\(target.host.folder)/repositories/\(target.repository.chain.repository)/churn")
-        self.session = session
         self.known = known
     }
 
@@ -31,17 +29,22 @@ struct ChurnWatch {
     /// Judges a run that has made its point, holds the last clean one if there is a reason to, and keeps what was met.
     ///
     /// - Returns: what is to be told; `nil` when the point has no disks, or the history cannot be read, which is noted.
-    func judge(_ churn: [DiskChurn], of record: RestorePointRecord) async -> ChurnDocument? {
+    func judge(
+        _ churn: [DiskChurn], of record: RestorePointRecord, in session: WritingSession
+    ) async -> ChurnDocument? {
         guard !churn.isEmpty else { return nil }
         do {
             let history = try archive.samples(of: guest)
             var sample = ChurnSample(
-                guest: guest, instant: record.takenAt, point: record.identifier.hexadecimal, commit: commit,
+                guest: guest, instant: record.takenAt, point: record.identifier.hexadecimal,
+                commit: commit(of: session),
                 disks: churn
             ).adding(ChurnJudge.unfinished(history))
             let verdict = ChurnJudge(sample, history: history).verdict
             sample.judgement = verdict.judgement
-            if case .encryptionLike(_, let clean?) = verdict { sample.isCleanPointHeld = await hold(clean, history) }
+            if case .encryptionLike(_, let clean?) = verdict {
+                sample.isCleanPointHeld = await hold(clean, history, session)
+            }
             tell(verdict, sample, record)
             try archive.keep(sample, at: SystemClock.system.wall())
             return ChurnDocument(sample, verdict)
@@ -53,14 +56,14 @@ struct ChurnWatch {
         }
     }
 
-    /// The entry that has committed this session's point, as this host remembers it.
-    private var commit: String? {
+    /// The entry that has committed a session's point, as this host remembers it.
+    private func commit(of session: WritingSession) -> String? {
         guard let heads = try? session.state.memory()?.sessions else { return nil }
         return heads.last { $0.session == session.session && $0.writer == session.writer }?.text
     }
 
     /// Holds the last clean point, once. - Returns: whether it is held.
-    private func hold(_ clean: ChurnSample, _ history: [ChurnSample]) async -> Bool {
+    private func hold(_ clean: ChurnSample, _ history: [ChurnSample], _ session: WritingSession) async -> Bool {
         // Whoever has released it since knows why.
         let isHeld = history.contains {
             $0.instant > clean.instant && $0.judgement == .suspect && $0.isCleanPointHeld

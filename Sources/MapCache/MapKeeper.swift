@@ -194,7 +194,8 @@ package final class MapKeeper: MapRecorder {
         guard image.root.byteCount == byteCount else {
             throw EarlierImageUnusable("because its size changed", isLie: false)
         }
-        let earlier = EarlierImage(map: image, changed: changed, sampling: sampling)
+        let earlier = EarlierImage(
+            map: image, changed: changed, sampling: sampling, provenBy: shown.map { ($0.point, $0.commit) })
         disks[disk]?.base = map
         disks[disk]?.changed = Extent.joined(changed)
         return earlier

@@ -23,11 +23,21 @@ extension History {
         _ = await mustSucceed(0)
     }
 
-    /// What runs for a guest, one after another: once; or, on a machine with several, a few times, each of which may be
-    /// killed at any call.
-    mutating func plannedRuns(of number: Int, livesOn: Bool) -> [Run] {
-        (0...(sharesHost ? dice.roll(below: 3) : 0)).map { _ in
+    /// A host whose backup takes so long that epochs are closed meanwhile; `nil` for none.
+    mutating func slowHost() -> Int? {
+        guard hasCheckpoints, !sweepers.isEmpty, dice.roll(below: 2) == 0 else { return nil }
+        return Int(dice.roll(below: UInt64(hosts.count)))
+    }
+
+    /// What runs for a guest, one after another: once; on a machine with several a few times, each of which may be
+    /// killed at any call; beside a slow host a few times.
+    mutating func plannedRuns(of number: Int, livesOn: Bool, beside slow: Int?) -> [Run] {
+        (0...(sharesHost || (slow ?? number) != number ? dice.roll(below: 3) : 0)).map { _ in
             var attempt = attempt(by: number)
+            if number == slow {
+                attempt.pausesPerRead = 200 << Int(dice.roll(below: 5))
+                attempt.packsPerCheckpoint = 1
+            }
             var store = PausingStore(
                 store: store.opened(&dice), executor: executor, machine: livesOn ? nil : hosts[number].disk)
             if sharesHost {

@@ -6,11 +6,23 @@ import Synchronization
 import TestKit
 
 extension History {
+    /// What a sweeper does beside one run of each host: one thing, or beside a slow one up to eight.
+    mutating func errands(of number: Int, besideSlow isBesideSlow: Bool) -> [Errand] {
+        // One that is impatient ends whatever is slow.
+        let isPatient = isBesideSlow && dice.roll(below: 4) > 0
+        var errands = (0...(isBesideSlow ? dice.roll(below: 8) : 0)).map { _ in
+            errand(of: number, patience: isPatient || dice.roll(below: 2) == 1 ? 2 : 0)
+        }
+        // What one run of a sweeper remembers the next one knows.
+        for index in errands.indices { errands[index].memory = errands[0].memory }
+        return errands
+    }
+
     /// What a sweeper does next: mostly it sweeps, sometimes it forgets, takes back or holds.
-    mutating func errand(of number: Int) -> Errand {
+    private mutating func errand(of number: Int, patience: UInt64) -> Errand {
         let points = promised.keys.sorted()
         func some(_ dice: inout Dice) -> [PointID] { points.filter { _ in dice.roll(below: 2) == 0 } }
-        var task = Errand.Task.sweep(patience: dice.roll(below: 2) == 0 ? 0 : 2)
+        var task = Errand.Task.sweep(patience: patience)
         // With all that need a pack forgotten, the next backup may still lean on it.
         let chosen = dice.roll(below: 3) == 0 ? points : some(&dice)
         switch dice.roll(below: 8) {

@@ -53,6 +53,8 @@ package struct History {
         package var untold = 0
         /// Objects that sweeps deleted, points that they let go, epochs they closed, sessions they ended.
         package var swept = Swept()
+        /// Points of backups that went on in another session.
+        package var moved = 0
         /// Restores and verifications beside sweeps that came to an end.
         package var read = 0
     }
@@ -108,11 +110,12 @@ package struct History {
             _ = try await empty.putIfAbsent(name, bytes)
         }
         if case .folder(let disk) = store { disk.makeDurable() }
-        for number in 0...dice.roll(below: 2) {
+        for number in 0...(sweeps && checkpoints ? 1 : dice.roll(below: 2)) {
             hosts.append(
                 SimulatedHost(
                     name: "host\(number)", disk: SimulatedDisk(leftOut: mutant.host),
-                    guest: SimulatedGuest(label: "guest\(number)", dice: &dice)))
+                    guest: SimulatedGuest(
+                        label: "guest\(number)", mostPages: sweeps && checkpoints ? 100 : 36, dice: &dice)))
         }
         if sharesHost { await addGuests() }
         guard sweeps else { return }
@@ -183,10 +186,11 @@ package struct History {
             note("\(hosts[number].name) loses power after \(calls) calls")
         }
         for _ in 0...dice.roll(below: 2) {
-            let runs = hosts.indices.map { plannedRuns(of: $0, livesOn: livesOn.contains($0)) }
-            let errands = sweepers.indices.map { errand(of: $0) }
+            let slow = slowHost()
+            let runs = hosts.indices.map { plannedRuns(of: $0, livesOn: livesOn.contains($0), beside: slow) }
+            let planned = sweepers.indices.map { errands(of: $0, besideSlow: slow != nil) }
             let (readings, known) = (self.readings(), Set(promised.keys))
-            async let done = SimulatedSweeper.run(errands)
+            async let done = SimulatedSweeper.run(planned)
             async let read = Reading.run(readings)
             let outcomes = await withTaskGroup(of: (Int, [BackupAttempt.Outcome]).self) { group in
                 for (number, runs) in runs.enumerated() {
@@ -204,7 +208,9 @@ package struct History {
                     take(outcome, of: run.attempt, by: number)
                 }
             }
-            for (errand, end) in zip(errands, ends) { take(end, of: errand) }
+            for (errands, ends) in zip(planned, ends) {
+                for (errand, end) in zip(errands, ends) { take(end, of: errand) }
+            }
             for (reading, end) in zip(readings, readingEnds) { take(end, of: reading, known: known) }
         }
         store.restart(&dice)
@@ -236,8 +242,9 @@ package struct History {
 
     mutating func take(_ outcome: BackupAttempt.Outcome, of attempt: BackupAttempt, by number: Int) {
         switch outcome {
-        case .committed(let record, let head):
+        case .committed(let record, let head, let hasMoved):
             report.commits += 1
+            if hasMoved { report.moved += 1 }
             note("\(hosts[number].name) committed \(record.identifier) as \(attempt.number)")
             if promised.updateValue(attempt.number, forKey: record.identifier) != nil {
                 complain("two points are called \(record.identifier)")

@@ -145,7 +145,7 @@ package struct IncrementalHistory {
             randomness: .seeded(dice.next()), ownRandomness: .seeded(dice.next()), imageChanges: false,
             owner: template.owner, earlier: earlier)
         switch await attempt.run(store, executor: executor) {
-        case .committed(let record, _): return record
+        case .committed(let record, _, _): return record
         case .failed(let sentence, _): throw Failed(sentence: sentence)
         }
     }

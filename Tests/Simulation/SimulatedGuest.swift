@@ -7,8 +7,11 @@ struct SimulatedGuest: Sendable {
     let label: String
     /// The bytes of its disks.
     var disks: [[UInt8]] = []
+    /// A disk has fewer pages than this.
+    private let mostPages: UInt64
 
-    init(label: String, dice: inout Dice) {
+    init(label: String, mostPages: UInt64 = 36, dice: inout Dice) {
+        self.mostPages = mostPages
         guard let identifier = GuestID(bytes: dice.bytes(16)) else { preconditionFailure("16 bytes make an id") }
         self.identifier = identifier
         self.label = label
@@ -32,7 +35,7 @@ struct SimulatedGuest: Sendable {
 
     private mutating func resize(_ number: Int, _ dice: inout Dice) {
         let old = disks[number].count
-        var size = Int(dice.roll(below: 36)) * 4096
+        var size = Int(dice.roll(below: mostPages)) * 4096
         if dice.roll(below: 3) == 0 { size += Int(dice.roll(below: 4096)) }
         if size < old {
             disks[number].removeLast(old - size)

@@ -21,7 +21,7 @@ struct SimulatedHost: Sendable {
 /// One run of the program on a host: opens the repository, enrols the host if need be, backs the guest up.
 struct BackupAttempt: Sendable {
     enum Outcome: Sendable {
-        case committed(RestorePointRecord, head: SessionHead)
+        case committed(RestorePointRecord, head: SessionHead, hasMoved: Bool)
         case failed(String, code: RepositoryError.Code?)
     }
 
@@ -42,6 +42,8 @@ struct BackupAttempt: Sendable {
     var process: SimulatedProcess?
     /// Packs after which the run names what it has stored.
     var packsPerCheckpoint = SessionChain.packsPerCheckpoint
+    /// How often others go on before a read of a disk does.
+    var pausesPerRead = 1
 
     func run(_ store: any ObjectStore, executor: SeededExecutor) async -> Outcome {
         do {
@@ -84,16 +86,18 @@ struct BackupAttempt: Sendable {
         plan.pulse = VirtualClock().pulse
         let disks = host.guest.disks.enumerated().map { index, bytes in
             BackupDisk.image(
-                name: "disk\(index)", source: SimulatedImage(bytes, executor: executor, changes: imageChanges),
+                name: "disk\(index)",
+                source: SimulatedImage(
+                    bytes, executor: executor, changes: imageChanges, pauses: pausesPerRead),
                 since: index == 0 ? earlier : nil)
         }
-        let record = try await BackupRun(session, plan: plan).run(disks)
-        guard let head = try state.memory()?.sessions.last(where: { $0.session == session.session }) else {
+        let (record, last) = try await BackupRun(session, plan: plan).runInSessions(disks)
+        guard let head = try state.memory()?.sessions.last(where: { $0.session == last.session }) else {
             return .failed("the host did not remember its commit", code: .damaged)
         }
         // As the command does; a commit that was told does not depend on it.
         let guest = HostState.Guest(identifier: host.guest.identifier, base: record.identifier, formats: [:])
         _ = try? state.keep(guest: guest, named: host.guest.label)
-        return .committed(record, head: head)
+        return .committed(record, head: head, hasMoved: last.session != session.session)
     }
 }

@@ -8,6 +8,7 @@ package final class SimulatedImage: ImageSource {
     private let content: [UInt8]
     private let executor: SeededExecutor?
     private let changes: Bool
+    private let pauses: Int
     private let isClosed = Mutex(false)
 
     /// An image.
@@ -15,7 +16,9 @@ package final class SimulatedImage: ImageSource {
     /// - Parameters:
     ///   - executor: decides when a read goes on; without one it goes on at once.
     ///   - changes: whether it turns out in the end that the image changed while it was read.
-    package init(_ content: [UInt8], executor: SeededExecutor? = nil, changes: Bool = false) {
+    ///   - pauses: how often others go on before a read does.
+    package init(_ content: [UInt8], executor: SeededExecutor? = nil, changes: Bool = false, pauses: Int = 1) {
+        self.pauses = pauses
         self.content = content
         self.executor = executor
         self.changes = changes
@@ -52,7 +55,7 @@ package final class SimulatedImage: ImageSource {
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) {
         precondition(!isClosed.withLock { $0 }, "a closed image is not read")
-        await executor?.pause()
+        for _ in 0..<pauses { await executor?.pause() }
         guard offset + UInt64(buffer.count) <= byteCount else {
             throw SourceError(.outOfRange, "a read behind the end", .none)
         }

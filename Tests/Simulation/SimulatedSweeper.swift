@@ -16,12 +16,18 @@ struct SimulatedSweeper: Sendable {
     /// Deletes it was about to make when it fell asleep.
     let sleep = LateDeletes()
 
-    /// Runs some at the same time. - Returns: how each came out.
-    static func run(_ errands: [Errand]) async -> [Errand.End] {
-        await withTaskGroup(of: (Int, Errand.End).self) { group in
-            for (number, errand) in errands.enumerated() { group.addTask { (number, await errand.run()) } }
-            let ends = await group.reduce(into: [Int: Errand.End]()) { $0[$1.0] = $1.1 }
-            return errands.indices.compactMap { ends[$0] }
+    /// Runs what several sweepers do, each one thing after the other, at the same time. - Returns: how each came out.
+    static func run(_ errands: [[Errand]]) async -> [[Errand.End]] {
+        await withTaskGroup(of: (Int, [Errand.End]).self) { group in
+            for (number, errands) in errands.enumerated() {
+                group.addTask {
+                    var ends: [Errand.End] = []
+                    for errand in errands { ends.append(await errand.run()) }
+                    return (number, ends)
+                }
+            }
+            let ends = await group.reduce(into: [Int: [Errand.End]]()) { $0[$1.0] = $1.1 }
+            return errands.indices.map { ends[$0] ?? [] }
         }
     }
 }
@@ -50,7 +56,7 @@ struct Errand: Sendable {
     let store: any SweepableStore
     let credential: Credential
     let disk: SimulatedDisk
-    let memory: Box
+    var memory: Box
     let now: UInt64
     let randomness: Randomness
     /// The rule that this sweeper does not hold to.

@@ -175,7 +175,8 @@ check broken '8 delete without a re-mark' "$W1 $S1" NO_REMARK
 check broken '9 undo or pin without a slot' "run Undo(0); $S1" UNDO_WITHOUT_SLOT
 check broken '10 a session moves and does not look again' "$W1 $S2" MOVES NO_MOVE_CHECK
 check broken '28 a backup moves without a checkpoint of all it has' "$MOVER $S2" "$moving" MOVE_WITHOUT_CHECKPOINT
-check broken '28 a backup abandons, and then claims its next slot' "$MOVER $S3" "$moving" MAX_EPOCH=4 MOVE_ABANDONS_FIRST
+check broken '28 a backup abandons, and then claims its next slot' "$MOVER $S3" \
+    "$moving" MAX_EPOCH=4 MOVE_ABANDONS_FIRST
 check broken '28 a backup moves though it was fenced' "$MOVER $S3" "$moving" MAX_EPOCH=4 MOVE_IGNORES_FENCE
 check broken '11 condemned copies count as copies for the next sweep' \
     "$S2 $S1" PACKS=5 RUNS=5 FORGOTTEN=0 COUNT_CONDEMNED

@@ -4,8 +4,9 @@
  */
 
 /* ---- a backup that outlives epochs: it goes on as session 2, and once more as session 3 ------------------------- */
-/* X is captured in session 1, Y in whatever session comes behind it. A session that moves names all that was captured so
- * far in a last checkpoint, claims a slot in the open epoch, and goes on if its `abandon` wins; it looks at nothing. */
+/* X is captured in session 1, Y in whatever session comes behind it. A session that moves names all that was captured
+ * so far in a last checkpoint, claims a slot in the open epoch, and goes on if its `abandon` wins; it looks at nothing.
+ */
 inline Store() {
     if
     :: own -> atomic {

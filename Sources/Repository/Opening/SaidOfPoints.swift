@@ -115,6 +115,7 @@ package struct SaidOfPoints: Sendable {
     private static let knownKinds: Set<UInt32> = [
         Record.restorePointKind, Record.checkpointRootsKind, Record.forgetKind, Record.releaseKind,
         Record.attestationKind, Record.lockKind, Record.approvalKind, Record.unlockKind, Record.standingLockKind,
+        Record.movedKind,
     ]
 
     init(_ chain: OwnerChain) {

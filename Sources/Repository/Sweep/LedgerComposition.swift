@@ -86,7 +86,7 @@ struct LedgerComposition {
         try await LedgerComposition.need(live, walk: &walk)
         let outside = view.sessions.filter { !horizon.contains($0.name) }
         for session in outside {
-            for root in try CheckpointRoots.of(session, keys: keys) {
+            for root in try CheckpointRoots(session, keys: keys).all {
                 try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
             }
         }

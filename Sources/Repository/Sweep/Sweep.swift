@@ -212,11 +212,15 @@ package struct Sweep {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
         }
         silent = []
+        let goingOn = try BackupInSessions.goingOn(sessions, below: log, keys: keys)
         for position in sessions.indices where !sessions[position].hasEnded {
             let isDead = try isOwnAndDead(sessions[position])
             guard isSilent(sessions[position]) || isDead else { continue }
-            // A close that comes is what makes it end; until then it may still be waited for.
-            guard let close = log.lastClose, sessions[position].slot.slot < close.slot else {
+            // A close that comes is what makes it end; until then it may still be waited for. But the verdict on the
+            // last one asks what becomes of a backup that has moved.
+            guard let close = log.lastClose,
+                sessions[position].slot.slot < close.slot || goingOn.contains(sessions[position].name)
+            else {
                 silent.insert(sessions[position].session)
                 continue
             }

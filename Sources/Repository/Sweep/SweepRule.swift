@@ -1,5 +1,5 @@
-/// Rules of the sweep (format page §12) that a debug build can be told to break, one at a time: so the histories prove
-/// that they would notice. A release build holds to all of them; there is nothing in it that could be told.
+/// Rules of the sweep and of those beside it (format page §12) that a debug build can be told to break, one at a time:
+/// so the tests prove that they would notice. A release build holds to all of them; there is nothing in it that could be told.
 package enum SweepRule: String, CaseIterable, Sendable {
     /// The verdict reads the sessions below the close, and pardons what they need.
     case verdictReadsSessions
@@ -26,6 +26,8 @@ package enum SweepRule: String, CaseIterable, Sendable {
     case copiedFromGoesByClose
     /// What a sweep kept for the next one counts while the packs it names do.
     case marksAreCompared
+    /// A backup that goes on in another session names all that it has in a last checkpoint.
+    case movedIsCovered
     /// An unknown critical record stops a sweep.
     case unknownStops
     /// What waits for the approval of persons stays.

@@ -54,7 +54,16 @@ struct Verdict {
             }
         }
         for session in others {
-            for root in try CheckpointRoots.of(session, keys: keys) {
+            let roots = try CheckpointRoots(session, keys: keys)
+            // A backup goes on elsewhere and leans on all of it, as a commit would. First: what was passed over once is
+            // not looked at again.
+            if let successor = roots.successor, try BackupInSessions.mayCommit(successor, sessions, keys: keys) {
+                for root in roots.last {
+                    try await walk.need(
+                        structure: root, mayMiss: false, name: "a backup that goes on in another session")
+                }
+            }
+            for root in roots.all {
                 try await walk.need(structure: root, mayMiss: true, name: "a checkpoint")
             }
         }
@@ -80,24 +89,68 @@ private struct Pardon: CopyChoice {
     }
 }
 
-/// The roots that checkpoints of a session name.
-enum CheckpointRoots {
-    static func of(_ session: ReadSession, keys: RepositoryKeys) throws -> [Hash256] {
+/// The roots that checkpoints of a session name, and where the backup goes on that it was of.
+struct CheckpointRoots {
+    /// Those of all its checkpoints.
+    private(set) var all: [Hash256] = []
+    /// Those of the last entry that names any: of a session that moved they cover all that it captured.
+    private(set) var last: [Hash256] = []
+    /// The session that goes on where this one was abandoned; `nil` when none does.
+    private(set) var successor: SessionName?
+
+    /// - Throws: ``RepositoryError`` without the structure key.
+    init(_ session: ReadSession, keys: RepositoryKeys) throws {
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()
-        var roots: [Hash256] = []
-        for entry in session.entries {
-            for (position, record) in entry.records.enumerated() where record.kind == Record.checkpointRootsKind {
-                // What does not open names nothing that could be restored.
-                guard let opened = try? entry.open(record: position, recipient: recipient, privateKey: privateKey),
-                    let fields = try? RecordFields(opened.body, of: "a checkpoint"),
-                    let list = try? fields.list("roots")
-                else { continue }
-                for value in list {
-                    if case .bytes(let bytes) = value, let root = Hash256(bytes: bytes) { roots.append(root) }
-                }
+        /// What does not open names nothing that could be restored.
+        func fields(_ kind: UInt32, in entry: SessionEntry) -> [RecordFields] {
+            entry.records.indices.filter { entry.records[$0].kind == kind }.compactMap { position in
+                guard let opened = try? entry.open(record: position, recipient: recipient, privateKey: privateKey)
+                else { return nil }
+                return try? RecordFields(opened.body, of: "a checkpoint")
             }
         }
-        return roots
+        for entry in session.entries {
+            let roots = fields(Record.checkpointRootsKind, in: entry).flatMap { (try? $0.list("roots")) ?? [] }
+            let named = roots.compactMap { value -> Hash256? in
+                if case .bytes(let bytes) = value { Hash256(bytes: bytes) } else { nil }
+            }
+            all += named
+            if !named.isEmpty { last = named }
+            guard entry.action == .abandon, let moved = fields(Record.movedKind, in: entry).first else { continue }
+            successor = (try? moved.bytes("session")).flatMap { SessionID(bytes: $0) }.map {
+                SessionName(writer: session.writer, session: $0)
+            }
+        }
+    }
+}
+
+/// A backup that went from session to session.
+enum BackupInSessions {
+    /// Sessions in which backups go on that were in a session below the last close, and that no ledger has taken over.
+    static func goingOn(_ sessions: [ReadSession], below log: ControlLog, keys: RepositoryKeys) throws -> Set<
+        SessionName
+    > {
+        guard let close = log.lastClose, let ledger = log.ledger else { return [] }
+        let horizon = Set(ledger.horizon.map { SessionName(writer: $0.writer, session: $0.session) })
+        return Set(
+            try sessions.filter { session in
+                session.slot.slot < close.slot && session.entries.last?.action == .abandon
+                    && !horizon.contains(session.name)
+            }.compactMap { try CheckpointRoots($0, keys: keys).successor })
+    }
+
+    /// Whether the backup that goes on in a session has made its point or may still do so. What was not read may.
+    static func mayCommit(_ name: SessionName, _ sessions: [ReadSession], keys: RepositoryKeys) throws -> Bool {
+        var name = name
+        // Each moves behind itself, so that there is an end; a store cannot make one that goes in circles.
+        for _ in 0...sessions.count {
+            guard let session = sessions.first(where: { $0.name == name }) else { return true }
+            if session.entries.contains(where: { $0.action == .commit }) { return true }
+            guard session.hasEnded else { return true }
+            guard let next = try CheckpointRoots(session, keys: keys).successor else { return false }
+            name = next
+        }
+        return true
     }
 }

@@ -13,6 +13,8 @@ package struct SessionChain: ~Copyable {
     static let entriesPerRun = 1 << 18
 
     private let session: WritingSession
+    /// The log as far as it was looked at.
+    private var log: ControlLog
     private var number: UInt32 = 0
     private var previous: Hash256
 
@@ -25,6 +27,7 @@ package struct SessionChain: ~Copyable {
     /// The chain of a session that has no entry yet.
     package init(_ session: WritingSession) {
         self.session = session
+        log = session.view.log
         previous = session.slot.hash
     }
 
@@ -44,6 +47,52 @@ package struct SessionChain: ~Copyable {
             kind: Record.checkpointRootsKind, isCritical: false,
             body: .map(["roots": .array(roots.map { .bytes($0.bytes) })]))
         try await put(.checkpoint, records: roots.isEmpty ? [] : [record])
+    }
+
+    /// Whether a sweep has closed the epoch that the session stands in, and so waits for its end before it deletes what
+    /// it condemned. A store that does not answer now says so at the next look.
+    package mutating func isEpochClosed() async -> Bool {
+        var (log, chain) = (self.log, session.repository.chain)
+        do {
+            // Whoever closed it may be enrolled since.
+            var reader = TrustReader(session.repository.access)
+            try await reader.readOn(&chain)
+            try await log.readOn(session.repository.access, chain: chain)
+        } catch { return false }
+        self.log = log
+        return log.next.epoch > session.slot.slot.epoch
+    }
+
+    /// Goes on in a new session, in the open epoch: nobody has to wait for this one any more (format page §12).
+    ///
+    /// All that was captured so far is as good in the new session as what that finds or stores: the last checkpoint
+    /// covers it, so that the verdict on the close behind this session pardons it. Nothing else may be taken along, as
+    /// what was looked up, or a base that the new session does not show. Everything that `roots` cover has been put.
+    ///
+    /// - Parameters:
+    ///   - roots: ids of structure blobs below which all lies that was captured since the backup began.
+    ///   - bases: as for ``WritingSession/begin(_:state:randomness:packsPerCheckpoint:bases:)``.
+    /// - Returns: the new session. This one has ended.
+    /// - Throws: ``RepositoryError``, as that, and `refused` when a sweep has fenced this session: what it captured is
+    ///   nothing to go on with then.
+    package mutating func move(
+        roots: [Hash256], bases: (RepositoryView) -> [PointID]
+    ) async throws -> WritingSession {
+        try await checkpoint(roots: SweepRule.movedIsCovered.holds ? roots : [])
+        // The slot before the end: behind both, the next close might have condemned for good what is taken along.
+        let next = try await WritingSession.begin(
+            session.repository, state: session.state, randomness: session.randomness,
+            packsPerCheckpoint: session.packsPerCheckpoint, bases: bases, after: session)
+        do {
+            let moved = Record(
+                kind: Record.movedKind, isCritical: true, body: .map(["session": .bytes(next.session.bytes)]))
+            try await put(.abandon, inventory: Inventory(), records: [moved])
+        } catch {
+            next.end()
+            throw error
+        }
+        session.end()
+        return next
     }
 
     /// Makes a restore point true, and remembers on the host what was seen and written.
@@ -104,6 +153,12 @@ package struct SessionChain: ~Copyable {
         }
         inventory.packs = taken.packs
         inventory.runs += try await putRuns(taken)
+        try await put(action, inventory: inventory, records: records)
+    }
+
+    private mutating func put(
+        _ action: SessionEntry.Action, inventory: Inventory, records: [Record]
+    ) async throws {
         let draft = SessionEntry.Draft(
             writer: session.writer, session: session.session, number: number, previous: previous,
             slot: session.slot.slot, action: action, heads: session.repository.heads(session.view),

@@ -50,7 +50,7 @@ package final class WritingSession: Sendable {
     package let state: HostState
     let signer: SigningKey
     let randomness: Randomness
-    /// Sessions whose finished packs this one took over.
+    /// Sessions whose finished packs this one took over, or that it goes on with.
     let adopted: [SessionID]
     let packsPerCheckpoint: Int
     private let claims = Mutex<Set<Hash256>>([])
@@ -121,6 +121,18 @@ package final class WritingSession: Sendable {
         packsPerCheckpoint: Int = SessionChain.packsPerCheckpoint,
         bases: (RepositoryView) -> [PointID] = { _ in [] }
     ) async throws -> WritingSession {
+        try await begin(
+            repository, state: state, randomness: randomness, packsPerCheckpoint: packsPerCheckpoint, bases: bases,
+            after: nil)
+    }
+
+    /// As ``begin(_:state:randomness:packsPerCheckpoint:bases:)``, for a backup that has another session already.
+    ///
+    /// - Parameter earlier: that session, which is about to end (``SessionChain/move(roots:bases:)``).
+    static func begin(
+        _ repository: OpenRepository, state: HostState, randomness: Randomness, packsPerCheckpoint: Int,
+        bases: (RepositoryView) -> [PointID], after earlier: WritingSession?
+    ) async throws -> WritingSession {
         try repository.requireFeatures(for: .read)
         try repository.requireFeatures(for: .write)
         guard let signer = repository.credential.signingKey, [.owner, .writer].contains(repository.credential.role)
@@ -132,6 +144,8 @@ package final class WritingSession: Sendable {
         var repository = repository
         // Before the store is looked at: another session of this host may commit meanwhile.
         let remembered = try await state.recall(&repository)
+        // It was opened long ago: keys that were enrolled since have written what is read now.
+        if earlier != nil { try await repository.readOn() }
         try refuseRevoked(signer.publicKey.fingerprint, chain: repository.chain)
         let keys = try repository.keys()
         var log = try await repository.readLog()
@@ -158,10 +172,16 @@ package final class WritingSession: Sendable {
             damage: state.damage())
         var adoption = await adopt(dead, view, index: index, shelf: shelf, slot: slot)
         try await makeGood(index, view: view, shelf: shelf, in: &adoption.pending)
-        return WritingSession(
+        let begun = WritingSession(
             repository: repository, keys: keys, view: view, index: index, shelf: shelf, session: session, slot: slot,
-            state: state, signer: signer, randomness: randomness.bound(to: slot.hash), adopted: adoption.sessions,
+            state: state, signer: signer, randomness: randomness.bound(to: slot.hash),
+            adopted: adoption.sessions + (earlier.map { $0.adopted + [$0.session] } ?? []),
             pending: adoption.pending, locks: [lock] + dead.locks, packsPerCheckpoint: packsPerCheckpoint)
+        if let earlier {
+            begun.storedByteCount.withLock { $0 = earlier.stored }
+            begun.notesAfterCommit.withLock { $0 = earlier.lateNotes }
+        }
+        return begun
     }
 
     /// A store that does not show what others have seen went back, or lost it: what is written now would not fit it.

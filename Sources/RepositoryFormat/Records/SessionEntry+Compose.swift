@@ -139,6 +139,8 @@ package struct Record: Hashable, Sendable {
     package static let unlockKind: UInt32 = 9
     /// Points, of now and of later, that no sweep lets go for a time.
     package static let standingLockKind: UInt32 = 10
+    /// The session that goes on where an abandoned one ends.
+    package static let movedKind: UInt32 = 11
 
     /// Number of the kind.
     package let kind: UInt32
