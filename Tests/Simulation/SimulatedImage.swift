@@ -55,7 +55,7 @@ package final class SimulatedImage: ImageSource {
 
     package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) async throws(SourceError) {
         precondition(!isClosed.withLock { $0 }, "a closed image is not read")
-        for _ in 0..<pauses { await executor?.pause() }
+        await executor?.pause(times: pauses)
         guard offset + UInt64(buffer.count) <= byteCount else {
             throw SourceError(.outOfRange, "a read behind the end", .none)
         }

@@ -7,7 +7,7 @@ import Synchronization
 package final class SeededExecutor: TaskExecutor {
     private enum Step {
         case job(UnownedJob)
-        case pause(CheckedContinuation<Void, Never>)
+        case pause(CheckedContinuation<Void, Never>, times: Int)
     }
 
     private struct State {
@@ -32,11 +32,13 @@ package final class SeededExecutor: TaskExecutor {
     }
 
     /// Lets the dice decide who goes on: the caller or another task that waits.
-    package func pause() async {
+    ///
+    /// - Parameter times: how often they have to decide for the caller, as long as another waits: a slow one.
+    package func pause(times: Int = 1) async {
         await withCheckedContinuation { continuation in
             // Outside of a run there is nobody to choose from.
             let isQueued = state.withLock { state in
-                if state.isRunning { state.steps.append(.pause(continuation)) }
+                if state.isRunning { state.steps.append(.pause(continuation, times: times)) }
                 return state.isRunning
             }
             if !isQueued { continuation.resume() }
@@ -65,7 +67,7 @@ package final class SeededExecutor: TaskExecutor {
         while let step = next() {
             switch step {
             case .job(let job): unsafe job.runSynchronously(on: asUnownedTaskExecutor())
-            case .pause(let continuation): continuation.resume()
+            case .pause(let continuation, _): continuation.resume()
             }
         }
     }
@@ -76,13 +78,16 @@ package final class SeededExecutor: TaskExecutor {
                 state.isRunning = false
                 return nil
             }
-            var choice = 0
-            if state.steps.count > 1 {
-                choice = Int(state.dice.roll(below: UInt64(state.steps.count)))
+            guard state.steps.count > 1 else { return state.steps.removeLast() }
+            while true {
+                let choice = Int(state.dice.roll(below: UInt64(state.steps.count)))
                 state.choices += 1
                 state.fingerprint = (state.fingerprint ^ UInt64(choice + 1)) &* 0x100_0000_01B3
+                guard case .pause(let continuation, let times) = state.steps[choice], times > 1 else {
+                    return state.steps.remove(at: choice)
+                }
+                state.steps[choice] = .pause(continuation, times: times - 1)
             }
-            return state.steps.remove(at: choice)
         }
     }
 }
