@@ -335,7 +335,7 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
         }
         let guests = role == .approver ? [] : try await guests(in: repository)
-        try refuseSecondSpelling(in: repository.chain)
+        if let person { try PersonName(person).refuse(beside: repository.chain.enrolments.values.compactMap(\.person)) }
         var seed: SecretBytes?
         if role.signs {
             let fresh = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
@@ -355,21 +355,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         try done(
             "\(role.rawValue) credential written to \(to)" + (key.map { ", key \($0.prefix(12))" } ?? ""),
             Document(renewed: false, role: role.rawValue, path: to, key: key))
-        if person != nil, let words = try await ApprovalWords.waits(repository) { options.note(words) }
-    }
-
-    /// One person under two spellings would count as two.
-    private func refuseSecondSpelling(in chain: OwnerChain) throws {
-        func plain(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
-        guard let person,
-            let other = chain.enrolments.values.compactMap(\.person).first(where: {
-                Array($0.utf8) != Array(person.utf8) && plain($0) == plain(person)
-            })
-        else { return }
-        throw CommandFailure(
-            .refused,
-            "\(Console.printable(person)) is written \(Console.printable(other)) in this repository; write it the "
-                + "same, or two persons so that nobody takes one for the other")
+        // Whoever gets the file must know that it approves nothing yet, so this is no mere remark.
+        if person != nil, let words = try await ApprovalWords.waits(repository) { Console.note(words) }
     }
 
     /// Ids of the guests that were named; `nil` for all.

@@ -37,7 +37,7 @@ extension RepositoryView {
             let request = Approvals.Request(hash: decision.statement.hash, signer: owner)
             return PendingRequest(
                 content: .statement(decision.content), request: request, rules: nil, at: nil,
-                behind: approvals.persons(behind: request, at: times.approval).sorted(), needed: needed)
+                behind: approvals.persons(behind: request, at: times.approval), needed: needed)
         }
         let shown = Dictionary(points.map { ($0.record.identifier, $0.record) }) { first, _ in first }
         for asked in said.asked.sorted(by: { $0.slot < $1.slot }) {
@@ -71,7 +71,7 @@ extension RepositoryView {
                         forgets: forgets, unlocks: unlocks, standing: standing,
                         reason: asked.forgets.first?.reason ?? asked.unlocks.first?.reason ?? ""),
                     request: asked.request, rules: rules, at: asked.forgets.first?.at ?? asked.unlocks.first?.at,
-                    behind: behind.sorted(), needed: needed))
+                    behind: behind, needed: needed))
         }
         return requests
     }
