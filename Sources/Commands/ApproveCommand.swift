@@ -98,6 +98,8 @@ struct ApproveCommand: AsyncParsableCommand {
 
     struct RequestDocument: Encodable {
         let request: String
+        /// forget, rules (forgetting by rules), unlock, requirement, person or revocation.
+        let kind: String
         let what: String
         /// Label of the key that asked; absent for the owner.
         let by: String?
@@ -125,10 +127,19 @@ struct ApproveCommand: AsyncParsableCommand {
             (forgets, unlocks, reason) = (forgotten, unlocked, why)
         }
         return RequestDocument(
-            request: request.request.hash.hexadecimal, what: what(request, repository),
+            request: request.request.hash.hexadecimal, kind: ApproveCommand.kind(of: request), what: what(request, repository),
             by: repository.chain.signer(request.request.signer)?.label, at: request.at.map(TimeText.utc),
             reason: reason, forgets: forgets.map(\.hexadecimal), unlocks: unlocks.map(\.hexadecimal),
             rules: request.rules?.text, persons: request.behind, persons_needed: request.needed)
+    }
+
+    private static func kind(of request: PendingRequest) -> String {
+        switch request.content {
+        case .points(let forgets, _, _, _): forgets.isEmpty ? "unlock" : request.rules == nil ? "forget" : "rules"
+        case .statement(.requirement): "requirement"
+        case .statement(.person): "person"
+        case .statement(.revocation): "revocation"
+        }
     }
 
     /// What it would do, in a few words.

@@ -7,15 +7,15 @@ import Foundation
 // the years and decides nothing later.
 
 /// A person's name as the owner writes it at an enrolment.
-struct PersonName {
+package struct PersonName {
     private let text: String
 
     /// A name as it was typed.
-    init(_ text: String) { self.text = text }
+    package init(_ text: String) { self.text = text }
 
     /// What looks or reads alike has the same: compatible forms composed (NFKC), without capitals, blanks and what is
     /// not seen.
-    var skeleton: String {
+    package var skeleton: String {
         func folded(_ text: String) -> String {
             // Upper and then lower: ß and ss, ſ and s, final and other sigmas are one.
             text.precomposedStringWithCompatibilityMapping.uppercased().lowercased()
@@ -28,7 +28,7 @@ struct PersonName {
     private static let alphabets = ["LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "COPTIC", "CHEROKEE"]
 
     /// The alphabets of its letters among those that look alike.
-    var mixedAlphabets: [String] {
+    package var mixedAlphabets: [String] {
         let letters = text.precomposedStringWithCompatibilityMapping.unicodeScalars.filter(\.properties.isAlphabetic)
         let first = Set(letters.compactMap { $0.properties.name?.split(separator: " ").first.map(String.init) })
         return PersonName.alphabets.filter(first.contains)
@@ -38,7 +38,7 @@ struct PersonName {
     ///
     /// - Parameter others: the names that there are.
     /// - Throws: ``CommandFailure``, `refused`.
-    func refuse(beside others: [String]) throws {
+    package func refuse(beside others: [String]) throws {
         let own = Array(text.utf8)
         // Who is enrolled under a name already keeps it, however it was chosen.
         guard !others.contains(where: { Array($0.utf8) == own }) else { return }

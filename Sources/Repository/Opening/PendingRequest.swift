@@ -17,7 +17,7 @@ package struct PendingRequest: Sendable {
     package let request: Approvals.Request
     /// The rules by which it was decided, with what an approval of them names; `nil` for a decision by hand.
     package let rules: (text: String, request: Approvals.Request)?
-    /// When it was asked for: nanoseconds since 1970, UTC; `nil` for the owner's word.
+    /// When it was asked for: nanoseconds since 1970, UTC, to be shown and no more; `nil` for a time that is none.
     package let at: UInt64?
     /// Names of the persons behind it, or behind its rules where those are more; sorted.
     package let behind: [String]
@@ -36,7 +36,7 @@ extension RepositoryView {
         var requests = approvals.waiting.map { decision in
             let request = Approvals.Request(hash: decision.statement.hash, signer: owner)
             return PendingRequest(
-                content: .statement(decision.content), request: request, rules: nil, at: nil,
+                content: .statement(decision.content), request: request, rules: nil, at: decision.nanoseconds,
                 behind: approvals.persons(behind: request, at: times.approval), needed: needed)
         }
         let shown = Dictionary(points.map { ($0.record.identifier, $0.record) }) { first, _ in first }

@@ -50,6 +50,14 @@ package struct OwnerChain: Sendable {
         package let statement: OwnerHead
         /// See ``Content``.
         package let content: Content
+        /// Seconds since 1970 as the owner says: shown to people only.
+        package let createdAt: UInt64
+
+        /// The same in nanoseconds; `nil` for what is beyond them.
+        package var nanoseconds: UInt64? {
+            let (product, overflows) = createdAt.multipliedReportingOverflow(by: 1_000_000_000)
+            return overflows ? nil : product
+        }
     }
 
     /// Begins a chain.
@@ -119,7 +127,7 @@ package struct OwnerChain: Sendable {
         longer.statements.append(head)
         if case .revoke(let revocation) = statement.content { longer.stated.append((head.hash, revocation)) }
         if let content = OwnerChain.decision(in: statement.content) {
-            longer.decisions.append(Decision(statement: head, content: content))
+            longer.decisions.append(Decision(statement: head, content: content, createdAt: statement.createdAt))
         }
         longer.next += 1
         self = longer
