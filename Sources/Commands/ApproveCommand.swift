@@ -127,7 +127,8 @@ struct ApproveCommand: AsyncParsableCommand {
             (forgets, unlocks, reason) = (forgotten, unlocked, why)
         }
         return RequestDocument(
-            request: request.request.hash.hexadecimal, kind: ApproveCommand.kind(of: request), what: what(request, repository),
+            request: request.request.hash.hexadecimal, kind: ApproveCommand.kind(of: request),
+            what: what(request, repository),
             by: repository.chain.signer(request.request.signer)?.label, at: request.at.map(TimeText.utc),
             reason: reason, forgets: forgets.map(\.hexadecimal), unlocks: unlocks.map(\.hexadecimal),
             rules: request.rules?.text, persons: request.behind, persons_needed: request.needed)
@@ -281,8 +282,10 @@ struct ApproveCommand: AsyncParsableCommand {
         if let persons, approvers.count < persons {
             throw CommandFailure(
                 .refused,
-                "\(Console.count(approvers.count, "person")) may approve, and \(persons) would be asked for: what they then had to "
-                    + "approve could never be; `dozo key enroll --role approver --person NAME` adds one")
+                "\(Console.count(approvers.count, "person")) may approve, and \(persons) would be asked for: "
+                    + "what they then had to approve could never be; "
+                    + "`dozo key enroll --role approver --person NAME` adds one"
+            )
         }
         guard persons != view.said.approvals.required else {
             throw CommandFailure(

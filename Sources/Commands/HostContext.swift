@@ -193,8 +193,8 @@ extension RepositoryOptions {
         return (repository, view)
     }
 
-    /// As ``openAndLook(rates:)``, with what a revocation makes void that waits for approval: for commands that list and
-    /// restore.
+    /// As ``openAndLook(rates:)``, with what a revocation makes void that waits for approval: for commands that list
+    /// and restore.
     func openAndShow(
         rates: Rates = Rates()
     ) async throws -> (repository: OpenRepository, view: RepositoryView) {

@@ -13,7 +13,6 @@ struct KeyRevokeCommand: AsyncParsableCommand {
               dozo key revoke -r /backup/dozo 1f2e3d4c --yes                        a host that is gone
               dozo key revoke -r /backup/dozo 1f2e3d4c --last-point 9a8b7c6d --yes  stolen after that point
               dozo key revoke -r /backup/dozo 1f2e3d4c --nothing --yes              nothing of it is believed
-              dozo key revoke -r /backup/dozo 1f2e3d4c --withdraw --yes             it was a mistake
 
             Points that the key made until now stay, unless you say otherwise; no byte is removed. What was \
             stored can still be read by whoever holds the key's credential and a copy of the repository only as far \
@@ -129,9 +128,9 @@ struct KeyRevokeCommand: AsyncParsableCommand {
         }
         throw CommandFailure(
             .refused,
-            "\(Console.count(left, "person")) would be left who may approve, and \(required) are asked for: nothing could "
-                + "be let go any more, and nobody could change that; enrol another person first (`dozo key enroll "
-                + "--role approver --person NAME`) and have that approved, or say --leave-too-few")
+            "\(Console.count(left, "person")) would be left who may approve, and \(required) are asked for: "
+                + "nothing could be let go any more, and nobody could change that; enrol another person first "
+                + "(`dozo key enroll --role approver --person NAME`) and have that approved, or say --leave-too-few")
     }
 
     private func find(in chain: OwnerChain) throws -> (Hash256, Enrolment) {

@@ -46,8 +46,8 @@ package struct PersonName {
         if let unseen = text.unicodeScalars.first(where: PersonName.isUnseen) {
             throw CommandFailure(
                 .refused,
-                "the name of a person must not hold U+\(String(unseen.value, radix: 16, uppercase: true)), which is not "
-                    + "seen; type \(shown) without it")
+                "the name of a person must not hold U+\(String(unseen.value, radix: 16, uppercase: true)), which is "
+                    + "not seen; type \(shown) without it")
         }
         guard !skeleton.isEmpty else {
             throw CommandFailure(.refused, "a person is not called by blanks alone; give --person a name")

@@ -83,8 +83,8 @@ struct SweepRun {
         }
         if report.rewritten > 0 {
             Console.result(
-                "\(Console.count(report.rewritten, "pack")) rewritten, \(Console.size(report.copiedByteCount)) copied of "
-                    + (report.rewritten == 1 ? "it" : "them"))
+                "\(Console.count(report.rewritten, "pack")) rewritten, \(Console.size(report.copiedByteCount)) copied "
+                    + "of " + (report.rewritten == 1 ? "it" : "them"))
         }
         if let protection = report.protection { show(protection, options) }
         Console.result(

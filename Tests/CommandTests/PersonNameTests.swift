@@ -4,7 +4,8 @@ import Testing
 /// Two names that look or read like one are told apart when the owner enrols, not later (S29).
 @Suite("names of persons")
 struct PersonNameTests {
-    private static func isRefused(_ name: String, beside others: [String] = ["alice", "Bob", "Straße", "Ангел"]) -> Bool {
+    private static func isRefused(_ name: String, beside others: [String] = ["alice", "Bob", "Straße", "Ангел"]) -> Bool
+    {
         do { try PersonName(name).refuse(beside: others) } catch { return error is CommandFailure }
         return false
     }
@@ -12,7 +13,8 @@ struct PersonNameTests {
     @Test("what looks like a name that is there is refused, in whatever form it is typed")
     func lookAlike() {
         for name in [
-            "Alice", "ALICE", "a lice", " alice", "ａｌｉｃｅ", "𝐚𝐥𝐢𝐜𝐞", "ⓐlice", "bob", "BOB", "STRASSE", "strasse", "АНГЕЛ",
+            "Alice", "ALICE", "a lice", " alice", "ａｌｉｃｅ", "𝐚𝐥𝐢𝐜𝐞", "ⓐlice", "bob", "BOB", "STRASSE", "strasse",
+            "АНГЕЛ",
         ] { #expect(Self.isRefused(name), "\(name)") }
         for name in ["alice", "Bob", "carol", "alicia", "Ангелина", "Zoë", "李雷", "山田 太郎", "O'Neill-2"] {
             #expect(!Self.isRefused(name), "\(name)")

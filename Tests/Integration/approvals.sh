@@ -57,7 +57,8 @@ ends_with 5 "may not add restore points" "an approver writes no points" \
 ends_with 5 "may not forget" "and does not forget" as bob "$now" forget "$first" --yes
 ends_with 5 "may not forget" "nor sweep" as bob "$now" sweep --yes --nice 0
 ends_with 7 "is written bob" "nor a look-alike" enrol void --role approver --person "ｂｏｂ"
-ends_with 7 "mixes letters of Latin and Cyrillic" "of another alphabet neither" enrol void --role approver --person "bоb"
+ends_with 7 "mixes letters of Latin and Cyrillic" "of another alphabet neither" \
+    enrol void --role approver --person "bоb"
 ends_with 7 "U+200B, which is not seen" "nor what is not seen" \
     enrol void --role approver --person "$(printf 'd\342\200\213ave')"
 ends_with 2 "without a request" "an approval is of something" as bob "$now" approve --for 1 --yes

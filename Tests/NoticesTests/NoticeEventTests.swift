@@ -60,7 +60,8 @@ struct NoticeEventTests {
         #expect(young.severity == .information && young.since == now - Sample.day)
         #expect(
             young.sentence.hasPrefix(
-                "3 requests wait for the approval of persons in repository main (2 forget, 1 unlock), the oldest since "))
+                "3 requests wait for the approval of persons in repository main (2 forget, 1 unlock), the oldest since "
+            ))
         #expect(young.remedy?.contains("dozo approve -r /b") == true && value(young, "forget") == "2")
         let old = notice(now - Sample.day - 1)
         #expect(old.severity == .warning && old.key == young.key && !old.kind.isMoment)

@@ -105,8 +105,9 @@ struct StatusCommand: ParsableCommand {
             let kinds = waiting.kinds.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
             Console.result(
                 "\(Console.count(waiting.requests, "request")) (\(kinds.joined(separator: ", "))) of "
-                    + "\(Console.printable(waiting.repository)) \(waiting.requests == 1 ? "waits" : "wait") for approval "
-                    + "since \(StatusCommand.local(waiting.since) ?? waiting.since): \(Console.printable(waiting.look))")
+                    + "\(Console.printable(waiting.repository)) \(waiting.requests == 1 ? "waits" : "wait") for "
+                    + "approval since \(StatusCommand.local(waiting.since) ?? waiting.since): "
+                    + Console.printable(waiting.look))
         }
         guard !state.jobs.isEmpty else { return Console.result("no guest is covered by a policy") }
         Console.table(

@@ -29,8 +29,8 @@ package struct KeyRevocation: Sendable {
     ///   - withdraws: hash of an earlier revocation of the key that is taken back.
     ///   - view: for a withdrawal, and where another revocation of the key waits, what ``OpenRepository/showing(_:)``
     ///     gives.
-    /// - Throws: ``RepositoryError``, `refused`: more sessions of the key are open than one statement names, or an epoch
-    ///   that the key has closed would be open again.
+    /// - Throws: ``RepositoryError``, `refused`: more sessions of the key are open than one statement names, or an
+    ///   epoch that the key has closed would be open again.
     package init(of key: Hash256, extent: Extent, withdraws: Hash256? = nil, view: RepositoryView) throws {
         let sessions = view.sessions.filter { $0.signer == key }
         let last: LogHead?
@@ -93,7 +93,7 @@ package struct KeyRevocation: Sendable {
             throw RepositoryError(
                 .refused,
                 "the key has closed an epoch of this repository by \(ObjectPaths.slot(slot.slot)), and nothing behind "
-                    + "that could be read any more: revoke the key without --nothing, which leaves what it signed until now"
+                    + "that could be read any more: revoke the key without --nothing, which leaves what it signed"
             )
         }
     }
