@@ -69,15 +69,15 @@ struct KeyRevokeCommand: AsyncParsableCommand {
             throw CommandFailure(.wrongKey, "only the owner revokes; open the repository with the passphrase")
         }
         let (fingerprint, enrolment) = try find(in: repository.chain)
-        let view = try await repository.showing(strict)
         var plans: [KeyRevocation] = []
         if withdraw {
+            let view = try await repository.showing(strict)
             plans = try withdrawn(fingerprint, repository.chain, strict).map {
                 try KeyRevocation(of: fingerprint, extent: .untilNow, withdraws: $0, view: view)
             }
         } else {
             try refuseTooFew(without: fingerprint, strict.said.approvals)
-            plans = [try KeyRevocation(of: fingerprint, extent: try extent(fingerprint, view), view: view)]
+            plans = [try KeyRevocation(of: fingerprint, extent: try extent(fingerprint, strict), view: strict)]
         }
         guard let plan = plans.last else { return }
         if yes {

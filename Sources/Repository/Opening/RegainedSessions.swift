@@ -59,9 +59,10 @@ extension OpenRepository {
         let regained = try await RegainedSessions(view.log, beside: view.sessions, access, chain: trusting)
         let keys = try keys()
         let opened = try await RepositoryView.openedPoints(regained.sessions, chain: chain, keys: keys)
+        let unseen = try await HeadsComparison(log: view.log, sessions: regained.sessions, chain: chain).hidden(access)
         var shown = try RepositoryView(
-            log: view.log, sessions: regained.sessions, chain: chain, opening: findings, keys: keys, opened: opened,
-            regained: view.regained + regained.slots)
+            log: view.log, sessions: regained.sessions, chain: chain, opening: findings, unseen: unseen, keys: keys,
+            opened: opened, regained: view.regained + regained.slots)
         shown.doubt(besides: view)
         return shown
     }
