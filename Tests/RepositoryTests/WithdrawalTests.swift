@@ -151,6 +151,20 @@ struct WithdrawalTests {
         }
     }
 
+    @Test("what a person had approved of the owner's words stays void with a withdrawn revocation")
+    func wordsOfTheOwner() async throws {
+        var scene = try await ApprovalScene()
+        let statement = try await scene.enrol(.mallory)
+        for key in [ApprovalScene.Key.bob, .carol] { try await scene.approve(statement, by: key) }
+        let mallory = try scene.fingerprint(.mallory)
+        #expect(try await scene.view().said.approvals.mayApprove(mallory))
+        let ofBob = try await scene.revoke(.bob, extent: .nothing)
+        try await scene.revoke(try scene.fingerprint(.bob), withdraws: ofBob)
+        let view = try await scene.view()
+        #expect(!view.said.approvals.mayApprove(mallory))
+        #expect(!(try await scene.owner().showing(view).said.approvals.mayApprove(mallory)))
+    }
+
     @Test("the key of closes is not revoked from the beginning: nothing behind them could be read")
     func closes() async throws {
         var scene = try await ApprovalScene()
