@@ -37,7 +37,7 @@ struct ApproveCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("for"),
         help: ArgumentHelp("Days for which the approval counts, 1 to 3650; 30 unless given.", valueName: "days"))
-    var days = 30
+    var days: Int?
     @Option(help: ArgumentHelp("Why, for whoever looks later.", valueName: "text"))
     var reason: String?
     @Option(
@@ -49,11 +49,13 @@ struct ApproveCommand: AsyncParsableCommand {
     /// Fewest digits of a request.
     private static let shortestPrefix = 4
     private static let day: UInt64 = 86_400_000_000_000
+    /// Days for which an approval counts unless said otherwise.
+    private static let usualDays = 30
 
     private var persons: Int? { require.flatMap { Int($0) } }
 
     func validate() throws {
-        guard (1...3650).contains(days) else { throw ValidationError("--for is 1 to 3650 days") }
+        guard (1...3650).contains(days ?? 1) else { throw ValidationError("--for is 1 to 3650 days") }
         guard require == nil || request == nil && !rules else {
             throw ValidationError("--require approves nothing; give it alone")
         }
@@ -62,6 +64,10 @@ struct ApproveCommand: AsyncParsableCommand {
         }
         guard request.map({ $0.count >= ApproveCommand.shortestPrefix }) ?? !rules else {
             throw ValidationError("give at least \(ApproveCommand.shortestPrefix) digits of a request from the list")
+        }
+        guard request != nil || require != nil || !yes && days == nil && reason == nil else {
+            throw ValidationError(
+                "nothing is approved without a request: name one from the list that `dozo approve` shows")
         }
         guard (reason ?? "").utf8.count <= FormatLimits.textByteCount else {
             throw ValidationError("--reason has more than \(FormatLimits.textByteCount) bytes")
@@ -92,6 +98,8 @@ struct ApproveCommand: AsyncParsableCommand {
 
     struct RequestDocument: Encodable {
         let request: String
+        /// forget, rules (forgetting by rules), unlock, requirement, person or revocation.
+        let kind: String
         let what: String
         /// Label of the key that asked; absent for the owner.
         let by: String?
@@ -119,10 +127,20 @@ struct ApproveCommand: AsyncParsableCommand {
             (forgets, unlocks, reason) = (forgotten, unlocked, why)
         }
         return RequestDocument(
-            request: request.request.hash.hexadecimal, what: what(request, repository),
+            request: request.request.hash.hexadecimal, kind: ApproveCommand.kind(of: request),
+            what: what(request, repository),
             by: repository.chain.signer(request.request.signer)?.label, at: request.at.map(TimeText.utc),
             reason: reason, forgets: forgets.map(\.hexadecimal), unlocks: unlocks.map(\.hexadecimal),
             rules: request.rules?.text, persons: request.behind, persons_needed: request.needed)
+    }
+
+    private static func kind(of request: PendingRequest) -> String {
+        switch request.content {
+        case .points(let forgets, _, _, _): forgets.isEmpty ? "unlock" : request.rules == nil ? "forget" : "rules"
+        case .statement(.requirement): "requirement"
+        case .statement(.person): "person"
+        case .statement(.revocation): "revocation"
+        }
     }
 
     /// What it would do, in a few words.
@@ -144,6 +162,9 @@ struct ApproveCommand: AsyncParsableCommand {
             let right = enrolment?.approves ?? false ? "a key that approves" : "a key"
             return "give \(Console.printable(enrolment?.person ?? "nobody")) \(right), \(key.abbreviated)"
         case .statement(.revocation(let key)):
+            if repository.chain.revocation(request.request.hash)?.withdraws != nil {
+                return "make void what key \(key.abbreviated) signed behind the withdrawal of its revocation"
+            }
             return "make void what key \(key.abbreviated) signed behind its revocation"
         }
     }
@@ -154,7 +175,7 @@ struct ApproveCommand: AsyncParsableCommand {
         if options.json {
             return try Console.json(
                 Document(
-                    required: approvals.required, may_approve: approvals.approvers.sorted(), requests: documents))
+                    required: approvals.required, may_approve: approvals.approvers, requests: documents))
         }
         guard let required = approvals.required else {
             return options.note("the owner of this repository asks for no approvals")
@@ -183,7 +204,7 @@ struct ApproveCommand: AsyncParsableCommand {
             throw CommandFailure(.failed, "this request was not decided by rules; approve it without --rules")
         }
         let now = SystemClock.system.wall()
-        let until = now + UInt64(days) * ApproveCommand.day
+        let until = now + UInt64(days ?? ApproveCommand.usualDays) * ApproveCommand.day
         if yes {
             let session = try ApprovingSession(repository, view: view, randomness: .system)
             let target = rules ? request.rules?.request ?? request.request : request.request
@@ -192,7 +213,7 @@ struct ApproveCommand: AsyncParsableCommand {
                 throw CommandFailure(.refused, "this key has asked for it itself: another person approves it")
             }
             if let own, let person = view.said.approvals.person(of: own),
-                view.said.approvals.persons(behind: target, at: now).contains(person)
+                view.said.approvals.isBehind(target, own, at: now)
             {
                 throw CommandFailure(
                     .refused, "\(Console.printable(person)) stands behind it already, and counts once")
@@ -257,12 +278,14 @@ struct ApproveCommand: AsyncParsableCommand {
             throw CommandFailure(
                 .wrongKey, "only the owner asks for approvals; open the repository with the passphrase")
         }
-        let approvers = view.said.approvals.approvers.sorted()
+        let approvers = view.said.approvals.approvers
         if let persons, approvers.count < persons {
             throw CommandFailure(
                 .refused,
-                "\(approvers.count) persons may approve, and \(persons) would be asked for: what they then had to "
-                    + "approve could never be; `dozo key enroll --role approver --person NAME` adds one")
+                "\(Console.count(approvers.count, "person")) may approve, and \(persons) would be asked for: "
+                    + "what they then had to approve could never be; "
+                    + "`dozo key enroll --role approver --person NAME` adds one"
+            )
         }
         guard persons != view.said.approvals.required else {
             throw CommandFailure(

@@ -152,7 +152,7 @@ struct BackupJob {
             record: record, writer: session.writer, session: session.session, entry: 0, slot: session.slot.slot)
         return BackupDocument(
             point: PointDocument(
-                point, said: session.view.said, at: DecisionTimes(lock: 0, approval: record.endedAt)),
+                point, in: session.view, at: DecisionTimes(lock: 0, approval: record.endedAt)),
             read_bytes: record.volume.read,
             read_again_bytes: readAgain, changed_bytes: record.volume.changed,
             new_bytes: record.volume.new, stored_bytes: record.volume.stored, seconds: line.elapsed,

@@ -20,7 +20,7 @@ package enum ExitStatus: Int32, Sendable {
     case partial = 3
     /// There is no repository, or it cannot be read.
     case notFound = 4
-    /// The passphrase or credential is wrong.
+    /// The passphrase or credential is wrong, or its role may not do this.
     case wrongKey = 5
     /// Damaged data was found.
     case damaged = 6

@@ -56,7 +56,7 @@ struct DiffCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (repository, view) = try await options.openAndLook()
+        let (repository, view) = try await options.openAndShow()
         let before = try PointArgument.find(first, in: view)
         let after = try PointArgument.find(second, in: view)
         let reader = try await RepositoryReader(

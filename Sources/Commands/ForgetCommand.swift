@@ -95,8 +95,12 @@ struct ForgetCommand: AsyncParsableCommand {
                 throw CommandFailure(.refused, "\(name) is held: `dozo hold --release` lets it go first")
             }
             if let until = view.said.lock(of: point.record, at: times), until > times.lock {
-                throw CommandFailure(
-                    .refused, "\(name) is locked until \(TimeText.local(until)); nothing lets it go before")
+                let end =
+                    view.said.approvals.required == nil
+                    ? "nothing lets it go before"
+                    : "before that it goes only when persons approve a `dozo unlock "
+                        + "\(identifier.hexadecimal.prefix(12))`"
+                throw CommandFailure(.refused, "\(name) is locked until \(TimeText.local(until)); \(end)")
             }
             let remains = view.points.contains { other in
                 other.record.guest == point.record.guest && !going.contains(other.record.identifier)

@@ -51,7 +51,8 @@ struct HoldCommand: AsyncParsableCommand {
             guard yes else {
                 throw CommandFailure(
                     .refused,
-                    "\(slots.count) holds would be released, also of other points that they name; nothing was changed; "
+                    "\(Console.count(slots.count, "hold")) would be released, also of other points that "
+                        + "\(slots.count == 1 ? "it names" : "they name"); nothing was changed; "
                         + "say --yes to do it")
             }
             try await session.release(slots, at: SystemClock.system.wall(), reason: reason ?? "")

@@ -116,7 +116,7 @@ struct HostContext {
     private static func mayNotWrite(_ role: Role) -> CommandFailure {
         CommandFailure(
             .wrongKey,
-            "a \(role.rawValue) credential may not add restore points; use a writer's credential or the passphrase")
+            "this \(role.rawValue) credential may not add restore points; use a writer's credential or the passphrase")
     }
 
     /// Enrols a new writer key for this host and keeps it.
@@ -193,6 +193,15 @@ extension RepositoryOptions {
         return (repository, view)
     }
 
+    /// As ``openAndLook(rates:)``, with what a revocation makes void that waits for approval: for commands that list
+    /// and restore.
+    func openAndShow(
+        rates: Rates = Rates()
+    ) async throws -> (repository: OpenRepository, view: RepositoryView) {
+        let (repository, view) = try await openAndLook(rates: rates)
+        return (repository, try await repository.showing(view))
+    }
+
     /// What this host remembers before it looks, or why it cannot say.
     private func recall(
         _ repository: inout OpenRepository
@@ -208,7 +217,7 @@ extension RepositoryOptions {
     /// As ``openAndLook()``, and looks in a listing for what nothing leads to: for commands that say which points there
     /// are, or choose the newest one.
     func openAndSearch(rates: Rates = Rates()) async throws -> LookedAt {
-        let (repository, view) = try await openAndLook(rates: rates)
+        let (repository, view) = try await openAndShow(rates: rates)
         let unreached = try await repository.unreached(view)
         notes(unreached.map(\.sentence))
         return LookedAt(repository: repository, view: view, gaps: view.gaps + unreached.map(\.object))

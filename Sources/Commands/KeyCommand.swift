@@ -50,6 +50,8 @@ struct KeyListCommand: AsyncParsableCommand {
             let waits_for_approval: Bool
             let statement: UInt32
             let revoked: Bool
+            /// Whether that waits for approval, and can be withdrawn.
+            let revocation_waits: Bool
         }
         let slots: [Slot]
         let enrolled: [Enrolled]
@@ -67,6 +69,8 @@ struct KeyListCommand: AsyncParsableCommand {
         var seen = Set<String>()
         let slots = listing.all.filter { seen.insert($0.objectName).inserted }
         let chain = repository.chain
+        let doubted = Set(
+            approvals.doubted.compactMap { chain.revocation($0) }.filter { $0.withdraws == nil }.map(\.key))
         let document = Document(
             slots: slots.map { Document.Slot(id: $0.id.hexadecimal, kind: $0.kind.rawValue, label: $0.label) },
             enrolled: chain.enrolments.sorted { $0.value.statement < $1.value.statement }.map {
@@ -76,7 +80,7 @@ struct KeyListCommand: AsyncParsableCommand {
                     label: enrolment.label,
                     person: enrolment.person, approves: approvals.mayApprove(fingerprint),
                     waits_for_approval: waiting.contains(fingerprint), statement: enrolment.statement,
-                    revoked: chain.revocations[fingerprint] != nil)
+                    revoked: chain.revocations[fingerprint] != nil, revocation_waits: doubted.contains(fingerprint))
             })
         if options.json { return try Console.json(document) }
         Console.table(
@@ -87,7 +91,10 @@ struct KeyListCommand: AsyncParsableCommand {
         Console.table(
             ["ENROLLED KEY", "ROLE", "STATE", "LABEL", "PERSON"],
             document.enrolled.map { key in
-                let state = key.revoked ? "revoked" : key.waits_for_approval ? "active, person waits" : "active"
+                let state =
+                    key.revoked
+                    ? key.revocation_waits ? "revoked, waits" : "revoked"
+                    : key.waits_for_approval ? "active, person waits" : "active"
                 let person = key.person.map { Console.printable($0) + (key.approves ? ", approves" : "") }
                 return [
                     String(key.fingerprint.prefix(12)), key.role, state, Console.printable(key.label), person ?? "",
@@ -335,7 +342,7 @@ struct KeyEnrollCommand: AsyncParsableCommand {
             throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
         }
         let guests = role == .approver ? [] : try await guests(in: repository)
-        try refuseSecondSpelling(in: repository.chain)
+        if let person { try PersonName(person).refuse(beside: repository.chain.enrolments.values.compactMap(\.person)) }
         var seed: SecretBytes?
         if role.signs {
             let fresh = SecretBytes(copying: Randomness.system.bytes(SigningKey.seedByteCount))
@@ -355,21 +362,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         try done(
             "\(role.rawValue) credential written to \(to)" + (key.map { ", key \($0.prefix(12))" } ?? ""),
             Document(renewed: false, role: role.rawValue, path: to, key: key))
-        if person != nil, let words = try await ApprovalWords.waits(repository) { options.note(words) }
-    }
-
-    /// One person under two spellings would count as two.
-    private func refuseSecondSpelling(in chain: OwnerChain) throws {
-        func plain(_ text: String) -> String { text.lowercased().filter { !$0.isWhitespace } }
-        guard let person,
-            let other = chain.enrolments.values.compactMap(\.person).first(where: {
-                Array($0.utf8) != Array(person.utf8) && plain($0) == plain(person)
-            })
-        else { return }
-        throw CommandFailure(
-            .refused,
-            "\(Console.printable(person)) is written \(Console.printable(other)) in this repository; write it the "
-                + "same, or two persons so that nobody takes one for the other")
+        // Whoever gets the file must know that it approves nothing yet, so this is no mere remark.
+        if person != nil, let words = try await ApprovalWords.waits(repository) { Console.note(words) }
     }
 
     /// Ids of the guests that were named; `nil` for all.

@@ -98,8 +98,13 @@ struct LockCommand: AsyncParsableCommand {
     func run() async throws {
         let now = SystemClock.system.wall()
         if let days { return try await lockAll(for: days, now: now) }
-        guard let end = until.flatMap(TimeText.parse), end > now, end - now <= LockCommand.longest else {
-            throw CommandFailure(.usage, "--until lies in the past, or more than 30 years ahead")
+        guard let end = until.flatMap(TimeText.parse) else { return }
+        let name = Console.printable(until ?? "")
+        guard end > now else { throw CommandFailure(.usage, "--until \(name) lies in the past; nothing was locked") }
+        guard end - now <= LockCommand.longest else {
+            throw CommandFailure(
+                .usage,
+                "--until \(name) lies more than 30 years ahead, and a lock cannot be taken back; nothing was locked")
         }
         let (repository, view) = try await options.openAndLook()
         let chosen = try PointArgument.find(points, in: view)

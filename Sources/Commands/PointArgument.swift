@@ -13,8 +13,20 @@ package enum PointArgument {
             throw CommandFailure(
                 .wrongKey, "this credential does not open restore points; use the passphrase or a reader's credential")
         }
-        return try find(text, among: view.points)
+        // By guest and time only what nobody doubts is chosen, as long as there is any: of a key that was stolen the
+        // newest point is the thief's.
+        let guest = text.lastIndex(of: "@").map { text[..<$0] }
+        let sure = view.points.filter { !view.doubted.contains($0.record.identifier) }
+        let isKnown = sure.contains { point in
+            guest.map { $0 == point.record.label || $0 == point.record.guest.hexadecimal } ?? false
+        }
+        let point = try find(text, among: isKnown ? sure : view.points)
+        if view.doubted.contains(point.record.identifier) { Console.note("note: \(describe(point)) is \(doubt)") }
+        return point
     }
+
+    /// What is said of a point that a revocation makes void which persons have not approved.
+    static let doubt = "waiting: revoked by the owner, not approved"
 
     /// As ``find(_:in:)``, several, each once however often it is named.
     static func find(_ texts: [String], in view: RepositoryView) throws -> [RestorePoint] {

@@ -41,13 +41,17 @@ struct PointDocument: Encodable {
     let forgotten_at: String?
     /// Whether it is forgotten, and waits for the approval of persons.
     let waits_for_approval: Bool
+    /// Whether the owner has revoked the key that made it, from before this point on, and persons have not approved
+    /// that: it is listed and restores, and nothing is built on it.
+    let revoked_unapproved: Bool
     /// Until when no sweep lets it go; absent when nobody locked it.
     let locked_until: String?
     /// Whether it stays whatever is said of it.
     let held: Bool
 
-    init(_ point: RestorePoint, said words: SaidOfPoints, at times: DecisionTimes) {
+    init(_ point: RestorePoint, in view: RepositoryView, at times: DecisionTimes) {
         let record = point.record
+        let words = view.said
         id = record.identifier.hexadecimal
         guest = record.label
         guest_id = record.guest.hexadecimal
@@ -72,6 +76,7 @@ struct PointDocument: Encodable {
         started_by = said(record.origin?.startedBy)
         forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
         waits_for_approval = words.waits(record.identifier, at: times)
+        revoked_unapproved = view.doubted.contains(record.identifier)
         locked_until = words.lock(of: record, at: times).map(TimeText.utc)
         held = !words.holds(of: record.identifier).isEmpty
     }

@@ -51,18 +51,18 @@ struct PointsCommand: AsyncParsableCommand {
             try Console.json(
                 points.map { point in
                     Document(
-                        point: PointDocument(point, said: view.said, at: times), new_bytes: point.record.volume.new,
+                        point: PointDocument(point, in: view, at: times), new_bytes: point.record.volume.new,
                         stored_bytes: point.record.volume.stored)
                 })
         } else if points.isEmpty {
             options.note(guest.map { "no restore points of \(Console.printable($0))" } ?? "no restore points yet")
         } else {
-            show(points, said: view.said, at: times)
+            show(points, in: view, at: times)
         }
         try looked.requireWhole("the list may lack points")
     }
 
-    private func show(_ points: [RestorePoint], said: SaidOfPoints, at times: DecisionTimes) {
+    private func show(_ points: [RestorePoint], in view: RepositoryView, at times: DecisionTimes) {
         Console.table(
             ["POINT", "GUEST", "TAKEN AT", "DISKS", "SIZE", "NEW", "STORED", ""],
             points.map { point in
@@ -73,15 +73,16 @@ struct PointsCommand: AsyncParsableCommand {
                     Console.size((record.disks + (record.memory.map { [$0] } ?? [])).reduce(0) { $0 + $1.byteCount }),
                     Console.size(record.volume.new),
                     Console.size(record.volume.stored),
-                    PointsCommand.words(on: record, said: said, at: times),
+                    PointsCommand.words(on: record, in: view, at: times),
                 ]
             })
     }
 
     /// Whether it is forgotten or held, its tags, what verifications found, and its lock.
     private static func words(
-        on record: RestorePointRecord, said: SaidOfPoints, at times: DecisionTimes
+        on record: RestorePointRecord, in view: RepositoryView, at times: DecisionTimes
     ) -> String {
+        let said = view.said
         var words = record.tags.map { "#" + Console.printable($0) }
         if said.forget(of: record.identifier) != nil {
             let waits = said.waits(record.identifier, at: times)
@@ -97,6 +98,7 @@ struct PointsCommand: AsyncParsableCommand {
         if let until = said.lock(of: record, at: times) {
             words.append("locked until \(TimeText.local(until))")
         }
+        if view.doubted.contains(record.identifier) { words.insert(PointArgument.doubt, at: 0) }
         return words.joined(separator: " ")
     }
 

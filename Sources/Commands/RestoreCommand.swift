@@ -162,8 +162,8 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         guard reader.keys.opensContent else {
             throw CommandFailure(
                 .wrongKey,
-                "a \(repository.credential.role.rawValue) credential does not hold the key that opens guest data; use "
-                    + "the passphrase or a reader's credential")
+                "this \(repository.credential.role.rawValue) credential does not hold the key that opens guest data; "
+                    + "use the passphrase or a reader's credential")
         }
         options.notes(reader.index.notes)
         return reader

@@ -61,7 +61,7 @@ struct ShowCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (repository, view) = try await options.openAndLook()
+        let (repository, view) = try await options.openAndShow()
         let chosen = try PointArgument.find(point, in: view)
         var used: PointUsage?
         if usage {
@@ -71,7 +71,7 @@ struct ShowCommand: AsyncParsableCommand {
         }
         let record = chosen.record
         let document = Document(
-            point: PointDocument(chosen, said: view.said, at: repository.decisionTimes(view)),
+            point: PointDocument(chosen, in: view, at: repository.decisionTimes(view)),
             started_at: TimeText.utc(record.startedAt),
             ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
@@ -87,6 +87,7 @@ struct ShowCommand: AsyncParsableCommand {
             ["consistency", record.consistency], ["changes found by", record.trust],
             ["built on", record.base?.hexadecimal ?? "nothing"],
         ]
+        if view.doubted.contains(record.identifier) { rows.append(["waiting", "revoked by the owner, not approved"]) }
         if !record.tags.isEmpty {
             rows.append(["tags", record.tags.map(Console.printable).joined(separator: ", ")])
         }

@@ -83,10 +83,12 @@ struct SweepRun {
         }
         if report.rewritten > 0 {
             Console.result(
-                "\(report.rewritten) packs rewritten, \(Console.size(report.copiedByteCount)) copied of them")
+                "\(Console.count(report.rewritten, "pack")) rewritten, \(Console.size(report.copiedByteCount)) copied "
+                    + "of " + (report.rewritten == 1 ? "it" : "them"))
         }
         if let protection = report.protection { show(protection, options) }
-        Console.result("\(report.deleted) objects deleted, \(Console.size(report.freedByteCount)) freed")
+        Console.result(
+            "\(Console.count(report.deleted, "object")) deleted, \(Console.size(report.freedByteCount)) freed")
     }
 
     /// Says what the file system guards.

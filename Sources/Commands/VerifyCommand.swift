@@ -86,9 +86,9 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         var (repository, view) = try await noKey ? openKeyless(&notProven, rates) : options.openAndLook(rates: rates)
         if record, !repository.credential.role.closesEpochs {
             throw CommandFailure(
-                .refused,
-                "what a \(repository.credential.role.rawValue) found cannot be recorded; use a maintainer's "
-                    + "credential or the passphrase, or leave --record out")
+                .wrongKey,
+                "what is found with this \(repository.credential.role.rawValue) credential cannot be recorded; use a "
+                    + "maintainer's credential or the passphrase, or leave --record out")
         }
         var repaired: [String] = []
         if repair {

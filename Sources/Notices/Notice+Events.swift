@@ -78,6 +78,33 @@ extension Notice {
             ] + rangeDetails(ranges))
     }
 
+    /// Requests that wait for the approval of persons: information at first, and a warning once one waits for more than
+    /// a day.
+    ///
+    /// - Parameters:
+    ///   - kinds: how many of which kind; at least one.
+    ///   - since: of the oldest, nanoseconds since 1970.
+    ///   - location: of the repository, for whoever is to look.
+    package static func approvalWaiting(
+        repository: String, kinds: [(word: String, count: Int)], since: UInt64, location: String, at now: UInt64
+    ) -> Notice {
+        let count = kinds.reduce(0) { $0 + $1.count }
+        let waits = passed(since, now)
+        let list = kinds.map { "\($0.count) \(PlainText.line($0.word, limit: 40))" }.joined(separator: ", ")
+        return Notice(
+            .approvalWaiting, waits > approvalPatience ? .warning : .information, NoticeSubject(repository: repository),
+            at: now, since: since,
+            "\(count) \(count == 1 ? "request waits" : "requests wait") for the approval of persons in repository "
+                + "\(PlainText.line(repository)) (\(list)), \(count == 1 ? "" : "the oldest ")since "
+                + "\(CivilTime(since).readable)",
+            remedy: "see what it is and who is missing with dozo approve -r \(PlainText.line(location)); nothing goes "
+                + "meanwhile",
+            details: [NoticeDetail("requests", "\(count)")] + kinds.map { NoticeDetail($0.word, "\($0.count)") })
+    }
+
+    /// How long requests may wait before that is a warning: a day, in nanoseconds.
+    package static let approvalPatience: UInt64 = 86_400 * 1_000_000_000
+
     /// A guest that stands still or frozen, with nobody to let it go on.
     package static func leftFrozen(
         _ subject: NoticeSubject, run: String?, at now: UInt64, since: UInt64, reason: String

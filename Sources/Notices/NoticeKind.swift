@@ -25,6 +25,8 @@ package enum NoticeKind: String, CaseIterable, Hashable, Sendable {
     case lyingChangeList = "lying-change-list"
     /// What a guest writes has begun to look encrypted.
     case encryptionLike = "encryption-like"
+    /// Something waits for the approval of persons.
+    case approvalWaiting = "approval-waiting"
     /// A guest stands still or its file systems are frozen, and nobody lets it go on.
     case leftFrozen = "left-frozen"
     /// The host's clock jumped.

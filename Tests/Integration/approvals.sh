@@ -56,12 +56,20 @@ ends_with 5 "may not add restore points" "an approver writes no points" \
     as bob "$now" backup --nice 0 --guest web01 "$folder/disk.raw"
 ends_with 5 "may not forget" "and does not forget" as bob "$now" forget "$first" --yes
 ends_with 5 "may not forget" "nor sweep" as bob "$now" sweep --yes --nice 0
+ends_with 7 "is written bob" "nor a look-alike" enrol void --role approver --person "ｂｏｂ"
+ends_with 7 "mixes letters of Latin and Cyrillic" "of another alphabet neither" \
+    enrol void --role approver --person "bоb"
+ends_with 7 "U+200B, which is not seen" "nor what is not seen" \
+    enrol void --role approver --person "$(printf 'd\342\200\213ave')"
+ends_with 2 "without a request" "an approval is of something" as bob "$now" approve --for 1 --yes
 ends_with 7 "say --yes" "what would be asked for is told first" at "$now" "$dozo" approve --require 2
 ends_with 5 "only the owner" "only the owner asks" as alice "$now" approve --require 2 --yes
 holds "two persons are asked for" at "$now" "$dozo" approve --require 2 --yes
 holds "and programs that do not know it refuse to sweep: its feature stands in the owner's word" \
     grep -rqa approvals "$DOZO_REPOSITORY/owner"
 ends_with 0 "bob, approves" "the keys say whose they are" "$dozo" key list
+ends_with 5 "this approver credential" "an approver records no verification" \
+    as bob "$now" verify --record --quiet
 
 echo "== forgetting"
 ends_with 0 "waits for the approval of 2 other persons" "the night's key forgets, and is told to wait" \
@@ -106,8 +114,14 @@ holds "a sweep" sweep "$later"
 holds "lets it go" gone "$second"
 
 echo "== locks"
+ends_with 2 "lies in the past" "a lock of yesterday is told so" \
+    as nightly "$later" lock "$third" --until 2028-01-01 --yes
+ends_with 2 "more than 30 years ahead" "and one of another century" \
+    as nightly "$later" lock "$third" --until 2128-01-01 --yes
 holds "a lock" as nightly "$later" lock "$third" --until 2030-01-01 --yes
 ends_with 0 "of another person" "alice asks for its end" as alice "$later" unlock "$third" --reason "case closed" --yes
+ends_with 7 "dozo unlock" "a locked point is not forgotten, and the way is told" \
+    as nightly "$later" forget "$third" --yes
 ends_with 0 "locked until" "it is locked until somebody approves" as nightly "$later" points
 holds "bob approves" as bob "$later" approve "$(request bob "$later")" --yes
 holds "and the lock is over" equal "$(at "$later" "$dozo" show "$third" --json 2>/dev/null |
@@ -158,15 +172,83 @@ end="2028-04-12 23:10:00"
 now=$end
 ends_with 0 "it waits for approval" "asking for none waits" at "$end" "$dozo" approve --require none --yes
 ends_with 0 "2 persons\|of 2\|REQUEST" "two are asked for still" as bob "$end" approve
-ends_with 0 "it waits for approval" "a new person waits" enrol mallory --role approver --person mallory
+ends_with 0 "it waits for approval" "a new person waits, also quietly" enrol mallory --role approver --person mallory -q
 ends_with 5 "approves nothing" "and approves nothing" \
     as mallory "$end" approve "$(request bob "$end")" --yes
 ends_with 0 "person waits" "the keys say so" "$dozo" key list
 fingerprint=$("$dozo" key list --json 2>/dev/null | python3 -c '
 import json,sys
 print([k["fingerprint"] for k in json.load(sys.stdin)["enrolled"] if k["role"] == "writer"][0])')
+key_of() { # key_of PERSON
+    "$dozo" key list --json 2>/dev/null | python3 -c '
+import json,sys
+print([k["fingerprint"] for k in json.load(sys.stdin)["enrolled"] if k.get("person") == sys.argv[1]][0])' "$1"
+}
+carol=$(key_of carol)
+ends_with 7 "revoke approver carol" "an approver is called one" at "$end" "$dozo" key revoke "$carol"
+holds "one of three may go" at "$end" "$dozo" key revoke "$carol" --yes
+ends_with 7 "1 person would be left who may approve, and 2 are asked for" "the last but one may not" \
+    at "$end" "$dozo" key revoke "$(key_of bob)" --yes
+ends_with 7 "would revoke approver bob" "but when it is said" \
+    at "$end" "$dozo" key revoke "$(key_of bob)" --leave-too-few
 ends_with 0 "until then no sweep" "a key whose points would be void is revoked" \
     at "$end" "$dozo" key revoke "$fingerprint" --nothing --yes
 ends_with 7 "waits for the approval of persons" "and no sweep lets them go" sweep "$end"
+all=$(count True)
+ends_with 0 "waiting: revoked by the owner, not approved" "the list shows its points" \
+    at "$end" "$dozo" points
+holds "as JSON too" equal "$(count "p['revoked_unapproved']")" "$all"
+doubted=$(ids "p['revoked_unapproved']" | tail -n 1)
+rm -f "$folder/back.raw"
+ends_with 0 "is waiting: revoked by the owner" "one of them is restored, and told apart" \
+    "$dozo" restore "$doubted" --disk disk --to "$folder/back.raw"
+holds "byte for byte" cmp "$folder/back.raw" "$folder/disk.raw"
+ends_with 7 "would withdraw" "taking it back is told first" at "$end" "$dozo" key revoke "$fingerprint" --withdraw
+ends_with 0 "the key itself stays revoked" "it is taken back" \
+    at "$end" "$dozo" key revoke "$fingerprint" --withdraw --yes
+ends_with 7 "no revocation of this key waits" "once" at "$end" "$dozo" key revoke "$fingerprint" --withdraw --yes
+holds "its points are points again" equal "$(count "not p['revoked_unapproved']")" "$all"
+holds "and sweeps go on" sweep "$end"
+holds "and leave them" equal "$(count True)" "$all"
+ends_with 7 "revoked" "the host takes a new key" backup "2028-04-13 22:00:00"
+holds "which it gets" at "$end" "$dozo" key enroll --renew
+holds "and goes on" backup "2028-04-13 22:10:00"
+
+echo "== what the agent says"
+# Sockets have short paths.
+agent_folder=$(mktemp -d "${TMPDIR:-/tmp}/approvals.XXXXXX") || exit 1
+trap 'rm -rf "$folder" "$clock_folder" "$agent_folder"' EXIT
+cat >"$agent_folder/dozo.yaml" <<YAML
+time-zone: Etc/UTC
+repositories:
+  main:
+    location: "$DOZO_REPOSITORY"
+    credential-file: $folder/nightly.key
+    maintainer-credential-file: $folder/nightly.key
+guests: {}
+YAML
+chmod 600 "$agent_folder/dozo.yaml"
+agent() { # agent TIME PATTERN: runs it until `dozo status` says that.
+    at "$1" "$dozo" agent run --config "$agent_folder/dozo.yaml" --socket "$agent_folder/s" \
+        >"$agent_folder/log" 2>&1 </dev/null &
+    process=$!
+    tries=0
+    until shown=$(at "$1" "$dozo" status --socket "$agent_folder/s" 2>&1); echo "$shown" | grep -q -- "$2" ||
+        [ "$tries" -ge 200 ] || ! kill -0 "$process" 2>/dev/null; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    status=$(at "$1" "$dozo" status --socket "$agent_folder/s" --json 2>/dev/null)
+    kill "$process" 2>/dev/null
+    wait "$process" 2>/dev/null
+}
+says() { echo "$2" | grep -q -- "$1" || { echo "$2" | tail -n 3; return 1; }; }
+agent "$end" "wait for approval"
+holds "status counts what waits" says '"requirement" *: *1' "$status"
+holds "and how to look" says "wait for approval since 2028-.*: dozo approve -r $DOZO_REPOSITORY" "$shown"
+agent "2028-04-15 08:00:00" "^! warning"
+holds "after a day that is a warning" says "! warning: .* for the approval of persons" "$shown"
+ends_with 0 "for the approval of persons in repository main" "the night's report says it too" \
+    at "2028-04-15 08:00:00" "$dozo" report nightly --config "$agent_folder/dozo.yaml"
 ends_with 0 . "verify opens it all" at "$end" "$dozo" verify --quiet
 echo done

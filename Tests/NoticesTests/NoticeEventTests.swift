@@ -50,6 +50,39 @@ struct NoticeEventTests {
         #expect(value(notice, "disk") == "vdb" && value(notice, "range-1") == "512-1024")
     }
 
+    @Test("what waits for persons is information for a day and a warning then, and no bad night by itself")
+    func approvals() {
+        func notice(_ since: UInt64) -> Notice {
+            .approvalWaiting(
+                repository: "main", kinds: [("forget", 2), ("unlock", 1)], since: since, location: "/b", at: now)
+        }
+        let young = notice(now - Sample.day)
+        #expect(young.severity == .information && young.since == now - Sample.day)
+        #expect(
+            young.sentence.hasPrefix(
+                "3 requests wait for the approval of persons in repository main (2 forget, 1 unlock), the oldest since "
+            ))
+        #expect(young.remedy?.contains("dozo approve -r /b") == true && value(young, "forget") == "2")
+        let old = notice(now - Sample.day - 1)
+        #expect(old.severity == .warning && old.key == young.key && !old.kind.isMoment)
+        let one = Notice.approvalWaiting(repository: "m", kinds: [("person", 1)], since: now, location: "/b", at: now)
+        #expect(one.sentence.hasPrefix("1 request waits for"))
+        // Told when it comes, told as worse, told as over.
+        var ledger = NoticeLedger()
+        let manners = NoticeManners()
+        #expect(ledger.note([young], at: now, manners).map(\.phase) == [.new])
+        #expect(ledger.note([old], at: now + 1, manners).map(\.phase) == [.worse])
+        #expect(ledger.end(at: now + 2) { $0 == old.key }.map(\.phase) == [.over])
+        for (waiting, severity) in [(young, NoticeSeverity.information), (old, .notice)] {
+            let night = NightReport(
+                host: "h", night: 0..<now,
+                runs: [NightReportTests.record("a", .complete, RunRecord.Sizes())], promises: [], problems: [waiting],
+                at: now)
+            #expect(night.notice.severity == severity && night.text.contains("dozo approve"))
+            #expect(String(decoding: night.document.encoded, as: UTF8.self).contains("approval-waiting"))
+        }
+    }
+
     @Test("a guest that is left frozen, a clock that jumped, an agent that stops and starts")
     func others() {
         let frozen = Notice.leftFrozen(guest, run: nil, at: now, since: now - Sample.hour, reason: "its agent is gone")

@@ -52,7 +52,7 @@ struct ApprovalScene {
 
     // MARK: The owner
 
-    private func owner() async throws -> OpenRepository {
+    func owner() async throws -> OpenRepository {
         try await OpenRepository.open(store: store, key: .credential(sample.owner))
     }
 
@@ -80,8 +80,18 @@ struct ApprovalScene {
 
     @discardableResult
     func revoke(_ key: Key, extent: KeyRevocation.Extent = .untilNow) async throws -> Hash256 {
+        try await revoke(fingerprint(key), extent: extent)
+    }
+
+    /// - Parameter withdraws: an earlier revocation that is taken back.
+    /// - Returns: the hash of the statement.
+    @discardableResult
+    func revoke(
+        _ key: Hash256, extent: KeyRevocation.Extent = .untilNow, withdraws: Hash256? = nil
+    ) async throws -> Hash256 {
         var repository = try await owner()
-        let plan = try KeyRevocation(of: fingerprint(key), extent: extent, view: try await repository.view())
+        let view = try await repository.showing(try await repository.view())
+        let plan = try KeyRevocation(of: key, extent: extent, withdraws: withdraws, view: view)
         try await repository.revoke(plan.revocation, createdAt: 3)
         return repository.chain.head.hash
     }
@@ -112,6 +122,20 @@ struct ApprovalScene {
         let repository = try await repository(key)
         let session = try ApprovingSession(repository, view: try await repository.view(), randomness: draw())
         try await session.approve([hash], until: until ?? now + 30 * ApprovalTests.day, at: now, reason: "")
+    }
+
+    /// Signs a time that lets nothing go.
+    mutating func say(at time: UInt64, by key: Key) async throws {
+        let repository = try await repository(key)
+        let view = try await repository.view()
+        if view.said.approvals.mayApprove(try fingerprint(key)) {
+            try await ApprovingSession(repository, view: view, randomness: draw()).approve(
+                [TestHash.none], until: time, at: time, reason: "")
+        } else {
+            try await maintenance(key).say([
+                ReleaseRecord(slots: [SlotNumber(incarnation: 0, epoch: 0, number: 99)], at: time, reason: "").record
+            ])
+        }
     }
 
     func digest(of rules: [UInt8], by key: Key) throws -> Hash256 {

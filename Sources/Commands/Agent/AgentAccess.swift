@@ -109,6 +109,18 @@ struct AgentStatusDocument: Codable {
         let since: String
     }
 
+    /// What waits for the approval of persons in a repository.
+    struct Approvals: Codable {
+        let repository: String
+        let requests: Int
+        /// How many of which kind: forget, rules, unlock, person, requirement, revocation.
+        let kinds: [String: Int]
+        /// Since when the oldest waits.
+        let since: String
+        /// How to see them.
+        let look: String
+    }
+
     let version: String
     let process: Int32
     let since: String
@@ -124,4 +136,6 @@ struct AgentStatusDocument: Codable {
     /// Connections whose guests are not known, and why.
     let unreachable: [String: String]
     let problems: [Problem]
+    /// Absent from the answers of older agents.
+    let approvals: [Approvals]?
 }

@@ -182,7 +182,7 @@ extension AgentService {
                     kind: notice.kind.rawValue, guest: notice.subject.guest, severity: notice.severity.word,
                     sentence: notice.sentence,
                     remedy: notice.remedy, since: TimeText.utc(notice.since))
-            })
+            }, approvals: approvalStatus)
     }
 
     private static func text(_ seconds: Int) -> String { TimeText.utc(UInt64(max(0, seconds)) * second) }

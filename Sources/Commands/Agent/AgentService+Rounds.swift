@@ -22,6 +22,7 @@ extension AgentService {
         try tidy(now)
         try verify(now)
         try measure(now)
+        try lookForApprovals(now)
         reportIfDue(now)
     }
 
@@ -112,6 +113,8 @@ extension AgentService {
                 AgentService.discoveryPrefix + $0.text == errand.name
             }) {
                 discovered(connection, result, now)
+            } else if tookApprovals(errand.name, result, now) {
+                continue
             } else if errand.name.hasPrefix(AgentService.tidyPrefix) {
                 tidied(String(errand.name.dropFirst(AgentService.tidyPrefix.count)), result, now)
             } else if errand.name.hasPrefix(AgentService.verifyPrefix) {
@@ -205,7 +208,7 @@ extension AgentService {
     }
 
     /// What an errand that did not do what it should said about it.
-    private static func complaint(_ result: Errand.Result) -> String {
+    static func complaint(_ result: Errand.Result) -> String {
         if result.isLate { return "it took too long and was ended" }
         return (try? JSONDecoder().decode(CommandComplaint.self, from: Data(result.lastWords.utf8)))?.error
             ?? result.lastWords

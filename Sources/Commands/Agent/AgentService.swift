@@ -35,6 +35,8 @@ final class AgentService {
     let post: NoticePost
     /// When each connection was last asked for its guests, and what went wrong.
     var discovery: [GuestConnection: (asked: UInt64, problem: String?)] = [:]
+    /// When each repository was last asked what waits for approval, and what it was.
+    var approvals: [String: (asked: UInt64, waiting: WaitingApprovals?)] = [:]
     private var socket: ControlSocket?
     private var written: [UInt8] = []
     private var lastSign: (wall: UInt64, monotonic: UInt64)

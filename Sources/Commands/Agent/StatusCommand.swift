@@ -101,6 +101,14 @@ struct StatusCommand: ParsableCommand {
             let until = pause.until.flatMap(StatusCommand.local).map { " until \($0)" } ?? ""
             Console.result("paused\(until): \(pause.kind) \(Console.printable(pause.name))")
         }
+        for waiting in state.approvals ?? [] {
+            let kinds = waiting.kinds.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+            Console.result(
+                "\(Console.count(waiting.requests, "request")) (\(kinds.joined(separator: ", "))) of "
+                    + "\(Console.printable(waiting.repository)) \(waiting.requests == 1 ? "waits" : "wait") for "
+                    + "approval since \(StatusCommand.local(waiting.since) ?? waiting.since): "
+                    + Console.printable(waiting.look))
+        }
         guard !state.jobs.isEmpty else { return Console.result("no guest is covered by a policy") }
         Console.table(
             ["GUEST", "POLICY", "TIER", "STATE", "LAST POINT", "AGE", "RPO", "NEXT"],

@@ -111,7 +111,9 @@ package struct NightReport: Hashable, Sendable {
     /// by itself. Whoever asks for it is told every night, and misses it when nobody is left to tell anything.
     package var notice: Notice {
         let broken = standings.filter { $0.grade.map { $0 > .kept } ?? false }
-        let isGood = broken.isEmpty && problems.isEmpty && !runs.isEmpty && counts.keys.allSatisfy { $0 == "complete" }
+        let isGood =
+            broken.isEmpty && problems.allSatisfy { $0.severity == .information } && !runs.isEmpty
+            && counts.keys.allSatisfy { $0 == "complete" }
         let named = broken.prefix(NightReport.mostNamed).map { standing in
             NoticeDetail("broken-promise", "\(standing.subject.guest ?? "?") \(standing.grade?.rawValue ?? "")")
         }

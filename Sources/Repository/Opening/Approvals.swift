@@ -33,9 +33,17 @@ package struct Approvals: Sendable {
 
     /// A key that is in force as a person's.
     private struct Person {
-        let name: String
+        let name: Name
         let approves: Bool
         let isRevoked: Bool
+    }
+
+    /// A person's name: two that differ in a byte are two, whatever they look like and whoever composes text how.
+    private struct Name: Hashable, Comparable {
+        let bytes: [UInt8]
+        init(_ text: String) { bytes = Array(text.utf8) }
+        var text: String { String(decoding: bytes, as: UTF8.self) }
+        static func < (left: Name, right: Name) -> Bool { left.bytes.lexicographicallyPrecedes(right.bytes) }
     }
 
     private struct Approval {
@@ -47,6 +55,9 @@ package struct Approvals: Sendable {
     package private(set) var required: Int?
     /// Statements of the owner that wait for persons, in their order.
     package private(set) var waiting: [OwnerChain.Decision] = []
+    /// Hashes of revocations that the owner has taken back before so many persons stood behind them as are asked for:
+    /// what they make void is there all the same.
+    package private(set) var withdrawn: Set<Hash256> = []
     /// Whether the owner has ever asked for persons: else there is nothing to remember.
     let isAskedFor: Bool
     private let owner: Hash256
@@ -69,6 +80,8 @@ package struct Approvals: Sendable {
         required = nil
         people = [:]
         waiting = []
+        withdrawn = []
+        let takenBack = chain.withdrawn
         for decision in chain.decisions {
             let isApproved: Bool
             if let required {
@@ -90,8 +103,14 @@ package struct Approvals: Sendable {
                     continue
                 }
                 people[key] = Person(
-                    name: name, approves: enrolment.approves, isRevoked: chain.revocations[key] != nil)
-            case .revocation: if !isApproved { waiting.append(decision) }
+                    name: Name(name), approves: enrolment.approves, isRevoked: chain.revocations[key] != nil)
+            case .revocation:
+                guard !isApproved else { continue }
+                if takenBack.contains(decision.statement.hash) {
+                    withdrawn.insert(decision.statement.hash)
+                } else {
+                    waiting.append(decision)
+                }
             }
         }
     }
@@ -102,8 +121,8 @@ package struct Approvals: Sendable {
     ///   - signer: whose own approval adds nobody.
     ///   - time: approvals that end before it and keys that are revoked do not count; `nil` for what the owner states,
     ///     which stays decided.
-    private func approvers(of hash: Hash256, besides signer: Hash256, at time: UInt64?) -> Set<String> {
-        var names = Set<String>()
+    private func approvers(of hash: Hash256, besides signer: Hash256, at time: UInt64?) -> Set<Name> {
+        var names = Set<Name>()
         for approval in given[hash] ?? [] where approval.signer != signer {
             guard let person = people[approval.signer], person.approves else { continue }
             if let time, person.isRevoked || approval.until < time { continue }
@@ -115,23 +134,39 @@ package struct Approvals: Sendable {
     // MARK: Questions
 
     /// Whose key it is, as far as the owner's word is in force and the key is not revoked.
-    package func person(of key: Hash256) -> String? { people[key].flatMap { $0.isRevoked ? nil : $0.name } }
+    package func person(of key: Hash256) -> String? { personName(of: key)?.text }
+
+    private func personName(of key: Hash256) -> Name? { people[key].flatMap { $0.isRevoked ? nil : $0.name } }
 
     /// Whether approvals that this key signs now count.
     package func mayApprove(_ key: Hash256) -> Bool { people[key].map { $0.approves && !$0.isRevoked } ?? false }
 
-    /// Names of all persons whose approvals count.
-    package var approvers: Set<String> {
-        Set(people.values.filter { $0.approves && !$0.isRevoked }.map(\.name))
+    /// Names of all persons whose approvals count, each once, sorted.
+    package var approvers: [String] { approvers(without: nil) }
+
+    /// Names of all persons whose approvals would count without one key, each once, sorted.
+    package func approvers(without key: Hash256?) -> [String] {
+        Set(people.filter { $0.key != key && $0.value.approves && !$0.value.isRevoked }.map(\.value.name)).sorted()
+            .map(\.text)
     }
 
-    /// Names of the persons behind a request; of a statement of the owner those who approved it at any time.
-    package func persons(behind request: Request, at time: UInt64) -> Set<String> {
+    /// Names of the persons behind a request, each once, sorted; of a statement of the owner those who approved it at
+    /// any time.
+    package func persons(behind request: Request, at time: UInt64) -> [String] {
+        names(behind: request, at: time).sorted().map(\.text)
+    }
+
+    /// Whether the person of a key is behind a request.
+    package func isBehind(_ request: Request, _ key: Hash256, at time: UInt64) -> Bool {
+        personName(of: key).map { names(behind: request, at: time).contains($0) } ?? false
+    }
+
+    private func names(behind request: Request, at time: UInt64) -> Set<Name> {
         guard request.signer != owner || !isStatement(request.hash) else {
             return approvers(of: request.hash, besides: owner, at: nil)
         }
         var names = approvers(of: request.hash, besides: request.signer, at: time)
-        if let own = person(of: request.signer) { names.insert(own) }
+        if let own = personName(of: request.signer) { names.insert(own) }
         return names
     }
 
@@ -140,13 +175,16 @@ package struct Approvals: Sendable {
     /// Whether so many persons stand behind a request as are asked for; always where none are.
     package func allow(_ request: Request, at time: UInt64) -> Bool {
         guard let required else { return true }
-        return persons(behind: request, at: time).count >= required
+        return names(behind: request, at: time).count >= required
     }
 
-    /// Whether an owner's revocation waits for persons: what it makes void stays where it is.
-    package var holdsRevocation: Bool {
-        waiting.contains { decision in
-            if case .revocation = decision.content { true } else { false }
-        }
+    /// Hashes of the owner's revocations that wait for persons: what they make void stays where it is. None where
+    /// nobody is asked for any more.
+    package var doubted: Set<Hash256> {
+        guard required != nil else { return [] }
+        return Set(
+            waiting.compactMap { decision in
+                if case .revocation = decision.content { decision.statement.hash } else { nil }
+            })
     }
 }

@@ -198,6 +198,20 @@ package struct ControlLog: Sendable {
         next = slot.nextEpoch
     }
 
+    /// The slots that revocations make void, as a chain without some of them reads them: those that count then. Closes
+    /// are left out, for they would change what stands behind them.
+    func regained(_ access: ObjectAccess, chain: OwnerChain) async throws -> [ReadSlot] {
+        var regained: [ReadSlot] = []
+        for (position, slot) in slots.enumerated() {
+            guard case .revoked = slot.state, let bytes = try await access.look(ObjectPaths.slot(slot.slot)).readable
+            else { continue }
+            let before = position > 0 && !slots[position - 1].isSpoiled ? slots[position - 1].hash : nil
+            let read = ControlLog.read(bytes, at: slot.slot, previous: before, chain: chain)
+            if let content = read.content, !content.closesEpoch { regained.append(read) }
+        }
+        return regained
+    }
+
     private func checkLimit() throws {
         guard next.number < ControlLog.slotLimit else {
             throw RepositoryError(
@@ -334,7 +348,7 @@ extension ControlLog {
 }
 
 extension LogSlot {
-    fileprivate var closesEpoch: Bool {
+    var closesEpoch: Bool {
         if case .close = claim { return true }
         return false
     }

@@ -25,8 +25,13 @@ package struct KeyRevocation: Sendable {
     /// Every session that could still grow is named with its last entry that is accepted: a thief who has the key can
     /// add nothing to it.
     ///
-    /// - Throws: ``RepositoryError``, `refused`: more sessions of the key are open than one statement names.
-    package init(of key: Hash256, extent: Extent, view: RepositoryView) throws {
+    /// - Parameters:
+    ///   - withdraws: hash of an earlier revocation of the key that is taken back.
+    ///   - view: for a withdrawal, and where another revocation of the key waits, what ``OpenRepository/showing(_:)``
+    ///     gives.
+    /// - Throws: ``RepositoryError``, `refused`: more sessions of the key are open than one statement names, or an
+    ///   epoch that the key has closed would be open again.
+    package init(of key: Hash256, extent: Extent, withdraws: Hash256? = nil, view: RepositoryView) throws {
         let sessions = view.sessions.filter { $0.signer == key }
         let last: LogHead?
         switch extent {
@@ -49,7 +54,7 @@ package struct KeyRevocation: Sendable {
             }
             // A slot whose session has no entry yet is not among the sessions read, or has none.
             let named = Set(sessions.map(\.session))
-            for slot in view.log.slots where slot.signer == key && slot.slot <= last.slot {
+            for slot in view.log.slots + view.regained where slot.signer == key && slot.slot <= last.slot {
                 guard case .open(let session, _)? = slot.content?.claim, !named.contains(session) else { continue }
                 accepted.append(SessionEntryReference(session: session, number: 0, hash: KeyRevocation.noEntry))
             }
@@ -60,7 +65,8 @@ package struct KeyRevocation: Sendable {
                 "\(accepted.count) sessions of the key are open, and a revocation names \(FormatLimits.headCount) at "
                     + "most; run one backup of that host, which ends them, or take back everything it made")
         }
-        let revocation = Revocation(key: key, slot: last, sessions: accepted)
+        let revocation = Revocation(key: key, slot: last, sessions: accepted, withdraws: withdraws)
+        try KeyRevocation.refuseLostClose(revocation, view)
         self.revocation = revocation
         let writer = WriterID(fingerprint: key)
         var kept: [RestorePoint] = []
@@ -80,6 +86,18 @@ package struct KeyRevocation: Sendable {
         self.void = void
     }
 
+    /// Behind a close that is void nothing can be read any more: it would count as lost.
+    private static func refuseLostClose(_ revocation: Revocation, _ view: RepositoryView) throws {
+        for slot in view.log.slots where slot.signer == revocation.key && slot.content?.closesEpoch ?? false {
+            guard let hash = slot.hash, !revocation.accepts(LogHead(slot: slot.slot, hash: hash)) else { continue }
+            throw RepositoryError(
+                .refused,
+                "the key has closed an epoch of this repository by \(ObjectPaths.slot(slot.slot)), and nothing behind "
+                    + "that could be read any more: revoke the key without --nothing, which leaves what it signed"
+            )
+        }
+    }
+
     /// Names no entry: the hash of none is all zero.
     private static let noEntry: Hash256 = {
         guard let hash = Hash256(bytes: [UInt8](repeating: 0, count: Hash256.byteCount)) else {
@@ -89,7 +107,7 @@ package struct KeyRevocation: Sendable {
     }()
 
     private static func lastSlot(of key: Hash256, _ view: RepositoryView) -> LogHead? {
-        let slots = view.log.slots.filter { $0.signer == key }.compactMap { slot in
+        let slots = (view.log.slots + view.regained).filter { $0.signer == key }.compactMap { slot in
             slot.hash.map { LogHead(slot: slot.slot, hash: $0) }
         }
         let found = view.sessions.filter { $0.signer == key }.map(\.slot)

@@ -162,11 +162,24 @@ package struct OpenRepository: Sendable {
     /// - Parameter opened: points that were opened before; those of commits that are new are added.
     func view(of log: ControlLog, opened: inout [Hash256: OpenedPoints]) async throws -> RepositoryView {
         let sessions = try await SessionChainReader.sessions(log, access, chain: chain)
+        let view = try await view(of: log, sessions: sessions, regained: [], opened: &opened)
+        let withdrawn = view.said.approvals.withdrawn
+        guard view.showsPoints, !withdrawn.isEmpty else { return view }
+        // Whoever cannot read approvals believes every revocation: that holds less for true, and leans on less.
+        let regained = try await RegainedSessions(
+            log, beside: sessions, access, chain: chain.believing(without: withdrawn))
+        return try await self.view(of: log, sessions: regained.sessions, regained: regained.slots, opened: &opened)
+    }
+
+    private func view(
+        of log: ControlLog, sessions: [ReadSession], regained: [ReadSlot], opened: inout [Hash256: OpenedPoints]
+    ) async throws -> RepositoryView {
         let keys = credential.domains.isEmpty ? nil : try keys()
         let unseen = try await HeadsComparison(log: log, sessions: sessions, chain: chain).hidden(access)
         opened = try await RepositoryView.openedPoints(sessions, chain: chain, keys: keys, known: opened)
         return try RepositoryView(
-            log: log, sessions: sessions, chain: chain, opening: findings, unseen: unseen, keys: keys, opened: opened)
+            log: log, sessions: sessions, chain: chain, opening: findings, unseen: unseen, keys: keys, opened: opened,
+            regained: regained)
     }
 
     /// The number and hash of the last owner statement, log slot and sessions seen.

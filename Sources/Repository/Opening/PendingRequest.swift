@@ -17,7 +17,7 @@ package struct PendingRequest: Sendable {
     package let request: Approvals.Request
     /// The rules by which it was decided, with what an approval of them names; `nil` for a decision by hand.
     package let rules: (text: String, request: Approvals.Request)?
-    /// When it was asked for: nanoseconds since 1970, UTC; `nil` for the owner's word.
+    /// When it was asked for: nanoseconds since 1970, UTC, to be shown and no more; `nil` for a time that is none.
     package let at: UInt64?
     /// Names of the persons behind it, or behind its rules where those are more; sorted.
     package let behind: [String]
@@ -36,8 +36,8 @@ extension RepositoryView {
         var requests = approvals.waiting.map { decision in
             let request = Approvals.Request(hash: decision.statement.hash, signer: owner)
             return PendingRequest(
-                content: .statement(decision.content), request: request, rules: nil, at: nil,
-                behind: approvals.persons(behind: request, at: times.approval).sorted(), needed: needed)
+                content: .statement(decision.content), request: request, rules: nil, at: decision.nanoseconds,
+                behind: approvals.persons(behind: request, at: times.approval), needed: needed)
         }
         let shown = Dictionary(points.map { ($0.record.identifier, $0.record) }) { first, _ in first }
         for asked in said.asked.sorted(by: { $0.slot < $1.slot }) {
@@ -71,7 +71,7 @@ extension RepositoryView {
                         forgets: forgets, unlocks: unlocks, standing: standing,
                         reason: asked.forgets.first?.reason ?? asked.unlocks.first?.reason ?? ""),
                     request: asked.request, rules: rules, at: asked.forgets.first?.at ?? asked.unlocks.first?.at,
-                    behind: behind.sorted(), needed: needed))
+                    behind: behind, needed: needed))
         }
         return requests
     }

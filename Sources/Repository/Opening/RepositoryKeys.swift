@@ -40,7 +40,7 @@ package struct RepositoryKeys: Sendable {
         guard let secret else {
             throw RepositoryError(
                 .roleLacksKey,
-                "a \(role.rawValue) credential does not hold \(what); use the passphrase or another credential")
+                "this \(role.rawValue) credential does not hold \(what); use the passphrase or another credential")
         }
         return secret
     }

@@ -57,6 +57,11 @@ package struct RepositoryView: Sendable {
     package private(set) var unknownRecords: [String] = []
     /// Restore points, in the order of their outcomes; empty without the structure key.
     package private(set) var points: [RestorePoint] = []
+    /// Points among ``points`` that a revocation makes void which waits for the approval of persons; empty but in what
+    /// ``OpenRepository/showing(_:)`` gives.
+    package private(set) var doubted: Set<PointID> = []
+    /// Slots that withdrawn revocations alone make void: what they hold and take back counts.
+    let regained: [ReadSlot]
     /// What is void, damaged, missing or unknown: each with the name of its object and the points that suffer, as far
     /// as the credential can tell.
     package private(set) var findings: [RepositoryFinding] = []
@@ -107,13 +112,15 @@ package struct RepositoryView: Sendable {
     ///   - keys: opens record bodies when it holds the structure key; `nil` for a keyless look.
     ///   - opened: what the commits came to, by their hashes; others are opened here.
     ///   - absent: condemned keys that count as absent; `nil` for all of them, as for everybody but a sweep.
+    ///   - regained: slots besides the log's that hold and take back.
     init(
         log: ControlLog, sessions: [ReadSession], chain: OwnerChain, opening: [RepositoryFinding] = [],
         unseen: [RepositoryFinding] = [], keys: RepositoryKeys?, opened: [Hash256: OpenedPoints],
-        absent: Set<Ledger.Condemned>? = nil
+        absent: Set<Ledger.Condemned>? = nil, regained: [ReadSlot] = []
     ) throws {
         self.log = log
         self.sessions = sessions
+        self.regained = regained
         owner = chain.owner.fingerprint
         repository = chain.repository
         said = SaidOfPoints(chain)
@@ -121,7 +128,8 @@ package struct RepositoryView: Sendable {
         hidden =
             log.slots.filter { $0.hash == nil }.map { ObjectPaths.slot($0.slot) }
             + sessions.filter { chain.revocations[$0.signer] == nil }.flatMap(\.hidden) + unseen.map(\.object)
-        findings = opening + log.slots.compactMap(\.finding)
+        let believed = Set(regained.map(\.slot))
+        findings = opening + log.slots.filter { !believed.contains($0.slot) }.compactMap(\.finding)
         let horizon = Set(
             log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
         var live = Set<PointID>()
@@ -154,7 +162,12 @@ package struct RepositoryView: Sendable {
                 unknownRecords += SaidOfPoints.unknown(in: entry)
                 if entry.action == .commit, let keys, keys.opensStructure {
                     if let signer = chain.signer(session.signer) {
-                        findings += try said.take(entry, slot: session.slot.slot, by: signer, keys: keys)
+                        // What a key that a revocation bounds has approved counts up to there, withdrawn or not.
+                        let reference = SessionEntryReference(
+                            session: entry.session, number: entry.number, hash: entry.hash)
+                        findings += try said.take(
+                            entry, slot: session.slot.slot, by: signer,
+                            approves: chain.accepts(reference, under: session.slot, by: session.signer), keys: keys)
                     }
                     let told =
                         try opened[entry.hash]
@@ -164,11 +177,16 @@ package struct RepositoryView: Sendable {
                 }
             }
         }
-        said.take(log.slots)
+        said.take(log.slots + regained)
         said.decide(chain)
         let told = Set(findings.map(\.object))
         findings += unseen.filter { !told.contains($0.object) }
         if showsPoints, log.ledger == nil { blameForUnseenBases() }
+    }
+
+    /// Notes which points `other`, of the same log, does not have.
+    mutating func doubt(besides other: RepositoryView) {
+        doubted = Set(points.map(\.record.identifier)).subtracting(other.points.map(\.record.identifier))
     }
 
     /// The points of all commits; those of many are opened on all cores.

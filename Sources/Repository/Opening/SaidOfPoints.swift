@@ -133,10 +133,12 @@ package struct SaidOfPoints: Sendable {
 
     /// Takes what a commit says.
     ///
-    /// - Parameter signer: who signed it; the owner can open guest bytes, a maintainer cannot.
+    /// - Parameters:
+    ///   - signer: who signed it; the owner can open guest bytes, a maintainer cannot.
+    ///   - approves: whether approvals in it count, if the signer approves at all.
     /// - Returns: what does not open.
     mutating func take(
-        _ entry: SessionEntry, slot: SlotNumber, by signer: Enrolment, keys: RepositoryKeys
+        _ entry: SessionEntry, slot: SlotNumber, by signer: Enrolment, approves: Bool = true, keys: RepositoryKeys
     ) throws -> [RepositoryFinding] {
         var kinds: Set<UInt32> =
             signer.role.closesEpochs
@@ -144,7 +146,7 @@ package struct SaidOfPoints: Sendable {
                 Record.forgetKind, Record.releaseKind, Record.attestationKind, Record.lockKind, Record.unlockKind,
                 Record.standingLockKind,
             ] : []
-        if signer.approves { kinds.insert(Record.approvalKind) }
+        if signer.approves, approves { kinds.insert(Record.approvalKind) }
         guard entry.records.contains(where: { kinds.contains($0.kind) }) else { return [] }
         let recipient = try keys.recipient(.structure)
         let privateKey = try keys.structurePrivateKey()

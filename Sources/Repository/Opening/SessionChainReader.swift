@@ -177,11 +177,14 @@ enum SessionChainReader {
         private var ends: [SessionName: LogSlot.Ended] = [:]
 
         init(_ log: ControlLog) {
-            for slot in log.slots {
-                guard let content = slot.content, let signer = slot.signer else { continue }
-                for end in content.ended {
-                    ends[SessionName(writer: WriterID(fingerprint: signer), session: end.session)] = end
-                }
+            for slot in log.slots { take(slot) }
+        }
+
+        /// Takes the ends that a slot states, if it counts.
+        mutating func take(_ slot: ReadSlot) {
+            guard let content = slot.content, let signer = slot.signer else { return }
+            for end in content.ended {
+                ends[SessionName(writer: WriterID(fingerprint: signer), session: end.session)] = end
             }
         }
 

@@ -18,10 +18,27 @@ package enum LockTime {
     package static func decision(
         in view: RepositoryView, own: WriterID?, revoked: Set<WriterID>, now: UInt64
     ) -> DecisionTimes {
-        // A forged time makes approvals end: then things stay.
-        let told = view.said.sayings.filter { !revoked.contains($0.session.writer) }.map(\.at).max() ?? 0
-        return DecisionTimes(
-            lock: trusted(in: view, own: own, revoked: revoked, now: now), approval: max(now, told))
+        DecisionTimes(
+            lock: trusted(in: view, own: own, revoked: revoked, now: now),
+            approval: max(now, told(in: view, revoked: revoked, now: now)))
+    }
+
+    /// The latest time that was said and that another clock bears out, whoever's key sweeps: a day ahead of the host's
+    /// clock and of all that other keys have signed at most. One clock that is ahead so ends no approval, and two do:
+    /// then things stay.
+    private static func told(in view: RepositoryView, revoked: Set<WriterID>, now: UInt64) -> UInt64 {
+        var latest: [WriterID: UInt64] = [:]
+        func take(_ writer: WriterID, _ time: UInt64) { latest[writer] = max(latest[writer] ?? 0, time) }
+        for point in view.points { take(point.writer, point.record.endedAt) }
+        for saying in view.said.sayings { take(saying.session.writer, saying.at) }
+        let signed = latest.filter { !revoked.contains($0.key) }.sorted { $0.value > $1.value }
+        let believed = view.said.sayings.filter { saying in
+            guard !revoked.contains(saying.session.writer) else { return false }
+            let others = signed.first { $0.key != saying.session.writer }?.value ?? 0
+            let (sum, overflows) = max(now, others).addingReportingOverflow(tolerance)
+            return overflows || saying.at <= sum
+        }
+        return believed.map(\.at).max() ?? 0
     }
 
     /// - Parameters:

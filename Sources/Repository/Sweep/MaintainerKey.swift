@@ -16,7 +16,7 @@ struct MaintainerKey {
         guard credential.role.closesEpochs, let key = credential.signingKey else {
             throw RepositoryError(
                 .roleLacksKey,
-                "a \(credential.role.rawValue) credential may not forget, hold or sweep; use a maintainer's, or the "
+                "this \(credential.role.rawValue) credential may not forget, hold or sweep; use a maintainer's, or the "
                     + "passphrase")
         }
         try self.init(repository, key: key)

@@ -106,6 +106,8 @@ package struct Sweep {
     private var lastSeenClose: LogHead?
     /// Points as they were opened, by the entries that committed them: once, however often the log is read.
     private var opened: [Hash256: OpenedPoints] = [:]
+    /// Slots that withdrawn revocations alone make void, as they were read last.
+    private var regained: [ReadSlot] = []
     /// Sessions of the open epoch that have said nothing for the patience.
     private var silent: Set<SessionID> = []
     private let randomness: Randomness
@@ -207,6 +209,7 @@ package struct Sweep {
             try state?.check(view, chain: repository.chain, remembering: remembered)
         }
         try remember(log)
+        regained = view.regained
         var sessions = view.sessions
         for position in sessions.indices where sessions[position].endsWithCommit && !sessions[position].hasEnded {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
@@ -301,7 +304,7 @@ package struct Sweep {
     ) async throws -> Closing {
         let view = try RepositoryView(
             log: log, sessions: sessions, chain: repository.chain, keys: keys, opened: opened,
-            absent: SweepRule.deadIsAbsent.holds ? verdict?.dead ?? [] : [])
+            absent: SweepRule.deadIsAbsent.holds ? verdict?.dead ?? [] : [], regained: regained)
         let kept = try state?.sweepMarks().flatMap { try KeptMarks($0, keys: keys) }
         let composition = try await LedgerComposition(
             repository, view: view, keys: keys, damage: try state?.damage() ?? HostState.Damage(), kept: kept,

@@ -17,7 +17,7 @@ enum SweepRefusal {
         }
         if let spoiled { throw refusal(spoiled.sentence) }
         let void = view.findings.first { $0.isRevoked }
-        if let void, view.said.approvals.holdsRevocation, SweepRule.approvalsAreAsked.holds {
+        if let void, !view.said.approvals.doubted.isEmpty, SweepRule.approvalsAreAsked.holds {
             throw RepositoryError(
                 .refused,
                 "\(void.object) is void by a revocation that waits for the approval of persons (`dozo approve`): "

@@ -139,7 +139,7 @@ package final class WritingSession: Sendable {
         else {
             throw RepositoryError(
                 .roleLacksKey,
-                "a \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")
+                "this \(repository.credential.role.rawValue) credential may not add restore points; use a writer's")
         }
         var repository = repository
         // Before the store is looked at: another session of this host may commit meanwhile.

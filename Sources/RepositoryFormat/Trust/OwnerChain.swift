@@ -20,6 +20,8 @@ package struct OwnerChain: Sendable {
     package private(set) var enrolments: [Hash256: Enrolment] = [:]
     /// The revocations by fingerprint; of several, each narrows what is accepted.
     package private(set) var revocations: [Hash256: [Revocation]] = [:]
+    /// The same by the hashes of their statements, in the order of the chain.
+    private var stated: [(hash: Hash256, revocation: Revocation)] = []
     /// What bears on approvals, in the order of the chain.
     package private(set) var decisions: [Decision] = []
     /// Number of the place that is looked at next.
@@ -48,6 +50,14 @@ package struct OwnerChain: Sendable {
         package let statement: OwnerHead
         /// See ``Content``.
         package let content: Content
+        /// Seconds since 1970 as the owner says: shown to people only.
+        package let createdAt: UInt64
+
+        /// The same in nanoseconds; `nil` for what is beyond them.
+        package var nanoseconds: UInt64? {
+            let (product, overflows) = createdAt.multipliedReportingOverflow(by: 1_000_000_000)
+            return overflows ? nil : product
+        }
     }
 
     /// Begins a chain.
@@ -115,8 +125,9 @@ package struct OwnerChain: Sendable {
         try longer.take(statement.content, name: name)
         let head = OwnerHead(number: statement.number, hash: object.hash)
         longer.statements.append(head)
+        if case .revoke(let revocation) = statement.content { longer.stated.append((head.hash, revocation)) }
         if let content = OwnerChain.decision(in: statement.content) {
-            longer.decisions.append(Decision(statement: head, content: content))
+            longer.decisions.append(Decision(statement: head, content: content, createdAt: statement.createdAt))
         }
         longer.next += 1
         self = longer
@@ -164,6 +175,9 @@ package struct OwnerChain: Sendable {
         case .revoke(let revocation):
             guard enrolments[revocation.key] != nil else {
                 throw .notCanonical("\(name) revokes the key \(revocation.key.abbreviated), which is not enrolled")
+            }
+            guard revocation.withdraws.map({ self.revocation($0)?.key == revocation.key }) ?? true else {
+                throw .notCanonical("\(name) withdraws what is no earlier revocation of the same key")
             }
             revocations[revocation.key, default: []].append(revocation)
         case .keyEpoch(let entries): try replace(entries, name: name)
@@ -216,6 +230,22 @@ extension OwnerChain {
     /// What the key with this fingerprint may do, revoked or not; `nil` when its signatures are void.
     package func signer(_ fingerprint: Hash256) -> Enrolment? {
         fingerprint == owner.fingerprint ? Enrolment(owner: owner) : enrolments[fingerprint]
+    }
+
+    /// The revocation that a statement with this hash says; `nil` when it is no revocation.
+    package func revocation(_ statement: Hash256) -> Revocation? { stated.first { $0.hash == statement }?.revocation }
+
+    /// Hashes of the revocations that later statements take back, as far as they wait.
+    package var withdrawn: Set<Hash256> { Set(stated.compactMap(\.revocation.withdraws)) }
+
+    /// The chain as if some revocations had not been stated.
+    ///
+    /// - Parameter statements: their hashes.
+    package func believing(without statements: Set<Hash256>) -> OwnerChain {
+        var chain = self
+        chain.stated.removeAll { statements.contains($0.hash) }
+        chain.revocations = Dictionary(grouping: chain.stated.map(\.revocation), by: \.key)
+        return chain
     }
 
     /// Why the chain does not hold what a credential or a host remembers; `nil` when it does.

@@ -42,15 +42,21 @@ package struct Revocation: Hashable, Sendable {
     package let slot: LogHead?
     /// Last accepted entries of the sessions that were open then; sessions of accepted slots not named here had ended.
     package let sessions: [SessionEntryReference]
+    /// Hash of an earlier revocation of the key that the owner takes back, as far as it waits for persons (format page
+    /// §11, "Withdrawn"); `nil` for none.
+    package let withdraws: Hash256?
 
     /// - Precondition: at most ``FormatLimits/headCount`` sessions, none twice, and none without a slot.
-    package init(key: Hash256, slot: LogHead?, sessions: [SessionEntryReference] = []) {
+    package init(
+        key: Hash256, slot: LogHead?, sessions: [SessionEntryReference] = [], withdraws: Hash256? = nil
+    ) {
         precondition(sessions.count <= FormatLimits.headCount, "a revocation names at most 1,024 sessions")
         precondition(Set(sessions.map(\.session)).count == sessions.count, "a revocation names a session once")
         precondition(slot != nil || sessions.isEmpty, "where no slot is accepted, no session is")
         self.key = key
         self.slot = slot
         self.sessions = sessions
+        self.withdraws = withdraws
     }
 
     /// Whether a slot of the key is still believed.
@@ -67,11 +73,13 @@ package struct Revocation: Hashable, Sendable {
             "key": .bytes(key.bytes), "sessions": .array(sessions.map(\.value)),
         ]
         if let slot { members["slot"] = slot.value }
+        if let withdraws { members["withdraws"] = .bytes(withdraws.bytes) }
         return members
     }
 
     init(_ fields: RecordFields, of what: String) throws(FormatError) {
         key = try fields.hash("key")
+        withdraws = try fields.optionalHash("withdraws")
         if let value = fields.optional("slot") {
             slot = try LogHead(value, of: "slot of \(what)")
         } else {

@@ -43,6 +43,38 @@ struct PersonTests {
         }
     }
 
+    @Test("a revocation that takes another back is one more to whoever does not know that, and names one of its key")
+    func withdrawal() throws {
+        var (chain, _) = try stated()
+        let key = Self.approver.key.fingerprint
+        func slot(_ number: UInt32) -> LogHead {
+            LogHead(
+                slot: SlotNumber(incarnation: 0, epoch: 0, number: number), hash: SecureHash.sha256([UInt8(number)]))
+        }
+        let first = try chain.revoking(Revocation(key: key, slot: slot(1)), createdAt: 3, signedBy: fixture.owner)
+        try chain.append(first, name: chain.nextName)
+        let taken = chain
+        let second = try chain.revoking(
+            Revocation(key: key, slot: slot(5), withdraws: first.hash), createdAt: 4, signedBy: fixture.owner)
+        try chain.append(second, name: chain.nextName)
+        #expect(second.members["withdraws"] == .bytes(first.hash.bytes) && first.members["withdraws"] == nil)
+        #expect(try GoldenTests.stored("owner-withdraw", orWrite: second.bytes) == second.bytes)
+        #expect(chain.withdrawn == [first.hash] && chain.revocation(second.hash)?.withdraws == first.hash)
+        // With all of them the narrower one stays.
+        #expect(chain.accepts(slot(1), by: key) && !chain.accepts(slot(4), by: key))
+        let without = chain.believing(without: [first.hash])
+        #expect(without.accepts(slot(4), by: key) && !without.accepts(slot(6), by: key))
+        #expect(chain.believing(without: [first.hash, second.hash]).accepts(slot(6), by: key))
+        #expect(chain.decisions.suffix(2).map(\.content) == [.revocation(key), .revocation(key)])
+        for wrong in [chain.statements[0].hash, SecureHash.sha256([]), second.hash] {
+            #expect(
+                refusalCode {
+                    try taken.revoking(
+                        Revocation(key: key, slot: slot(5), withdraws: wrong), createdAt: 4, signedBy: fixture.owner)
+                } == .malformed)
+        }
+    }
+
     @Test("whoever sweeps must know approvals, whoever reads or writes need not")
     func feature() throws {
         let (chain, _) = try stated()
