@@ -1,5 +1,6 @@
 /// Rules of the sweep and of those beside it (format page §12) that a debug build can be told to break, one at a time:
-/// so the tests prove that they would notice. A release build holds to all of them; there is nothing in it that could be told.
+/// so the tests prove that they would notice. A release build holds to all of them; there is nothing in it that could
+/// be told.
 package enum SweepRule: String, CaseIterable, Sendable {
     /// The verdict reads the sessions below the close, and pardons what they need.
     case verdictReadsSessions
