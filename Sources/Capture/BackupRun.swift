@@ -149,7 +149,7 @@ package struct BackupRun: ~Copyable {
     private let plan: BackupPlan
     private let parameters: ImageParameters
     private let structure: StructureWriter
-    private let benches: [RegionWorkbench]
+    private var benches: [RegionWorkbench]
     private var chain: SessionChain
     private var progress = BackupProgress()
     /// Bytes that may differ from the earlier images; all that was read where there is none.
@@ -326,7 +326,14 @@ package struct BackupRun: ~Copyable {
         session = next
         chain = SessionChain(next)
         try structure.move(to: next)
-        for bench in benches { try bench.move(to: next) }
+        // One after the other, so that only one is there twice.
+        passage.idle = []
+        let packByteCount = Int(next.repository.chain.defaults.pack)
+        for index in benches.indices {
+            benches[index] = try benches[index].moved(
+                to: next, sizes: parameters, packByteCount: packByteCount, level: plan.level)
+        }
+        passage.idle = benches
         (roots, hasMoved, isToMove) = ([], true, false)
         lastEntryAt = plan.pulse.now()
         let isProven = isProven(passage.earlier)

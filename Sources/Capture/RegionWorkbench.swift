@@ -59,7 +59,8 @@ extension RegionJob {
 // Safety: a workbench is used by one task at a time: it is given to a child task with a region and comes back with the
 // result, and nothing else holds it in between. The buffers are private and freed once.
 @safe final class RegionWorkbench: @unchecked Sendable {
-    private(set) var session: WritingSession
+    // Constant, as all that is asked for each chunk: a session that goes on elsewhere gets another workbench.
+    let session: WritingSession
     private(set) var parameters: ImageParameters
     /// Where the region in work begins, and what of it the repository did not have so far.
     private var (origin, newChunks): (UInt64, NewChunks) = (0, NewChunks())
@@ -67,8 +68,7 @@ extension RegionJob {
     let boundary: BoundaryCipher
     private let hasher: KeyedHasher
     private let compressor: ChunkCompressor
-    private var builder: PackBuilder
-    private let packByteCount: Int
+    private let builder: PackBuilder
     let region: UnsafeMutableRawBufferPointer
     let packed: UnsafeMutableRawBufferPointer
     /// Where pages of disks are noted, and what makes their values.
@@ -82,7 +82,6 @@ extension RegionJob {
     ///   written.
     init(_ session: WritingSession, parameters: ImageParameters, packByteCount: Int, level: Int) throws {
         self.session = session
-        self.packByteCount = packByteCount
         self.parameters = parameters
         let keys = session.keys
         chunker = try RegionWorkbench.chunker(session, parameters)
@@ -147,13 +146,18 @@ extension RegionJob {
     /// Whether nothing is leant on that only this session has looked up.
     var mayMove: Bool { matches.isEmpty }
 
-    /// Stores into another session of the same backup from now on.
+    /// A workbench of the same image in another session of the backup.
     ///
+    /// - Parameter sizes: the largest that were and will be used.
     /// - Precondition: ``flush()`` came before, and ``mayMove``.
-    func move(to session: WritingSession) throws {
+    /// - Throws: as ``init(_:parameters:packByteCount:level:)``.
+    func moved(
+        to session: WritingSession, sizes: ImageParameters, packByteCount: Int, level: Int
+    ) throws -> RegionWorkbench {
         precondition(builder.isEmpty && mayMove, "what was stored was put in its session")
-        self.session = session
-        builder = PackBuilder(try session.packSettings(.content, targetByteCount: packByteCount))
+        let bench = try RegionWorkbench(session, parameters: sizes, packByteCount: packByteCount, level: level)
+        try bench.use(parameters, logging: logging)
+        return bench
     }
 
     deinit {
