@@ -116,12 +116,14 @@ struct SweepRun {
         if !report.waitsFor.isEmpty {
             return CommandFailure(
                 .partial,
-                "\(report.condemned) packs are condemned and wait for \(report.waitsFor.count) backups that still run; "
-                    + "sweep again when they are done")
+                "\(Console.count(report.condemned, "object")) condemned, kept for "
+                    + "\(Console.count(report.waitsFor.count, "running backup")); sweep again when it has ended, or has "
+                    + "come to its next checkpoint, which takes two hours at most")
         }
         guard !report.left.isEmpty else { return nil }
         return CommandFailure(
             .partial,
-            "\(report.left.count) objects could not be deleted, the first because: \(report.left[0]); sweep again")
+            "\(Console.count(report.left.count, "object")) could not be deleted, the first because: "
+                + "\(report.left[0]); sweep again")
     }
 }
