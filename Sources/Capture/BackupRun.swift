@@ -141,7 +141,8 @@ package struct BackupPlan: Sendable {
 package struct BackupRun: ~Copyable {
     /// The session that is written in; of a backup that outlives an epoch it is another one later.
     private var session: WritingSession
-    private var hasMoved = false
+    /// When the session was begun in which the backup went on; `nil` before the first time.
+    private var continuedAt: UInt64?
     /// Whether the epoch that the session stands in was closed, so that a sweep waits for the session's end.
     private var isToMove = false
     /// Roots of the disks that were captured.
@@ -248,6 +249,7 @@ package struct BackupRun: ~Copyable {
                 images: images, machine: machine, base: plan.base, startedAt: started, endedAt: plan.now(),
                 volume: RestorePointRecord.Volume())
             point.tags = plan.tags
+            point.continuedAt = continuedAt
             point.origin = plan.origin
             point.volume.read = progress.read
             point.volume.changed = changed
@@ -334,7 +336,8 @@ package struct BackupRun: ~Copyable {
                 to: next, sizes: parameters, packByteCount: packByteCount, level: plan.level)
         }
         passage.idle = benches
-        (roots, hasMoved, isToMove) = ([], true, false)
+        // Behind the look: it may be said later than it was, never earlier.
+        (roots, continuedAt, isToMove) = ([], plan.now(), false)
         lastEntryAt = plan.pulse.now()
         let isProven = isProven(passage.earlier)
         passage.regions?.trustsProofs = isProven
@@ -342,7 +345,7 @@ package struct BackupRun: ~Copyable {
 
     /// Whether what an earlier image says to be of a point that counts still is.
     private func isProven(_ earlier: EarlierImage?) -> Bool {
-        guard hasMoved else { return true }
+        guard continuedAt != nil else { return true }
         guard let proof = earlier?.provenBy else { return false }
         return session.view.shows(proof.point, committedBy: proof.commit)
     }

@@ -117,8 +117,8 @@ struct SweepRun {
             return CommandFailure(
                 .partial,
                 "\(Console.count(report.condemned, "object")) condemned, kept for "
-                    + "\(Console.count(report.waitsFor.count, "running backup")); sweep again when it has ended, or has "
-                    + "come to its next checkpoint, which takes two hours at most")
+                    + "\(Console.count(report.waitsFor.count, "running backup")); sweep again when it has ended or "
+                    + "has come to its next checkpoint, which takes two hours at most")
         }
         guard !report.left.isEmpty else { return nil }
         return CommandFailure(

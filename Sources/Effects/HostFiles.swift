@@ -56,6 +56,14 @@ package struct HostFiles: DurableFiles {
     package func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
         let file = try opened(path, O_WRONLY | O_CREAT | O_EXCL, "cannot create")
         defer { close(file) }
+        do throws(FileError) { try write(bytes, to: file, path) } catch {
+            // It is ours, for it was not there before. On a disk that is full, half of it would keep the disk full.
+            _ = try? remove(path)
+            throw error
+        }
+    }
+
+    private func write(_ bytes: [UInt8], to file: Int32, _ path: String) throws(FileError) {
         var written = bytes.count >= DirectAccess.smallestByteCount ? try writeDirect(file, path, bytes) : 0
         while written < bytes.count {
             written += try call("cannot write", path) {

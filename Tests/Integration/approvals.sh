@@ -217,7 +217,7 @@ holds "and goes on" backup "2028-04-13 22:10:00"
 echo "== what the agent says"
 # Sockets have short paths.
 agent_folder=$(mktemp -d "${TMPDIR:-/tmp}/approvals.XXXXXX") || exit 1
-trap 'rm -rf "$folder" "$clock_folder" "$agent_folder"' EXIT
+trap 'remove "$folder" "$clock_folder" "$agent_folder"' EXIT
 cat >"$agent_folder/dozo.yaml" <<YAML
 time-zone: Etc/UTC
 repositories:

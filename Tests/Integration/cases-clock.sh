@@ -3,7 +3,7 @@
 . "$(dirname -- "$0")/cases.sh"
 # A path that the loader can name: it splits LD_PRELOAD at spaces.
 clock_folder=$(mktemp -d "${TMPDIR:-/tmp}/dozo-clock.XXXXXX") || exit 1
-trap 'rm -rf "$folder" "$clock_folder"' EXIT
+trap 'remove "$folder" "$clock_folder"' EXIT
 clock_library=$clock_folder/other-clock.so
 gcc -shared -fPIC -O1 -o "$clock_library" "$top/Tests/Support/other-clock.c" -ldl 2>"$folder/output" ||
     { skip "a clock that is set" "other-clock.c does not compile: $(tail -n 1 "$folder/output")"; echo done; exit 0; }

@@ -41,7 +41,7 @@ end_mount() {
     [ -z "$device" ] || losetup -d "$device"
     device=
 }
-trap 'end_mount; rm -rf "$folder" "$clock_folder"' EXIT
+trap 'end_mount; remove "$folder" "$clock_folder"' EXIT
 holds "a repository with a locked point" prepare
 if [ "$(id -u)" -ne 0 ] || ! mount -t ramfs none "$mounted" 2>"$folder/output"; then
     skip "a file system without the flag" "only root mounts one, where mounting is allowed"

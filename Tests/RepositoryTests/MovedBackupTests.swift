@@ -64,11 +64,12 @@ struct MovedBackupTests {
 
         /// Backs the disk up. - Parameter reading: called before a region is read.
         func backUp(
-            _ session: WritingSession, changes: Bool = false, reading: @escaping @Sendable (Int) async -> Void
+            _ session: WritingSession, changes: Bool = false, clock: @escaping @Sendable () -> UInt64 = { 12 },
+            reading: @escaping @Sendable (Int) async -> Void
         ) async throws -> (record: RestorePointRecord, session: WritingSession) {
             let plan = BackupPlan(
                 guest: writer.guest, label: writer.name, takenAt: 12, host: writer.name, tool: "test",
-                base: base.identifier, workers: 1, now: { 12 })
+                base: base.identifier, workers: 1, now: clock)
             let image = WatchedImage(image: SimulatedImage(now, changes: changes), region: region, reading: reading)
             return try await BackupRun(session, plan: plan).runInSessions([
                 .image(name: "disk0", source: image, since: try await earlier())
@@ -176,6 +177,35 @@ struct MovedBackupTests {
         for point in host.sample.points {
             #expect(try await host.restores(point, as: try #require(host.sample.disks[point])))
         }
+    }
+
+    /// What it shows of others in its second session it saw then, and not when it began: a point would be dated before
+    /// it existed, and rules would let go what they promise.
+    @Test("nobody's points are taken for older than they are because of it")
+    func sightings() async throws {
+        let night = try await Night()
+        let host = night.host
+        let other = host.sample.hosts[1].copy()
+        let made = Mutex<PointID?>(nil)
+        let clock = Mutex<UInt64>(100)
+        let (_, last) = try await night.backUp(try await night.session(), clock: { clock.withLock { $0 } }) { number in
+            do {
+                guard number == 1 else { return }
+                clock.withLock { $0 = 200 }
+                // Before, for it is said with a time of long ago.
+                try await host.forget([night.base.identifier])
+                let record = try await other.backUp([[1, 2, 3]], to: host.store, at: 200, randomness: .seeded(21))
+                made.withLock { $0 = record.identifier }
+                try await host.sweep(patience: 1)
+                clock.withLock { $0 = 300 }
+            } catch { Issue.record(error) }
+        }
+        let view = try await host.view()
+        let point = try #require(view.points.first { $0.record.identifier == made.withLock { $0 } })
+        let moved = try #require(view.points.first { $0.session == last.session })
+        #expect(moved.record.startedAt == 100 && moved.record.continuedAt == 300)
+        let sighting = Sightings(in: view, revoked: [], now: 1_000)[point]
+        #expect((sighting.firstSeen ?? .max) >= 300, "it was not there when the backup began")
     }
 
     @Test("it goes on nowhere when a sweep has ended its session meanwhile")

@@ -111,6 +111,7 @@ try() {
     else
         check "$2 $1: a backup without room ends with status 1, not $status" [ "$status" -eq 1 ]
         check "$2 $1: it says what is full and what to do" says_what_is_full "$full"
+        check "$2 $1: nothing half written stays and takes room" [ -z "$(ls "$repository/tmp")" ]
         check "$2 $1: no half point is listed" points_are 1
         check "$2 $1: the point before comes back from the full disk" comes_back "$folder/first.raw"
         check "$2 $1: the full repository verifies: $(tail -n 1 "$folder/said")" verifies

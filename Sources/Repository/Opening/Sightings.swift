@@ -78,8 +78,8 @@ package struct Sightings: Sendable {
         for point in view.points {
             let place = Place(of: point)
             let record = point.record
-            // The instant may lie before the look or behind it.
-            told[place] = (min(record.startedAt, record.takenAt), record.startedAt)
+            // The instant may lie before the look or behind it. A backup that went on in another session looked again.
+            told[place] = (min(record.startedAt, record.takenAt), record.continuedAt ?? record.startedAt)
         }
         for saying in view.said.sayings {
             told[Place(saying.session, entry: saying.entry)] = (saying.at, saying.at)

@@ -107,6 +107,10 @@ package struct RestorePointRecord: Hashable, Sendable {
     package var volume: Volume
     /// Words by which rules and people find it again: see ``tagLimit``; ascending, each once.
     package var tags: [String] = []
+    /// When the session in which the point was committed was begun, by the host's clock, for a backup that had gone on
+    /// from another: what that session shows of others was seen then, and not when the backup began. Nanoseconds since
+    /// 1970, UTC; `nil` for a backup of one session.
+    package var continuedAt: UInt64?
     /// What asked for the run; `nil` when nobody said.
     package var origin: Origin?
 
@@ -148,6 +152,7 @@ package struct RestorePointRecord: Hashable, Sendable {
         ]
         if let machine { members["machine"] = machine.value }
         if let base { members["base"] = .bytes(base.bytes) }
+        if let continuedAt { members["continued_at"] = .unsigned(continuedAt) }
         if !tags.isEmpty { members["tags"] = .array(tags.map { .text($0) }) }
         if let origin { members["policy"] = origin.value }
         return Record(kind: Record.restorePointKind, isCritical: true, body: .map(members))
@@ -173,6 +178,7 @@ package struct RestorePointRecord: Hashable, Sendable {
         tool = try fields.text("tool")
         startedAt = try fields.unsigned("started_at")
         endedAt = try fields.unsigned("ended_at")
+        continuedAt = fields.optional("continued_at") == nil ? nil : try fields.unsigned("continued_at")
         base = fields.optional("base") == nil ? nil : try fields.identifier("base")
         let bytes = try fields.fields("bytes")
         volume = Volume()
