@@ -341,6 +341,8 @@ struct KeyEnrollCommand: AsyncParsableCommand {
         guard !HostPaths.exists(to) else {
             throw CommandFailure(.refused, "\(to) exists already and is not overwritten; choose another name")
         }
+        // Nothing takes an enrolment back, and a key of which there is no file is nobody's.
+        try HostPaths.requireRoomForNew(to)
         let guests = role == .approver ? [] : try await guests(in: repository)
         if let person { try PersonName(person).refuse(beside: repository.chain.enrolments.values.compactMap(\.person)) }
         var seed: SecretBytes?

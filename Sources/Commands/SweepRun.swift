@@ -117,8 +117,9 @@ struct SweepRun {
             return CommandFailure(
                 .partial,
                 "\(Console.count(report.condemned, "object")) condemned, kept for "
-                    + "\(Console.count(report.waitsFor.count, "running backup")); sweep again when it has ended or "
-                    + "has come to its next checkpoint, which takes two hours at most")
+                    + "\(Console.count(report.waitsFor.count, "backup")) not ended; sweep again later: one that runs "
+                    + "gives way within two hours, one that was killed when its host backs up again or after --patience"
+            )
         }
         guard !report.left.isEmpty else { return nil }
         return CommandFailure(

@@ -248,12 +248,26 @@ package enum HostPaths {
     ///
     /// - Throws: ``FileError``.
     package static func writeNew(_ path: String, _ bytes: [UInt8]) throws(FileError) {
-        let absolute = absolute(path)
-        let slash = absolute.lastIndex(of: "/") ?? absolute.startIndex
-        let files = HostFiles(root: slash == absolute.startIndex ? "/" : String(absolute[..<slash]))
-        let name = String(absolute[absolute.index(after: slash)...])
+        let (files, name) = place(of: path)
         try files.writeNew(name, bytes)
         try files.syncFile(name)
         try files.syncFolder("")
+    }
+
+    /// Makes a new file and takes it away again, before something that cannot be taken back needs one there.
+    ///
+    /// - Throws: ``FileError`` when it cannot be made, or is there.
+    package static func requireRoomForNew(_ path: String) throws(FileError) {
+        let (files, name) = place(of: path)
+        try files.writeNew(name, [])
+        try files.remove(name)
+    }
+
+    /// The folder of a path, and the name in it.
+    private static func place(of path: String) -> (files: HostFiles, name: String) {
+        let absolute = absolute(path)
+        let slash = absolute.lastIndex(of: "/") ?? absolute.startIndex
+        let files = HostFiles(root: slash == absolute.startIndex ? "/" : String(absolute[..<slash]))
+        return (files, String(absolute[absolute.index(after: slash)...]))
     }
 }

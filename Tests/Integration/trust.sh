@@ -64,6 +64,11 @@ rm -rf "$folder/copy"
 XDG_STATE_HOME=$own_state
 
 # --- keys that the owner takes back
+ends_with 1 "No such file or directory" "a key for which no file can be made is not enrolled" \
+    "$dozo" key enroll --role writer --label nobody --to "$folder/nowhere/nobody.key"
+"$dozo" key list >"$folder/keys" 2>&1
+if grep -q nobody "$folder/keys"; then fail "and nobody has it" "$(grep nobody "$folder/keys")"
+else pass "and nobody has it"; fi
 holds "a second writer" "$dozo" key enroll --role writer --label thief --to "$folder/thief.key"
 thief() { without_passphrase backup --key-file "$folder/thief.key" --guest stolen --disk "d=$folder/disk" "$@"; }
 holds "it writes" env XDG_STATE_HOME="$folder/thief" sh -c 'unset DOZO_PASSPHRASE_FILE
