@@ -145,8 +145,8 @@ package struct BackupRun: ~Copyable {
     private var continuedAt: UInt64?
     /// Whether the epoch that the session stands in was closed, so that a sweep waits for the session's end.
     private var isToMove = false
-    /// Roots of the disks that were captured.
-    private var capturedRoots: [Hash256] = []
+    /// What was captured to its end.
+    private var images: [RestorePointRecord.Image] = []
     private let plan: BackupPlan
     private let parameters: ImageParameters
     private let structure: StructureWriter
@@ -229,11 +229,7 @@ package struct BackupRun: ~Copyable {
         async let _: Void = index.buildFilters(folder)
         do {
             progress.total = BackupRun.total(disks)
-            var images: [RestorePointRecord.Image] = []
-            for disk in disks {
-                images.append(try await captured(disk))
-                capturedRoots += images.suffix(1).map(\.root)
-            }
+            for disk in disks { images.append(try await captured(disk)) }
             for case .image(_, let source, _) in disks { try await source.confirmUnchanged() }
             for case .memory(let part) in disks { try await part.source.confirmUnchanged() }
             try await plan.confirm()
@@ -322,7 +318,7 @@ package struct BackupRun: ~Copyable {
     /// Between two regions, with nothing in work: what was captured is then what the assembler holds.
     private mutating func move(_ passage: inout Passage, _ assembler: borrowing MapAssembler) async throws {
         try await flush()
-        let next = try await chain.move(roots: capturedRoots + assembler.openRoots) { [base = plan.base] _ in
+        let next = try await chain.move(roots: images.map(\.root) + assembler.openRoots) { [base = plan.base] _ in
             base.map { [$0] } ?? []
         }
         session = next
@@ -585,9 +581,11 @@ package struct BackupRun: ~Copyable {
             while true {
                 if plan.isToStop() { passage.stop() }
                 do {
-                    if isToMove, passage.mayMove { try await move(&passage, assembler) }
                     try await giveOut(&passage, to: &group, into: &assembler)
-                    if isToMove, passage.mayMove { continue }
+                    if isToMove, passage.mayMove {
+                        try await move(&passage, assembler)
+                        continue
+                    }
                     guard !passage.isAtEnd || passage.working > 0 else { break }
                     try await take(&passage, from: &group, into: &assembler)
                 } catch let error as EarlierImageUnusable { (passage.unusable, passage.isAtEnd) = (error, true) }

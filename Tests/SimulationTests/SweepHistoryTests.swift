@@ -52,7 +52,7 @@ struct SweepHistoryTests {
     /// Rules whose breach was seen, each with a seed that noticed it: a hint, so that few are played. The other rules
     /// that can be broken were not noticed in some hundred seeds each (docs/design/0017).
     private static let noticing: [SweepRule: UInt64] = [
-        .verdictReadsSessions: 18, .nothingGoesBeforeTheClose: 52, .sessionsAreSlots: 3, .holdBeatsForget: 5,
+        .verdictReadsSessions: 33, .nothingGoesBeforeTheClose: 52, .sessionsAreSlots: 3, .holdBeatsForget: 5,
         .undoBeatsForget: 5, .pointsAreRoots: 3, .unknownStops: 40, .wentBackStops: 2, .runsHoldWhatTheyReplace: 214,
         .copiedFromGoesByClose: 67, .sessionsEndFirst: 3, .deadIsAbsent: 3,
         .marksAreCompared: 564,

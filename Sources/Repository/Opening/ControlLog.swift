@@ -98,6 +98,11 @@ package struct ControlLog: Sendable {
         return nil
     }
 
+    /// Sessions that the last ledger has taken over: of these its points alone live.
+    var takenOver: Set<SessionName> {
+        Set(ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+    }
+
     /// The last close that counts; `nil` before the first.
     package var lastClose: LogHead? {
         guard let slot = slots.last(where: { $0.content?.closesEpoch ?? false }), let hash = slot.hash else {

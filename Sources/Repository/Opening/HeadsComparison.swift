@@ -18,7 +18,7 @@ struct HeadsComparison {
                     + "it, lost it or went back to an earlier state")
         }
         let places = Dictionary(uniqueKeysWithValues: log.slots.map { ($0.slot, $0) })
-        let horizon = Set(log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+        let horizon = log.takenOver
         let read = Dictionary(uniqueKeysWithValues: sessions.map { ($0.name, $0) })
         let revoked = Set(chain.revocations.keys.map(WriterID.init(fingerprint:)))
         var compared = Set<SessionHead>()

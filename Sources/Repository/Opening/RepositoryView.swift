@@ -130,8 +130,7 @@ package struct RepositoryView: Sendable {
             + sessions.filter { chain.revocations[$0.signer] == nil }.flatMap(\.hidden) + unseen.map(\.object)
         let believed = Set(regained.map(\.slot))
         findings = opening + log.slots.filter { !believed.contains($0.slot) }.compactMap(\.finding)
-        let horizon = Set(
-            log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+        let horizon = log.takenOver
         var live = Set<PointID>()
         if let ledger = log.ledger {
             condemned = absent ?? Set(ledger.condemnedFresh + ledger.condemnedCarried)

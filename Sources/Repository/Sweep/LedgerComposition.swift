@@ -65,8 +65,7 @@ struct LedgerComposition {
             (session.hasEnded || !SweepRule.horizonHasEnded.holds) && !awaited.contains(session.name)
                 && !session.entries.flatMap(\.inventory.packs).contains { unlisted.contains($0.key) }
         }
-        let horizon = Set(taken.map(\.name)).union(
-            view.log.ledger?.horizon.map { SessionName(writer: $0.writer, session: $0.session) } ?? [])
+        let horizon = Set(taken.map(\.name)).union(view.log.takenOver)
         let (live, dropped) = LedgerComposition.points(in: view, horizon: horizon, circumstances)
         self.dropped = dropped.map(\.record.identifier)
 

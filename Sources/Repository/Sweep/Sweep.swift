@@ -215,7 +215,7 @@ package struct Sweep {
             sessions[position] = try await settling.fence(sessions[position], log: log, view: view)
         }
         silent = []
-        let goingOn = try BackupInSessions.goingOn(sessions, below: log, keys: keys)
+        let goingOn = try MovedBackups.goingOn(sessions, below: log, keys: keys)
         for position in sessions.indices where !sessions[position].hasEnded {
             let isDead = try isOwnAndDead(sessions[position])
             guard isSilent(sessions[position]) || isDead else { continue }

@@ -27,7 +27,7 @@ struct Verdict {
         self.close = close
         let condemned = Set(ledger.condemnedFresh + ledger.condemnedCarried)
         let fresh = Set(ledger.condemnedFresh.filter { $0.kind == .pack }.map(\.key))
-        let horizon = Set(ledger.horizon.map { SessionName(writer: $0.writer, session: $0.session) })
+        let horizon = log.takenOver
         let below = sessions.filter { $0.slot.slot < close.slot }
         let others = below.filter { !horizon.contains($0.name) }
         // Wording K: what a session has put and named is found through its run.
@@ -57,7 +57,9 @@ struct Verdict {
             let roots = try CheckpointRoots(session, keys: keys)
             // A backup goes on elsewhere and leans on all of it, as a commit would. First: what was passed over once is
             // not looked at again.
-            if let successor = roots.successor, try BackupInSessions.mayCommit(successor, sessions, keys: keys) {
+            if let successor = try MovedBackups.successor(of: session, keys: keys),
+                try MovedBackups.mayCommit(successor, sessions, keys: keys)
+            {
                 for root in roots.last {
                     try await walk.need(
                         structure: root, mayMiss: false, name: "a backup that goes on in another session")
@@ -89,55 +91,62 @@ private struct Pardon: CopyChoice {
     }
 }
 
-/// The roots that checkpoints of a session name, and where the backup goes on that it was of.
+/// The roots that checkpoints of a session name.
 struct CheckpointRoots {
     /// Those of all its checkpoints.
     private(set) var all: [Hash256] = []
     /// Those of the last entry that names any: of a session that moved they cover all that it captured.
     private(set) var last: [Hash256] = []
-    /// The session that goes on where this one was abandoned; `nil` when none does.
-    private(set) var successor: SessionName?
 
     /// - Throws: ``RepositoryError`` without the structure key.
     init(_ session: ReadSession, keys: RepositoryKeys) throws {
-        let recipient = try keys.recipient(.structure)
-        let privateKey = try keys.structurePrivateKey()
-        /// What does not open names nothing that could be restored.
-        func fields(_ kind: UInt32, in entry: SessionEntry) -> [RecordFields] {
-            entry.records.indices.filter { entry.records[$0].kind == kind }.compactMap { position in
-                guard let opened = try? entry.open(record: position, recipient: recipient, privateKey: privateKey)
-                else { return nil }
-                return try? RecordFields(opened.body, of: "a checkpoint")
-            }
-        }
         for entry in session.entries {
-            let roots = fields(Record.checkpointRootsKind, in: entry).flatMap { (try? $0.list("roots")) ?? [] }
-            let named = roots.compactMap { value -> Hash256? in
-                if case .bytes(let bytes) = value { Hash256(bytes: bytes) } else { nil }
+            var named: [Hash256] = []
+            for fields in try entry.opened(Record.checkpointRootsKind, keys: keys) {
+                for value in (try? fields.list("roots")) ?? [] {
+                    if case .bytes(let bytes) = value, let root = Hash256(bytes: bytes) { named.append(root) }
+                }
             }
             all += named
             if !named.isEmpty { last = named }
-            guard entry.action == .abandon, let moved = fields(Record.movedKind, in: entry).first else { continue }
-            successor = (try? moved.bytes("session")).flatMap { SessionID(bytes: $0) }.map {
-                SessionName(writer: session.writer, session: $0)
-            }
         }
     }
 }
 
-/// A backup that went from session to session.
-enum BackupInSessions {
+extension SessionEntry {
+    /// The bodies of its records of a kind; what does not open names nothing that could be restored.
+    fileprivate func opened(_ kind: UInt32, keys: RepositoryKeys) throws -> [RecordFields] {
+        let recipient = try keys.recipient(.structure)
+        let privateKey = try keys.structurePrivateKey()
+        return records.indices.filter { records[$0].kind == kind }.compactMap { position in
+            guard let record = try? open(record: position, recipient: recipient, privateKey: privateKey) else {
+                return nil
+            }
+            return try? RecordFields(record.body, of: "a checkpoint")
+        }
+    }
+}
+
+/// Backups that went from session to session.
+enum MovedBackups {
+    /// The session in which a backup goes on whose session was abandoned; `nil` when it goes on in none.
+    static func successor(of session: ReadSession, keys: RepositoryKeys) throws -> SessionName? {
+        guard let end = session.entries.last, end.action == .abandon,
+            let moved = try end.opened(Record.movedKind, keys: keys).first,
+            let next = (try? moved.bytes("session")).flatMap({ SessionID(bytes: $0) })
+        else { return nil }
+        return SessionName(writer: session.writer, session: next)
+    }
+
     /// Sessions in which backups go on that were in a session below the last close, and that no ledger has taken over.
-    static func goingOn(_ sessions: [ReadSession], below log: ControlLog, keys: RepositoryKeys) throws -> Set<
-        SessionName
-    > {
-        guard let close = log.lastClose, let ledger = log.ledger else { return [] }
-        let horizon = Set(ledger.horizon.map { SessionName(writer: $0.writer, session: $0.session) })
+    static func goingOn(
+        _ sessions: [ReadSession], below log: ControlLog, keys: RepositoryKeys
+    ) throws -> Set<SessionName> {
+        guard let close = log.lastClose else { return [] }
+        let horizon = log.takenOver
         return Set(
-            try sessions.filter { session in
-                session.slot.slot < close.slot && session.entries.last?.action == .abandon
-                    && !horizon.contains(session.name)
-            }.compactMap { try CheckpointRoots($0, keys: keys).successor })
+            try sessions.filter { $0.slot.slot < close.slot && !horizon.contains($0.name) }
+                .compactMap { try successor(of: $0, keys: keys) })
     }
 
     /// Whether the backup that goes on in a session has made its point or may still do so. What was not read may.
@@ -146,9 +155,8 @@ enum BackupInSessions {
         // Each moves behind itself, so that there is an end; a store cannot make one that goes in circles.
         for _ in 0...sessions.count {
             guard let session = sessions.first(where: { $0.name == name }) else { return true }
-            if session.entries.contains(where: { $0.action == .commit }) { return true }
-            guard session.hasEnded else { return true }
-            guard let next = try CheckpointRoots(session, keys: keys).successor else { return false }
+            if session.entries.contains(where: { $0.action == .commit }) || !session.hasEnded { return true }
+            guard let next = try successor(of: session, keys: keys) else { return false }
             name = next
         }
         return true
