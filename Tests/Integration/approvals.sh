@@ -229,8 +229,10 @@ guests: {}
 YAML
 chmod 600 "$agent_folder/dozo.yaml"
 agent() { # agent TIME PATTERN: runs it until `dozo status` says that.
-    at "$1" "$dozo" agent run --config "$agent_folder/dozo.yaml" --socket "$agent_folder/s" \
-        >"$agent_folder/log" 2>&1 </dev/null &
+    # Not by at: in the background a function is a shell of its own, and $! would name that.
+    clock=$(date -u -d "$1" +%s)
+    DOZO_TEST_CLOCK=$clock LD_PRELOAD=$clock_library "$dozo" agent run --config "$agent_folder/dozo.yaml" \
+        --socket "$agent_folder/s" >"$agent_folder/log" 2>&1 </dev/null &
     process=$!
     tries=0
     until shown=$(at "$1" "$dozo" status --socket "$agent_folder/s" 2>&1); echo "$shown" | grep -q -- "$2" ||

@@ -1,4 +1,5 @@
 import BackupModel
+import ChunkEncryption
 import RepositoryFormat
 
 /// Compares what slots and entries say to have seen with what the store shows (format page §11).
@@ -21,14 +22,16 @@ struct HeadsComparison {
         let horizon = log.takenOver
         let read = Dictionary(uniqueKeysWithValues: sessions.map { ($0.name, $0) })
         let revoked = Set(chain.revocations.keys.map(WriterID.init(fingerprint:)))
-        var compared = Set<SessionHead>()
+        var (comparedSlots, compared) = (Set<LogHead>(), Set<SessionHead>())
         for (witness, heads) in witnesses {
             let owner = OwnerHead(number: heads.owner.number, hash: heads.owner.hash)
             if chain.refusal(remembering: owner) != nil, try await !isGrowing(access) {
                 note(OwnerStatement.name(owner.number), seenBy: witness)
             }
-            if let head = heads.log, head.slot.incarnation == log.identity.incarnation,
-                places[head.slot].map({ $0.hash != head.hash && !$0.isSpoiled }) ?? true
+            if let head = heads.log, comparedSlots.insert(head).inserted,
+                head.slot.incarnation == log.identity.incarnation,
+                places[head.slot].map({ $0.hash != head.hash && !$0.isSpoiled }) ?? true,
+                try await !hasCome(ObjectPaths.slot(head.slot), head.hash, access)
             {
                 note(ObjectPaths.slot(head.slot), seenBy: witness)
             }
@@ -37,6 +40,7 @@ struct HeadsComparison {
                 guard !horizon.contains(name), read[name]?.shows(head) != true else { continue }
                 // What a revocation does not accept is not read at all.
                 if read[name] == nil, revoked.contains(head.writer) { continue }
+                if try await hasCome(name.entry(head.number), head.hash, access) { continue }
                 note(name.entry(head.number), seenBy: witness)
             }
         }
@@ -56,6 +60,12 @@ struct HeadsComparison {
 
     /// A thief may have named what never was before the owner noticed.
     private func isRevoked(_ signer: Hash256?) -> Bool { signer.map { chain.revocations[$0] != nil } ?? false }
+
+    /// Whether what a witness saw is there now: it may have come, and the witness's word behind it, while this look
+    /// went on; then the look is of a moment before.
+    private func hasCome(_ name: String, _ hash: Hash256, _ access: ObjectAccess) async throws -> Bool {
+        try await access.look(name).readable.map { SecureHash.sha256($0) == hash } ?? false
+    }
 
     /// Whether the owner has said more since the chain was read.
     private func isGrowing(_ access: ObjectAccess) async throws -> Bool {
