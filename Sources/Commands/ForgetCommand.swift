@@ -21,7 +21,7 @@ struct ForgetCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
     var points: [String]
     @Option(help: ArgumentHelp("Why, for whoever looks later.", valueName: "text"))
     var reason: String?
@@ -52,7 +52,7 @@ struct ForgetCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        let chosen = try PointArgument.find(points, in: view)
+        let chosen = try PointArgument.findMeant(points, in: view)
         if !undo {
             try refuseWhatMustStay(chosen, view, at: repository.decisionTimes(view))
         }

@@ -17,7 +17,7 @@ struct HoldCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
     var points: [String]
     @Flag(help: "Let them go again: all holds of the points.")
     var release = false
@@ -42,12 +42,13 @@ struct HoldCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        let chosen = try PointArgument.find(points, in: view)
+        let chosen = try PointArgument.findMeant(points, in: view)
         let session = try MaintenanceSession(repository, randomness: .system)
         let identifiers = chosen.map(\.record.identifier)
         let slots: [SlotNumber]
         if release {
             slots = try released(identifiers, view)
+            warn(of: Set(slots), view)
             guard yes else {
                 throw CommandFailure(
                     .refused,
@@ -69,6 +70,20 @@ struct HoldCommand: AsyncParsableCommand {
                     "\(point.record.identifier.hexadecimal.prefix(12)) of \(Console.printable(point.record.label)) "
                         + (release ? "is not held any more" : "is held"))
             }
+        }
+    }
+
+    /// Names the points that only these holds keep: the next sweep takes them.
+    private func warn(of slots: Set<SlotNumber>, _ view: RepositoryView) {
+        for point in view.points {
+            let identifier = point.record.identifier
+            let holds = view.said.holds(of: identifier)
+            guard !holds.isEmpty, holds.allSatisfy({ slots.contains($0.slot) }),
+                let forget = view.said.forgetBehindHolds(of: identifier)
+            else { continue }
+            options.note(
+                "note: \(PointArgument.describe(point)) was forgotten \(TimeText.local(forget.at)): without the hold a "
+                    + "sweep lets it go; `dozo forget --undo` keeps it")
         }
     }
 

@@ -24,7 +24,7 @@ struct LockCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
     var points: [String] = []
     @Flag(help: "All points of the repository, also those of later backups; with --for.")
     var all = false
@@ -107,7 +107,7 @@ struct LockCommand: AsyncParsableCommand {
                 "--until \(name) lies more than 30 years ahead, and a lock cannot be taken back; nothing was locked")
         }
         let (repository, view) = try await options.openAndLook()
-        let chosen = try PointArgument.find(points, in: view)
+        let chosen = try PointArgument.findMeant(points, in: view)
         let identifiers = chosen.map(\.record.identifier)
         if yes {
             let session = try MaintenanceSession(repository, randomness: .system)

@@ -28,10 +28,39 @@ package enum PointArgument {
     /// What is said of a point that a revocation makes void which persons have not approved.
     static let doubt = "waiting: revoked by the owner, not approved"
 
-    /// As ``find(_:in:)``, several, each once however often it is named.
-    static func find(_ texts: [String], in view: RepositoryView) throws -> [RestorePoint] {
+    /// As ``find(_:in:)``, several, each once however often it is named, for whoever changes what becomes of them: a
+    /// time means the one point that was taken in it, and never an earlier one.
+    static func findMeant(_ texts: [String], in view: RepositoryView) throws -> [RestorePoint] {
         var seen = Set<PointID>()
-        return try texts.map { try find($0, in: view) }.filter { seen.insert($0.record.identifier).inserted }
+        return try texts.map { text in
+            let point = try find(text, in: view)
+            try requireMeant(point, by: text, in: view)
+            return point
+        }.filter { seen.insert($0.record.identifier).inserted }
+    }
+
+    /// Whoever restores takes what was there at a time; whoever lets go says what.
+    private static func requireMeant(_ point: RestorePoint, by text: String, in view: RepositoryView) throws {
+        guard let at = text.lastIndex(of: "@") else { return }
+        let time = String(text[text.index(after: at)...])
+        guard let first = TimeText.begin(time), let last = TimeText.parse(time) else { return }
+        let guest = Console.printable(String(text[..<at]))
+        guard point.record.takenAt >= first else {
+            throw CommandFailure(
+                .failed,
+                "\(guest) has no restore point of \(time); the last one before is \(describe(point)): name that one if "
+                    + "it is meant; nothing was changed")
+        }
+        let others = view.points.filter { other in
+            other.record.guest == point.record.guest && (first...last).contains(other.record.takenAt)
+        }
+        guard Set(others.map(\.record.identifier)).count == 1 else {
+            let list = others.sorted(by: isEarlier).prefix(8).map(describe).joined(separator: ", ")
+            throw CommandFailure(
+                .failed,
+                "\(guest) has \(Console.count(others.count, "restore point")) of \(time): \(list); name one by its id "
+                    + "or the minute; nothing was changed")
+        }
     }
 
     /// As ``find(_:in:)``, among points that were opened.

@@ -37,7 +37,7 @@ struct PointDocument: Encodable {
     let policy_revision: String?
     /// What started its run; absent when not known.
     let started_by: String?
-    /// Since when it need not be kept; absent unless it was forgotten and is not held.
+    /// Since when it need not be kept; absent unless it was forgotten. One that is held stays all the same.
     let forgotten_at: String?
     /// Whether it is forgotten, and waits for the approval of persons.
     let waits_for_approval: Bool
@@ -74,7 +74,7 @@ struct PointDocument: Encodable {
         policy = said(record.origin?.policy)
         policy_revision = said(record.origin?.revision)
         started_by = said(record.origin?.startedBy)
-        forgotten_at = words.forget(of: record.identifier).map { TimeText.utc($0.at) }
+        forgotten_at = words.forgetBehindHolds(of: record.identifier).map { TimeText.utc($0.at) }
         waits_for_approval = words.waits(record.identifier, at: times)
         revoked_unapproved = view.doubted.contains(record.identifier)
         locked_until = words.lock(of: record, at: times).map(TimeText.utc)

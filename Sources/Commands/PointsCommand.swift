@@ -84,12 +84,7 @@ struct PointsCommand: AsyncParsableCommand {
     ) -> String {
         let said = view.said
         var words = record.tags.map { "#" + Console.printable($0) }
-        if said.forget(of: record.identifier) != nil {
-            let waits = said.waits(record.identifier, at: times)
-            words.insert(waits ? "forgotten, waits for approval" : "forgotten", at: 0)
-        } else if !said.holds(of: record.identifier).isEmpty {
-            words.insert("held", at: 0)
-        }
+        words.insert(contentsOf: PointsCommand.fate(of: record.identifier, said, at: times).map { [$0] } ?? [], at: 0)
         if let verified = said.verified(record.identifier) {
             words.append("verified (\(verified.level.rawValue)) \(TimeText.local(verified.at))")
         } else if said.isDamaged(record.identifier) {
@@ -100,6 +95,13 @@ struct PointsCommand: AsyncParsableCommand {
         }
         if view.doubted.contains(record.identifier) { words.insert(PointArgument.doubt, at: 0) }
         return words.joined(separator: " ")
+    }
+
+    /// Whether somebody holds or forgot a point; `nil` when nobody did.
+    static func fate(of point: PointID, _ said: SaidOfPoints, at times: DecisionTimes) -> String? {
+        let isHeld = !said.holds(of: point).isEmpty
+        guard said.forgetBehindHolds(of: point) != nil else { return isHeld ? "held" : nil }
+        return isHeld ? "held, forgotten" : said.waits(point, at: times) ? "forgotten, waits for approval" : "forgotten"
     }
 
     /// Characters of the column with disk names.

@@ -59,7 +59,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     var size: String?
     @Flag(help: "Fill damaged parts with zeros and list them (status 3).")
     var salvage = false
-    @Flag(help: "Write although a guest or mount seems to use the target.")
+    @Flag(help: "Write although a guest or mount seems to use the target, or --in-place cuts a longer file.")
     var force = false
     @Option(
         help: ArgumentHelp("Leaves in work at once, 1 to 64; by default two a processor, at most 16.", valueName: "n"))
@@ -136,6 +136,10 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             "restoring \(Console.printable(chosen.record.label)) of \(TimeText.local(chosen.record.takenAt)), "
                 + "point \(chosen.record.identifier)"
         )
+        if view.said.forget(of: chosen.record.identifier) != nil {
+            options.note(
+                "note: this point is forgotten, and a sweep will let it go; `dozo forget --undo` or `dozo hold` keeps it")
+        }
         let reader = try await contentReader(repository, view: view)
         var disks: [RestoredDisk] = []
         for (image, path) in targets {

@@ -70,8 +70,9 @@ struct ShowCommand: AsyncParsableCommand {
             used = try await PointUsage(of: chosen, reader: reader)
         }
         let record = chosen.record
+        let times = repository.decisionTimes(view)
         let document = Document(
-            point: PointDocument(chosen, in: view, at: repository.decisionTimes(view)),
+            point: PointDocument(chosen, in: view, at: times),
             started_at: TimeText.utc(record.startedAt),
             ended_at: TimeText.utc(record.endedAt), tool: record.tool, clock: record.clock,
             read_bytes: record.volume.read, changed_bytes: record.volume.changed, new_bytes: record.volume.new,
@@ -88,6 +89,8 @@ struct ShowCommand: AsyncParsableCommand {
             ["built on", record.base?.hexadecimal ?? "nothing"],
         ]
         if view.doubted.contains(record.identifier) { rows.append(["waiting", "revoked by the owner, not approved"]) }
+        if let fate = PointsCommand.fate(of: record.identifier, view.said, at: times) { rows.append(["stays", fate]) }
+        if let until = view.said.lock(of: record, at: times) { rows.append(["locked until", TimeText.local(until)]) }
         if !record.tags.isEmpty {
             rows.append(["tags", record.tags.map(Console.printable).joined(separator: ", ")])
         }

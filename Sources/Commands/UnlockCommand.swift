@@ -19,7 +19,7 @@ struct UnlockCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
     var points: [String] = []
     @Flag(help: "The locks that were made for all points with `dozo lock --all`, in place of points.")
     var all = false
@@ -43,7 +43,7 @@ struct UnlockCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (repository, view) = try await options.openAndLook()
-        let chosen = try PointArgument.find(points, in: view)
+        let chosen = try PointArgument.findMeant(points, in: view)
         guard view.said.approvals.required != nil else {
             throw CommandFailure(
                 .refused,

@@ -92,6 +92,12 @@ package struct ImageRestore: Sendable {
             }
             let disk = try ExistingDisk(path: plan.path, ignoresUse: plan.ignoresUse, calls: plan.calls)
             try disk.readFromDisk()
+            guard disk.byteCount <= size || plan.ignoresUse else {
+                throw refused(
+                    "\(plan.path) has \(disk.byteCount) bytes and disk \(image.name) has \(size): in place the rest "
+                        + "would be cut off; say --size \(disk.byteCount) to keep the length, with zeros behind the "
+                        + "disk, --overwrite to replace the file, or --force to cut it")
+            }
             if disk.byteCount != size { try disk.resize(to: size) }
             return DiskInPlace(disk: disk)
         }

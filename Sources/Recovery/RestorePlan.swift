@@ -25,7 +25,7 @@ package struct RestorePlan: Sendable {
     package var byteCount: UInt64?
     /// Whether damaged parts are zero-filled and listed, instead of ending the restore.
     package var salvages: Bool
-    /// Whether a target that seems to be in use is taken all the same.
+    /// Whether a target that seems to be in use is taken all the same, and one that is longer than the disk is cut.
     package var ignoresUse: Bool
     /// Leaves in work at once, each with a read of its own under way; `nil`: as many as the processors and the store
     /// want, within ``memoryLimit``.

@@ -85,7 +85,16 @@ truncate -s 10M "$folder/there"
 holds "in place onto a shorter file" "$dozo" restore g@latest --to "$folder/there" --in-place
 holds "the same disk in place of a shorter file" cmp "$disk" "$folder/there"
 head -c 4000000 "$folder/changed" >>"$folder/there"
-holds "in place onto a longer file" "$dozo" restore g@latest --to "$folder/there" --in-place
+cp "$folder/there" "$folder/longer"
+ends_with 7 "would be cut off; say --size" "in place a longer file is not cut" "$dozo" restore g@latest \
+    --to "$folder/there" --in-place
+holds "and was not touched" cmp "$folder/longer" "$folder/there"
+holds "unless its length is kept" "$dozo" restore g@latest --to "$folder/longer" --in-place \
+    --size "$(stat -c %s "$folder/longer")"
+holds "the same disk with zeros behind it" python3 -c 'import sys
+whole, disk = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read()
+sys.exit(whole != disk + bytes(len(whole) - len(disk)) or len(whole) <= len(disk))' "$folder/longer" "$disk"
+holds "or it may be cut" "$dozo" restore g@latest --to "$folder/there" --in-place --force
 holds "the same disk in place of a longer file" cmp "$disk" "$folder/there"
 cp "$folder/changed" "$folder/there" && chmod 640 "$folder/there"
 holds "overwrite" "$dozo" restore g@latest --to "$folder/there" --overwrite

@@ -42,6 +42,18 @@ holds "two points are forgotten" "$dozo" forget --yes --reason tidy "$(kept 1)" 
 holds "one of them is taken back" "$dozo" forget --undo "$(kept 1)"
 holds "one is held" "$dozo" hold "$(kept 3)"
 ends_with 7 . "a held point is not forgotten" "$dozo" forget --yes "$(kept 3)"
+today=$(date +%F)
+tomorrow=$(date -d tomorrow +%F)
+ends_with 1 "web01 has 4 restore points of $today: .*name one by its id" "a day of several names none" \
+    "$dozo" forget --yes "web01@$today"
+ends_with 1 "web01 has no restore point of $tomorrow; the last one before is" "nor does a day mean an earlier one" \
+    "$dozo" hold "web01@$tomorrow"
+holds "a forgotten point may be held" "$dozo" hold "$(kept 2)"
+ends_with 0 "held, forgotten" "and is said to be both" "$dozo" points
+ends_with 7 "was forgotten .*without the hold a sweep lets it go" "whoever releases it hears that" \
+    "$dozo" hold --release "$(kept 2)"
+holds "it is released" "$dozo" hold --release --yes "$(kept 2)"
+ends_with 0 "stays *forgotten" "show says it" "$dozo" show "$(kept 2)"
 holds "a guest with one point" "$dozo" backup --quiet --guest solo --disk "disk=$folder/night-1.raw"
 ends_with 7 'last point' "the last point of a guest is not forgotten" "$dozo" forget --yes solo@latest
 holds "unless that is meant" "$dozo" forget --yes --last solo@latest

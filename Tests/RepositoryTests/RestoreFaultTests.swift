@@ -61,7 +61,7 @@ struct RestoreFaultTests {
                     ? .changedInPlace
                     : target == .replaced
                         ? .overwritten
-                        : .refused, workers: 1)
+                        : .refused, ignoresUse: true, workers: 1)
             plan.calls = calls
             do {
                 _ = try await ImageRestore(reader, image: image, plan: plan).run()

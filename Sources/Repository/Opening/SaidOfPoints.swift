@@ -318,9 +318,14 @@ package struct SaidOfPoints: Sendable {
 
     /// Why a point need not be kept; `nil` for one that is held, that nobody forgot, or whose forget was undone.
     package func forget(of point: PointID) -> Forget? {
+        guard holds(of: point).isEmpty || !SweepRule.holdBeatsForget.holds else { return nil }
+        return forgetBehindHolds(of: point)
+    }
+
+    /// As ``forget(of:)``, also of a point that is held: what counts once the hold is released.
+    package func forgetBehindHolds(of point: PointID) -> Forget? {
         guard let forget = forgets[point]?.last,
-            undone[point].map({ $0 < forget.slot }) ?? true || !SweepRule.undoBeatsForget.holds,
-            holds(of: point).isEmpty || !SweepRule.holdBeatsForget.holds
+            undone[point].map({ $0 < forget.slot }) ?? true || !SweepRule.undoBeatsForget.holds
         else { return nil }
         return forget
     }
