@@ -21,7 +21,7 @@ struct ForgetCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest, or GUEST@TIME of one.", valueName: "point"))
     var points: [String]
     @Option(help: ArgumentHelp("Why, for whoever looks later.", valueName: "text"))
     var reason: String?

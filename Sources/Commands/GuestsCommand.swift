@@ -1,4 +1,5 @@
 import ArgumentParser
+import Effects
 import Hypervisors
 import Jobs
 
@@ -16,7 +17,9 @@ struct GuestsCommand: AsyncParsableCommand {
 
             CAN says what works now: live (an instant of all disks while it runs), bitmap (what changed since the \
             last point is known), memory (its memory at the same instant), quiesce (its agent brings file systems to \
-            rest), group (it can be taken at one barrier with others). Guests of Xen's toolstack are listed where xl is.
+            rest), group (it can be taken at one barrier with others). Guests of Xen's toolstack are listed where xl \
+            is, and those of QEMUs of their own when the agent's file names them: by name alone, for a monitor serves \
+            one program at a time.
 
             POLICY names the policies of the agent's file that cover a guest; "none" is a guest that nobody backs up \
             by itself. The file is \(AgentCheckCommand.usualFile), where it is there, or that of --config.
@@ -99,7 +102,11 @@ struct GuestsCommand: AsyncParsableCommand {
         }
         var listing = Listing()
         switch connect {
-        case nil: try listAll(into: &listing)
+        case nil:
+            if let coverage { GuestsCommand.listMonitors(of: coverage.configuration, into: &listing) }
+            let usual = GuestConnection.libvirt(uri: LibvirtHost.systemURI)
+            let isNamed = coverage?.configuration.guests.values.contains { $0.connection == usual } ?? false
+            try listAll(into: &listing, needsLibvirt: isNamed || listing.documents.isEmpty)
         case XenHost.uri: try GuestsCommand.listXen(try XenHost(), into: &listing)
         case let uri?: try GuestsCommand.listLibvirt(uri, into: &listing)
         }
@@ -119,7 +126,8 @@ struct GuestsCommand: AsyncParsableCommand {
     private static func cover(_ documents: inout [Document], _ coverage: PolicyCoverage) {
         for index in documents.indices {
             let guest = documents[index]
-            let connection: GuestConnection = guest.connect == XenHost.uri ? .xen : .libvirt(uri: guest.connect)
+            let named = coverage.configuration.guests.values.map(\.connection).first { $0.text == guest.connect }
+            let connection = named ?? (guest.connect == XenHost.uri ? .xen : .libvirt(uri: guest.connect))
             documents[index].policies = coverage.policies(of: guest.name, connection, tags: Set(guest.tags))
         }
     }
@@ -130,8 +138,22 @@ struct GuestsCommand: AsyncParsableCommand {
         return policies.isEmpty ? "none" : policies.map(Console.printable).joined(separator: ",")
     }
 
+    /// Guests of QEMUs of their own are known by the file alone. Their monitors are not asked: each serves one program
+    /// at a time, and that may be a backup.
+    private static func listMonitors(of configuration: AgentConfiguration, into listing: inout Listing) {
+        for (_, chosen) in configuration.guests.sorted(by: { $0.key < $1.key }) {
+            guard case .monitor(let socket, _) = chosen.connection else { continue }
+            for name in chosen.names {
+                listing.documents.append(
+                    document(
+                        connect: chosen.connection.text, name: name, uuid: "-",
+                        state: HostPaths.exists(socket) ? "has a monitor" : "no monitor", can: [], disks: []))
+            }
+        }
+    }
+
     /// Whoever is there is asked; that somebody is missing matters only when nobody else is there.
-    private func listAll(into listing: inout Listing) throws {
+    private func listAll(into listing: inout Listing, needsLibvirt: Bool) throws {
         var isXenThere = false
         if let host = try? XenHost() {
             do throws(GuestError) {
@@ -145,7 +167,9 @@ struct GuestsCommand: AsyncParsableCommand {
         do throws(GuestError) {
             try GuestsCommand.listLibvirt(LibvirtHost.systemURI, into: &listing)
         } catch {
-            guard isXenThere, error.code == .missing || error.code == .unreachable else { throw error }
+            guard isXenThere || !needsLibvirt, error.code == .missing || error.code == .unreachable
+            else { throw error }
+            if !isXenThere { options.note("note: \(Console.printable(error.sentence))") }
         }
     }
 

@@ -38,6 +38,9 @@ struct KnownGuest {
         }
         var found = try await find(name, isNew: isNew, repository: repository, host: host)
         if try await isAnother(found.guest, than: uuid, repository: repository, host: host) {
+            Console.note(
+                "note: guest \(found.guest), also called \(Console.printable(name)), has another UUID than this one "
+                    + "(\(Console.printable(uuid))), which is backed up as a new guest with a history of its own")
             found = try await find(name, isNew: true, repository: repository, host: host)
         }
         found.uuid = uuid

@@ -24,7 +24,7 @@ struct LockCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest, or GUEST@TIME of one.", valueName: "point"))
     var points: [String] = []
     @Flag(help: "All points of the repository, also those of later backups; with --for.")
     var all = false

@@ -55,11 +55,16 @@ struct PointsCommand: AsyncParsableCommand {
                         stored_bytes: point.record.volume.stored)
                 })
         } else if points.isEmpty {
-            options.note(guest.map { "no restore points of \(Console.printable($0))" } ?? "no restore points yet")
+            if guest == nil { options.note("no restore points yet") }
         } else {
             show(points, in: view, at: times)
         }
         try looked.requireWhole("the list may lack points")
+        // A name that was mistyped would look like a guest that lost all.
+        if let guest, points.isEmpty {
+            throw CommandFailure(
+                .failed, "there is no guest \(Console.printable(guest)) in this repository; `dozo points` lists them")
+        }
     }
 
     private func show(_ points: [RestorePoint], in view: RepositoryView, at times: DecisionTimes) {

@@ -86,7 +86,7 @@ struct ReportCapacityCommand: AsyncParsableCommand {
     ) throws -> CapacityReport.Repository {
         guard HostPaths.isFolder(location) else {
             throw FileError(
-                number: 0, sentence: "there is no folder \(location); mount the disk, or correct the path",
+                number: 0, sentence: "\(HostPaths.whyNoFolder(location)); mount the disk, or correct the path",
                 remedy: .inspect)
         }
         guard let room = HostPaths.room(location) else {

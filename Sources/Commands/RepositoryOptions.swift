@@ -65,7 +65,7 @@ struct RepositoryOptions: ParsableArguments {
         guard HostPaths.isFolder(path) else {
             throw CommandFailure(
                 .notFound,
-                "there is no folder \(path); check the path, mount the disk, or make a repository with `dozo init`")
+                "\(HostPaths.whyNoFolder(path)); check the path, mount the disk, or make a repository with `dozo init`")
         }
         return DirectoryStore(files: HostFiles(root: path), randomness: .system)
     }

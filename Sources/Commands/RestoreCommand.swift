@@ -138,7 +138,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         )
         if view.said.forget(of: chosen.record.identifier) != nil {
             options.note(
-                "note: this point is forgotten, and a sweep will let it go; `dozo forget --undo` or `dozo hold` keeps it")
+                "note: this point is forgotten, and a sweep lets it go; `dozo forget --undo` or `dozo hold` keeps it")
         }
         let reader = try await contentReader(repository, view: view)
         var disks: [RestoredDisk] = []

@@ -44,7 +44,8 @@ struct RestoredDisk: Encodable {
     func show() {
         let kept = kept_bytes > 0 ? ", \(Console.size(kept_bytes)) were there already" : ""
         Console.result(
-            "\(Console.printable(path)): \(Console.size(size_bytes)), \(Console.size(written_bytes)) written\(kept)")
+            "\(Console.printable(path)): \(Console.size(size_bytes)) as \(format), "
+                + "\(Console.size(written_bytes)) written\(kept)")
         for lost in lost {
             Console.result("  LOST bytes \(lost.start) to \(lost.start + lost.length - 1): \(lost.why)")
         }

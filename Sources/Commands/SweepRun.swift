@@ -116,8 +116,10 @@ struct SweepRun {
         if !report.waitsFor.isEmpty {
             return CommandFailure(
                 .partial,
-                "\(Console.count(report.condemned, "object")) condemned, kept for "
-                    + "\(Console.count(report.waitsFor.count, "backup")) not ended; sweep again later: one that runs "
+                "\(Console.count(report.waitsFor.count, "backup")) not ended: "
+                    + (report.condemned > 0
+                        ? "\(Console.count(report.condemned, "dead object")) kept until then"
+                        : "what it leaves dead is known then") + "; sweep again later: one that runs "
                     + "gives way within two hours, one that was killed when its host backs up again or after --patience"
             )
         }

@@ -19,7 +19,7 @@ struct UnlockCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var options: RepositoryOptions
-    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest or GUEST@TIME of one point.", valueName: "point"))
+    @Argument(help: ArgumentHelp("Ids, beginnings of ids, GUEST@latest, or GUEST@TIME of one.", valueName: "point"))
     var points: [String] = []
     @Flag(help: "The locks that were made for all points with `dozo lock --all`, in place of points.")
     var all = false

@@ -146,6 +146,17 @@ package enum HostPaths {
         return unsafe stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
     }
 
+    /// Why ``isFolder(_:)`` says no of a path, in words for people: that nothing is there, that it is something else,
+    /// or that this process may not look.
+    package static func whyNoFolder(_ path: String) -> String {
+        var facts = stat()
+        // Safety: `facts` lives through the call.
+        guard unsafe stat(path, &facts) != 0 else { return "\(path) is not a folder" }
+        let number = errno
+        return [ENOENT, ENOTDIR].contains(number)
+            ? "there is no folder \(path)" : HostFiles.failure(number, "cannot look at", path).sentence
+    }
+
     /// Whether anything is at the path.
     package static func exists(_ path: String) -> Bool {
         var facts = stat()

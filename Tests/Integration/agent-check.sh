@@ -21,7 +21,7 @@ says "the policies come by tier, with their RPO and when they are due next" \
 says "by the clock of the policy's place" '^nightly .* 22:30 \+0[12]:00 '
 if "$dozo" agent check --config "$sample" --json >"$folder/document" 2>"$folder/errors"; then
     found=$(json "$folder/document" \
-        '[d["isRight"], d["errors"], d["notes"], [p["name"] for p in d["policies"]], d["policies"][0]["rpoSeconds"]]')
+        '[d["is_right"], d["errors"], d["notes"], [p["name"] for p in d["policies"]], d["policies"][0]["rpo_seconds"]]')
     if [ "$found" = "[True, [], [], ['trade', 'nightly', 'weekly'], 1800]" ]; then pass "as one JSON document"
     else fail "as one JSON document" "$found"; fi
 else fail "as one JSON document" "$(cat "$folder/errors")"; fi
@@ -39,7 +39,7 @@ says "with the word that was meant" "policies.trade.repositry: \"repositry\" is 
 says "a schedule that cannot meet its RPO" "policies.trade.schedule: up to 45m pass between two runs, and the RPO"
 "$dozo" agent check --config "$file" --json >"$folder/document" 2>"$folder/errors"
 status=$?
-found=$(json "$folder/document" '[d["isRight"], len(d["errors"]), sorted(d["errors"][0]), d["policies"]]')
+found=$(json "$folder/document" '[d["is_right"], len(d["errors"]), sorted(d["errors"][0]), d["policies"]]')
 if [ "$status $found" = "7 [False, 5, ['key', 'line', 'remedy', 'sentence'], []]" ]; then
     pass "errors as one JSON document, with the status"
 else fail "errors as one JSON document, with the status" "$status $found"; fi
@@ -102,6 +102,22 @@ if command -v unshare >/dev/null 2>&1 && unshare -r -n true 2>/dev/null; then
         XDG_STATE_HOME="$folder/no state" unshare -r -n "$dozo" agent check --config "$sample"
     if [ -e "$folder/no state" ]; then fail "and makes no state" "$folder/no state"; else pass "and makes no state"; fi
 else skip "it works without network and state" "no user namespaces here"; fi
+
+# --- which guests there are
+cat >"$file" <<YAML
+time-zone: Etc/UTC
+repositories:
+  main: {location: "$folder/repository", credential-file: "$folder/none"}
+guests:
+  edge: {connection: qmp, socket: "$folder/edge.qmp", names: [edge]}
+tiers:
+  1: {name: all, largest-rpo: 24h}
+policies:
+  nightly: {guests: [edge], repository: main, tier: 1, schedule: "30 22 * * *", retention: {last: 2}}
+YAML
+chmod 600 "$file"
+ends_with 0 "^edge  *-  *no monitor  *-  *nightly" "a guest that only the file names is listed, libvirt or not" \
+    "$dozo" guests --config "$file"
 
 # --- the page: each block of commands that begins with its mark is run, and shows what the page shows
 sed -n '/^<!-- run: agent-check.sh -->$/,/^```$/p' "$page" | sed '/^<!--/d; /^```/d' >"$folder/commands"

@@ -248,6 +248,8 @@ says() { echo "$2" | grep -q -- "$1" || { echo "$2" | tail -n 3; return 1; }; }
 agent "$end" "wait for approval"
 holds "status counts what waits" says '"requirement" *: *1' "$status"
 holds "and how to look" says "wait for approval since 2028-.*: dozo approve -r $DOZO_REPOSITORY" "$shown"
+holds "status says when it prunes by itself" \
+    says "^repository main: next prune and sweep 2028-04-13 .*; next verification never, no verify-every" "$shown"
 agent "2028-04-15 08:00:00" "^! warning"
 holds "after a day that is a warning" says "! warning: .* for the approval of persons" "$shown"
 ends_with 0 "for the approval of persons in repository main" "the night's report says it too" \

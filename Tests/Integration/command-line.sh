@@ -18,6 +18,13 @@ ends_with 7 "empty" "an empty passphrase is refused" "$dozo" init -r "$folder/se
 printf 'correct horse' >"$folder/no newline"
 holds "a passphrase file without the newline is the same passphrase" "$dozo" points --passphrase-file \
     "$folder/no newline"
+ln -s loop "$folder/loop"
+ends_with 4 "cannot look at $folder/loop: Too many levels" "a folder that cannot be looked at is not called missing" \
+    "$dozo" points -r "$folder/loop"
+ends_with 4 "there is no folder $folder/nowhere" "one that is missing is" "$dozo" points -r "$folder/nowhere"
+ends_with 4 "$folder/other is not a folder" "and a file is none" "$dozo" points -r "$folder/other"
+ends_with 1 "there is no guest nosuch in this repository" "points of a guest that is not there are status 1" \
+    "$dozo" points --guest nosuch
 ends_with 2 "give one of" "two secrets at once are status 2" "$dozo" points --passphrase-file "$folder/other" \
     --key-file "$folder/nothing"
 chmod 644 "$folder/no newline"

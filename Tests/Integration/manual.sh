@@ -129,6 +129,7 @@ prepared() {
 }
 holds "a repository for them" prepared
 point=$(json "$folder/point.json" 'd["point"]["id"]')
+taken=$(json "$folder/point.json" 'd["point"]["taken_at"]')
 slot=$(json "$folder/keys.json" '[s["id"] for s in d["slots"] if s["label"] == "second"][0]')
 key=$(json "$folder/keys.json" '[k["fingerprint"] for k in d["enrolled"] if k["role"] == "writer"][0]')
 mv "$home" "$folder/template"
@@ -138,11 +139,16 @@ export home folder
 ran=0
 while read -r line; do
     rm -rf "$home" && cp -a "$folder/template" "$home"
+    # Those that change a point want its own time; the others take the newest before one.
+    case "$line" in
+        dozo\ forget*|dozo\ hold*|dozo\ lock*) time=$taken ;;
+        *) time=$(date -u -d '+1 day' +%Y-%m-%d) ;;
+    esac
     # shellcheck disable=SC2016  # expanded when the line runs
     printf '%s\n' "$line" | sed -e 's,/backup/,"$home"/backup/,g' -e 's,/images/,"$home"/images/,g' \
         -e 's,/dev/vg/,"$home"/place/vg-,g' -e 's,/etc/dozo/,"$home"/place/,g' \
         -e "s/1f2e3d4c/$key/" -e "s/1f2e3d/$slot/" -e "s/9a8b7c6d/$point/" \
-        -e "s/@2026-11-23/@$(date -u -d '+1 day' +%Y-%m-%d)/" >"$folder/line"
+        -e "s/@2026-11-23/@$time/" >"$folder/line"
     case "$line" in dozo\ init*) rm -rf "$home/backup/dozo" "$home/state/dozo" ;; esac
     case "$line" in *"hold "*--release*) "$dozo" hold --quiet web01@latest >/dev/null ;; esac
     case "$line" in *vg/db01*) cp "$home/images/web01.raw" "$home/place/vg-db01" ;; esac

@@ -83,6 +83,7 @@ struct AgentStatusDocument: Codable {
         /// running, due, unfinished, waiting, paused or gone.
         let state: String
         let due: String?
+        /// When it is due again, or tried again after a failure.
         let next: String?
         let last_start: String?
         let last_point: String?
@@ -107,6 +108,15 @@ struct AgentStatusDocument: Codable {
         let sentence: String
         let remedy: String?
         let since: String
+    }
+
+    /// When the agent does what it does of its own accord in a repository.
+    struct Repository: Codable {
+        let name: String
+        /// Absent when the agent has no maintainer's credential for it: then nobody prunes.
+        let next_prune: String?
+        /// Absent when the file asks for none.
+        let next_verification: String?
     }
 
     /// What waits for the approval of persons in a repository.
@@ -138,4 +148,6 @@ struct AgentStatusDocument: Codable {
     let problems: [Problem]
     /// Absent from the answers of older agents.
     let approvals: [Approvals]?
+    /// Absent from the answers of older agents.
+    let repositories: [Repository]?
 }

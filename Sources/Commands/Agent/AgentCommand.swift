@@ -34,7 +34,7 @@ struct AgentCheckCommand: ParsableCommand {
     /// Where the agent looks for its file.
     static let usualFile = "/etc/dozo/dozo.yaml"
 
-    @Option(help: ArgumentHelp("The file; by default \(usualFile).", valueName: "file"))
+    @Option(help: ArgumentHelp("The file.", valueName: "file"))
     var config = usualFile
 
     @Flag(help: "Print one JSON document on standard output.")
@@ -57,20 +57,20 @@ struct AgentCheckCommand: ParsableCommand {
         struct Policy: Encodable {
             let name: String
             let tier: Int
-            let tierName: String
-            let rpoSeconds: Int
+            let tier_name: String
+            let rpo_seconds: Int
             let guests: [String]
             let repository: String
-            let timeZone: String
-            /// Seconds since 1970, UTC.
-            let nextDue: Int?
+            let time_zone: String
+            /// RFC 3339, UTC.
+            let next_due: String?
         }
         let file: String
-        let isRight: Bool
+        let is_right: Bool
         let errors: [Problem]
         let notes: [Problem]
         /// Errors and notes beyond those that are listed.
-        let leftOut: Int
+        let left_out: Int
         let policies: [Policy]
     }
 
@@ -84,9 +84,9 @@ struct AgentCheckCommand: ParsableCommand {
         let isOpen = HostPaths.isChangeableByOthers(HostPaths.absolute(config))
         let now = Int(clamping: SystemClock.system.wall() / 1_000_000_000)
         let document = Document(
-            file: config, isRight: reading.configuration != nil, errors: reading.errors.map(Document.Problem.init),
+            file: config, is_right: reading.configuration != nil, errors: reading.errors.map(Document.Problem.init),
             notes: (isOpen ? [AgentCheckCommand.openFile] : []).map(Document.Problem.init)
-                + reading.notes.map(Document.Problem.init), leftOut: reading.leftOut,
+                + reading.notes.map(Document.Problem.init), left_out: reading.leftOut,
             policies: policies(reading.configuration, now: now))
         if json { try Console.json(document) } else { show(reading, document) }
         guard reading.configuration != nil else {
@@ -108,10 +108,11 @@ struct AgentCheckCommand: ParsableCommand {
         guard let configuration else { return [] }
         return configuration.policies.sorted { ($0.value.tier, $0.key) < ($1.value.tier, $1.key) }.map { name, policy in
             Document.Policy(
-                name: name, tier: policy.tier, tierName: configuration.tiers[policy.tier]?.name ?? "",
-                rpoSeconds: policy.rpo, guests: policy.guests, repository: policy.repository,
-                timeZone: policy.timeZone.identifier,
-                nextDue: policy.schedule.next(after: now, zone: policy.timeZone))
+                name: name, tier: policy.tier, tier_name: configuration.tiers[policy.tier]?.name ?? "",
+                rpo_seconds: policy.rpo, guests: policy.guests, repository: policy.repository,
+                time_zone: policy.timeZone.identifier,
+                next_due: policy.schedule.next(after: now, zone: policy.timeZone)
+                    .map { TimeText.utc(UInt64(max(0, $0)) * 1_000_000_000) })
         }
     }
 
@@ -138,17 +139,17 @@ struct AgentCheckCommand: ParsableCommand {
             ["POLICY", "TIER", "RPO", "NEXT", "GUESTS", "REPOSITORY"],
             document.policies.map { policy in
                 [
-                    policy.name, "\(policy.tier) \(Console.printable(policy.tierName))",
-                    Console.duration(Double(policy.rpoSeconds)),
-                    AgentCheckCommand.local(policy.nextDue, policy.timeZone),
+                    policy.name, "\(policy.tier) \(Console.printable(policy.tier_name))",
+                    Console.duration(Double(policy.rpo_seconds)),
+                    AgentCheckCommand.local(policy.next_due, policy.time_zone),
                     policy.guests.joined(separator: " "), policy.repository,
                 ]
             })
     }
 
     /// A time by the clock of a policy's place, with its distance from UTC.
-    private static func local(_ seconds: Int?, _ zone: String) -> String {
-        guard let seconds else { return "never" }
+    private static func local(_ time: String?, _ zone: String) -> String {
+        guard let seconds = time.flatMap(TimeText.begin).map({ $0 / 1_000_000_000 }) else { return "never" }
         let formatter = DateFormatter()
         formatter.locale = Locale(identifier: "en_US_POSIX")
         formatter.timeZone = TimeZone(identifier: zone)

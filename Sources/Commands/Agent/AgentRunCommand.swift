@@ -22,7 +22,7 @@ struct AgentRunCommand: ParsableCommand {
             """)
 
     @Option(
-        help: ArgumentHelp("The file; by default \(AgentCheckCommand.usualFile).", valueName: "file"),
+        help: ArgumentHelp("The file.", valueName: "file"),
         completion: .file())
     var config = AgentCheckCommand.usualFile
     @Option(

@@ -182,7 +182,14 @@ extension AgentService {
                     kind: notice.kind.rawValue, guest: notice.subject.guest, severity: notice.severity.word,
                     sentence: notice.sentence,
                     remedy: notice.remedy, since: TimeText.utc(notice.since))
-            }, approvals: approvalStatus)
+            }, approvals: approvalStatus,
+            repositories: configuration.repositories.keys.sorted().map { name in
+                AgentStatusDocument.Repository(
+                    name: name,
+                    next_prune: rounds.nextTidying(of: name, configuration, now: seconds).map(AgentService.text),
+                    next_verification: rounds.nextVerifying(of: name, configuration, now: seconds)
+                        .map(AgentService.text))
+            })
     }
 
     private static func text(_ seconds: Int) -> String { TimeText.utc(UInt64(max(0, seconds)) * second) }
@@ -202,7 +209,8 @@ extension AgentService {
         return AgentStatusDocument.Job(
             guest: key.guest.name, connection: key.guest.connection.text, policy: key.policy, tier: policy.tier,
             repository: policy.repository, state: state, due: job.pending.map { AgentService.text($0.due) },
-            next: agenda.clock(of: key)?.next(after: now).map(AgentService.text),
+            next: [job.pending?.notBefore, agenda.clock(of: key)?.next(after: now)].compactMap(\.self)
+                .filter { $0 > now }.min().map(AgentService.text),
             last_start: job.lastStart.map(AgentService.text), last_point: job.lastPoint.map(AgentService.text),
             age_seconds: job.lastPoint.map { max(0, now - $0) }, rpo_seconds: policy.rpo,
             objective_class: ObjectiveClass(

@@ -19,7 +19,7 @@ struct AgentTellCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Names of targets; all when none is named.", valueName: "target"))
     var targets: [String] = []
     @Option(
-        help: ArgumentHelp("The file; by default \(AgentCheckCommand.usualFile).", valueName: "file"),
+        help: ArgumentHelp("The file.", valueName: "file"),
         completion: .file())
     var config = AgentCheckCommand.usualFile
     @Flag(help: "Print one JSON document on standard output.")

@@ -67,6 +67,19 @@ struct DailyRounds {
         }
     }
 
+    /// When a repository is tidied next, if no run is in the way; `nil` when the agent has not the credential for it.
+    func nextTidying(of name: String, _ configuration: AgentConfiguration, now: Int) -> Int? {
+        guard configuration.repositories[name]?.maintainerFile != nil else { return nil }
+        return max(now, min(tidied[name] ?? now, now) + DailyRounds.tidyInterval)
+    }
+
+    /// When all of a repository is read and checked next; `nil` when the file asks for none.
+    func nextVerifying(of name: String, _ configuration: AgentConfiguration, now: Int) -> Int? {
+        guard let interval = configuration.repositories[name]?.verifyEvery else { return nil }
+        let retry = verifyTried[name].map { $0 <= now ? $0 + DailyRounds.verifyRetry : now } ?? now
+        return max(now, min(verified[name] ?? now, now) + interval, retry)
+    }
+
     /// Seconds before a verification that found damage, or could not be made, is made again.
     static let verifyRetry = 86_400
 

@@ -109,6 +109,14 @@ struct StatusCommand: ParsableCommand {
                     + "approval since \(StatusCommand.local(waiting.since) ?? waiting.since): "
                     + Console.printable(waiting.look))
         }
+        for repository in state.repositories ?? [] {
+            let prune = repository.next_prune.flatMap(StatusCommand.local) ?? "never, it has no maintainer's credential"
+            let verification =
+                repository.next_verification.flatMap(StatusCommand.local) ?? "never, no verify-every in the file"
+            Console.result(
+                "repository \(Console.printable(repository.name)): next prune and sweep \(prune); next verification "
+                    + verification)
+        }
         guard !state.jobs.isEmpty else { return Console.result("no guest is covered by a policy") }
         Console.table(
             ["GUEST", "POLICY", "TIER", "STATE", "LAST POINT", "AGE", "RPO", "NEXT"],
