@@ -175,7 +175,13 @@ extension RepositoryOptions {
     ) async throws -> (repository: OpenRepository, view: RepositoryView) {
         var repository = try await open(rates: rates)
         let (host, remembered) = await recall(&repository)
-        let view = try await repository.view()
+        var view = try await repository.view()
+        // Of whom the owner has enrolled while this looked, slots look like somebody's.
+        if !view.findings.isEmpty {
+            let head = repository.chain.head
+            try await repository.readOn()
+            if repository.chain.head != head { view = try await repository.view() }
+        }
         // A host that cannot keep state can still read; it only cannot notice that a store went back.
         do {
             let host = try host.get()

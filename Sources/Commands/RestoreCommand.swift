@@ -146,7 +146,9 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
             let goal = DiskGoal(
                 path: path, format: format(of: path),
                 existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused)
-            disks.append(try await restore(image, to: goal, reader: reader, writes: rates.writes))
+            do { disks.append(try await restore(image, to: goal, reader: reader, writes: rates.writes)) } catch {
+                throw await isLetGo(chosen, since: view, repository) ?? error
+            }
         }
         var memory: RestoredMemory?
         if let memoryTarget {
@@ -157,6 +159,20 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
         try requireNothingLost(disks)
         // A point that was named by its id is what was asked for; the newest one may be another.
         if point.contains("@") { try looked.requireWhole("restored; a newer point of this guest may be missing") }
+    }
+
+    /// What to say instead of damage when a sweep has let the point go while it was restored.
+    private func isLetGo(
+        _ point: RestorePoint, since view: RepositoryView, _ repository: OpenRepository
+    ) async -> CommandFailure? {
+        guard view.said.forget(of: point.record.identifier) != nil, let later = try? await repository.view(),
+            later.log.lastClose != view.log.lastClose,
+            !later.points.contains(where: { $0.record.identifier == point.record.identifier })
+        else { return nil }
+        return CommandFailure(
+            .failed,
+            "\(PointArgument.describe(point)) was forgotten, and a sweep has let it go while it was restored; nothing "
+                + "is damaged; `dozo hold` keeps a forgotten point")
     }
 
     /// A reader that opens guest data.

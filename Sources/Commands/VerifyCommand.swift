@@ -121,7 +121,7 @@ struct VerifyCommand: AsyncParsableCommand, LoadingCommand {
         }
         try show(
             report, repaired: repaired, isRecorded: record && unrecorded == nil, seconds: line.elapsed,
-            points: view.points)
+            points: report.points)
         if let unrecorded { options.note("note: the result is not recorded: \(unrecorded.sentence)") }
         guard report.isSound else {
             let count = report.findings.count { !$0.isRevoked }

@@ -136,7 +136,8 @@ extension History {
             complain("a restore of \(point), which nobody forgot, failed beside a sweep: \(sentence)")
         case (.verified(let whole, let findings), _):
             report.read += 1
-            for line in findings { note("a verification beside a sweep says: \(line)") }
+            // The owner revokes nobody here: whatever a verification finds is damage, and there is none.
+            for line in findings { complain("a verification beside a sweep found damage: \(line)") }
             for point in known.subtracting(whole).sorted() where !forgotten.contains(point) {
                 complain("a verification beside a sweep says that point \(point) is not whole")
             }

@@ -13,7 +13,8 @@ struct PackResult: Sendable {
     var survivors: [Int: Hash256] = [:]
     var tagCount = 0
     var contentCount = 0
-    let checker: PackChecker
+    /// Who made it, to be given the next pack; `nil` in what is kept.
+    var checker: PackChecker?
 }
 
 /// Checks packs one after the other. Memory: one pack.

@@ -9,6 +9,10 @@ import RepositoryFormat
 // there is gone. Every finding names its object. Keyless it proves that every object is the one that was stored; with
 // the structure key also that every point's map leads to chunks that exist; with the content key that every chunk
 // opens; with `content` that every chunk is what its id says. What was not checked is said and never counts as a pass.
+//
+// It may take days, and a sweep lets go meanwhile what the view still names. So whatever is wrong is looked at once
+// more when an epoch was closed meanwhile, or the owner enrolled somebody, by a view of then: what that one does not
+// name any more is no damage. Packs that were found whole are not read again, only asked for.
 
 /// Checks a repository.
 package struct Verification: Sendable {
@@ -32,12 +36,42 @@ package struct Verification: Sendable {
         self.workers = workers
     }
 
+    /// Views that are looked at in one run, when an epoch is closed during each.
+    static let lookLimit = 16
+
     /// Looks at everything.
     ///
-    /// - Parameter report: called after each pack, by the task that runs the verification.
+    /// - Parameter report: called after each pack, by the task that runs the verification; begins anew when what was
+    ///   let go meanwhile has to be told from damage.
     /// - Throws: ``RepositoryError``, `storage`, when the store cannot be read; damage is a finding and not thrown.
     package func run(report: (VerificationProgress) -> Void = { _ in }) async throws -> VerificationReport {
+        var whole: [ObjectKey: PackResult] = [:]
+        var current = self
+        for _ in 1..<Verification.lookLimit {
+            let outcome: Result<VerificationReport, RepositoryError>
+            do { outcome = .success(try await current.look(&whole, report: report)) } catch let error as RepositoryError
+                where error.isAboutBytes
+            { outcome = .failure(error) }
+            if case .success(let result) = outcome, result.isSound, !result.lacksNames { return result }
+            // Of whom the owner has enrolled since the chain was read, slots look like somebody's.
+            var repository = current.repository
+            try await repository.readOn()
+            let later = try await repository.view()
+            guard
+                later.log.lastClose != current.view.log.lastClose
+                    || repository.chain.head != current.repository.chain.head
+            else { return try outcome.get() }
+            current = Verification(repository, view: later, level: level, workers: workers, filters: filters)
+        }
+        return try await current.look(&whole, report: report)
+    }
+
+    /// - Parameter whole: packs that were found whole before; takes more.
+    private func look(
+        _ whole: inout [ObjectKey: PackResult], report: (VerificationProgress) -> Void
+    ) async throws -> VerificationReport {
         var result = VerificationReport(level: level)
+        result.points = view.points
         result.findings = view.findings
         // What opening and looking have read and checked already.
         result.objectCount =
@@ -54,7 +88,7 @@ package struct Verification: Sendable {
             level == .keyless || repository.credential.domains.isEmpty
             ? nil : try await RepositoryReader(repository, view: view, filters: filters)
         var damage = BlobDamage()
-        try await checkPacks(reader, into: &result, damage: &damage, report: report)
+        try await checkPacks(reader, known: &whole, into: &result, damage: &damage, report: report)
         try await checkRuns(reader, into: &result)
         if let reader, reader.keys.opensStructure {
             try await PointCheck(reader: reader, damage: damage).run(into: &result)
@@ -100,11 +134,20 @@ package struct Verification: Sendable {
     }
 
     private func checkPacks(
-        _ reader: RepositoryReader?, into result: inout VerificationReport, damage: inout BlobDamage,
-        report: (VerificationProgress) -> Void
+        _ reader: RepositoryReader?, known whole: inout [ObjectKey: PackResult], into result: inout VerificationReport,
+        damage: inout BlobDamage, report: (VerificationProgress) -> Void
     ) async throws {
-        let packs = try await packsToCheck(reader, into: &result)
-        let found = try await check(packs, reader: reader, report: report)
+        let (packs, mayGo) = try await packsToCheck(reader, into: &result)
+        var (unread, found): ([Inventory.Pack], [PackResult]) = ([], [])
+        for pack in packs {
+            if let known = whole[pack.key], try await isThere(pack) { found.append(known) } else { unread.append(pack) }
+        }
+        for one in try await check(unread, reader: reader, report: report) {
+            // A condemned pack is deleted at any time.
+            if one.sentence != nil, mayGo.contains(one.pack.key), try await !isThere(one.pack) { continue }
+            if one.sentence == nil { whole[one.pack.key] = one }
+            found.append(one)
+        }
         for one in found {
             result.objectCount += 1
             result.byteCount += one.pack.byteCount
@@ -123,11 +166,17 @@ package struct Verification: Sendable {
         }
     }
 
+    private func isThere(_ pack: Inventory.Pack) async throws -> Bool {
+        try await repository.access.byteCount(pack.key.packName) != nil
+    }
+
     /// Every pack that counts, each once: those of outcomes; of sessions that a ledger has taken over those that a run
     /// names; and condemned ones that are still there, for what stands in them alone is read from them.
+    ///
+    /// - Returns: the packs, and which of them may be deleted at any time.
     private func packsToCheck(
         _ reader: RepositoryReader?, into result: inout VerificationReport
-    ) async throws -> [Inventory.Pack] {
+    ) async throws -> ([Inventory.Pack], mayGo: Set<ObjectKey>) {
         var seen = Set<ObjectKey>()
         var packs = (view.packs + (reader?.salvaged ?? [])).filter { seen.insert($0.key).inserted }
         // Those have to be there; of all others some were deleted, as is right.
@@ -137,6 +186,7 @@ package struct Verification: Sendable {
                 named = all
             } else {
                 named = index.listedPacks
+                result.lacksNames = true
                 result.notProven.append(
                     "whether packs are there that only a run names which was merged: one of those cannot be read")
             }
@@ -145,9 +195,11 @@ package struct Verification: Sendable {
             packs.append(pack)
         }
         var absent = 0
+        var mayGo = Set<ObjectKey>()
         for pack in view.takenOver + view.condemnedPacks where seen.insert(pack.key).inserted {
-            if try await repository.access.byteCount(pack.key.packName) != nil {
+            if try await isThere(pack) {
                 packs.append(pack)
+                mayGo.insert(pack.key)
             } else {
                 absent += 1
             }
@@ -158,7 +210,7 @@ package struct Verification: Sendable {
                 "whether sweeps have deleted \(absent) packs that are not there any more: that needs a key that opens "
                     + "the index")
         }
-        return packs
+        return (packs, mayGo)
     }
 
     /// Marks packs that nothing needs any more. What the index cannot say the content of is not among them.
@@ -186,8 +238,9 @@ package struct Verification: Sendable {
                     reader: reader.map { ($0.shelf, $0.blobs(), $0.keys) })
             }
             func collect(_ one: PackResult) {
-                idle.append(one.checker)
+                idle += [one.checker].compactMap(\.self)
                 found.append(one)
+                found[found.count - 1].checker = nil
                 progress.passed += one.pack.byteCount
                 report(progress)
             }

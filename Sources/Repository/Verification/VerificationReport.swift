@@ -35,6 +35,10 @@ package struct VerificationReport: Sendable {
     package var damagedRuns: [ObjectKey] = []
     /// Names in the store that the format does not know; readers pass over them.
     package var strays: [String] = []
+    /// The points of the view that was looked at last.
+    package var points: [RestorePoint] = []
+    /// Whether it could not be said which packs have to be there.
+    var lacksNames = false
     /// What could not be checked, and why: never to be taken for a pass.
     package var notProven: [String] = []
 
