@@ -106,8 +106,8 @@ struct ReportCapacityCommand: AsyncParsableCommand {
             storedPerDay: try folder.runs.storedPerDay(repository: name, at: now))
     }
 
-    /// The table of libvirt's guests; those of other hypervisors do not tell what they use.
-    private static func table(of found: HostGuests, _ problems: inout [String]) -> CapacityTable {
+    /// The table of libvirt's guests; those of other hypervisors do not tell what they use. `nil` when there are none.
+    private static func table(of found: HostGuests, _ problems: inout [String]) -> CapacityTable? {
         let guests = found.guests.compactMap { guest in guest.libvirt.map { (guest, $0) } }
         var first: [(HostGuests.Found, LibvirtGuest, GuestResources, UInt64)] = []
         for (guest, libvirt) in guests {
@@ -118,6 +118,10 @@ struct ReportCapacityCommand: AsyncParsableCommand {
                 guard error.code != .noGuest else { continue }
                 problems.append(error.sentence)
             }
+        }
+        guard !first.isEmpty else {
+            Console.note("note: no guest of libvirt is known here, so there is no table of guests")
+            return nil
         }
         // How busy processors are is known from two looks.
         if first.contains(where: { $0.2.isRunning }) { for _ in 0..<2 { ThreadPause.take(milliseconds: 500) } }

@@ -55,6 +55,9 @@ struct SweepRun {
         }
     }
 
+    /// Sweeps that are begun in one run when somebody comes in between.
+    private static let mostAttempts = 4
+
     /// Sweeps once, and keeps what the host is to remember of it.
     func run(_ settings: Sweep.Settings) async throws -> Sweep.Report {
         let host = try HostContext(repository.chain.repository)
@@ -63,11 +66,22 @@ struct SweepRun {
         let line = ProgressLine(isQuiet: options.quiet)
         defer { line.clear() }
         do {
-            outcome = .success(
-                try await Sweep.run(
-                    repository, store: try options.store(), state: host.state, memory: &memory, settings: settings,
-                    randomness: .system,
-                    progress: { line.show("copying", passed: $0, total: $1, more: "") }))
+            var (repository, attempts) = (repository, 0)
+            while true {
+                do {
+                    outcome = .success(
+                        try await Sweep.run(
+                            repository, store: try options.store(), state: host.state, memory: &memory,
+                            settings: settings, randomness: .system,
+                            progress: { line.show("copying", passed: $0, total: $1, more: "") }))
+                    break
+                } catch let error as RepositoryError
+                    where error.sentence == Sweep.ownerHasStated.sentence && attempts < SweepRun.mostAttempts - 1
+                {
+                    attempts += 1
+                    try await repository.readOn()
+                }
+            }
         } catch { outcome = .failure(error) }
         // Also of a run that failed: it may have met a session for the first time.
         try host.state.keep(sweepMemory: memory)

@@ -24,7 +24,7 @@ LONGEST_WAIT = 300  # seconds
 # Statuses that are right beside others, and why any but 0 may come.
 RIGHT = {
     "backup": {0},
-    "sweep": {0, 3, 7},  # 3: waits for a backup; 7: the owner enrolled somebody meanwhile
+    "sweep": {0, 3},  # 3: waits for a backup
     "forget": {0},
     "restore": {0},
     "points": {0},
@@ -81,8 +81,7 @@ class Crowd:
     def note(self, kind, status, said, isKilled=False):
         with self.lock:
             self.counts[kind if status >= 0 else "killed"] += 1
-            isRight = status in RIGHT[kind] and (status != 7 or "the owner has stated something" in said)
-            if not isRight and not (isKilled and status == -9):
+            if status not in RIGHT[kind] and not (isKilled and status == -9):
                 self.wrong.append(f"{kind} ends with {status}: {said[-600:].strip()}")
 
     def kept(self):

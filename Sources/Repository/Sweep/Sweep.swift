@@ -165,6 +165,10 @@ package struct Sweep {
         return sweep.report
     }
 
+    /// Thrown before anything was closed: whoever sweeps reads on what the owner has stated, and begins again.
+    package static let ownerHasStated = RepositoryError(
+        .refused, "the owner has stated something while this sweep ran: sweep again", .retry)
+
     /// Whether an epoch was closed that this run has not seen.
     private func wasOvertaken() async throws -> Bool { try await repository.readLog().lastClose != lastSeenClose }
 
@@ -347,8 +351,7 @@ package struct Sweep {
         var reader = TrustReader(repository.access)
         try await reader.readOn(&chain)
         guard chain.head == repository.chain.head else {
-            throw RepositoryError(
-                .refused, "the owner has stated something while this sweep ran: sweep again", .retry)
+            throw Sweep.ownerHasStated
         }
         let claim = SlotClaim(repository: repository, signer: signer.key, sessions: sessions)
         guard
