@@ -1,3 +1,5 @@
+import ChunkEncryption
+import Effects
 import ObjectStorage
 import Repository
 import RepositoryFormat
@@ -98,6 +100,10 @@ struct GrowingRepositoryTests {
                 repository, store: store, state: nil, memory: &memory, settings: settings, randomness: .seeded(round))
         }
         try await host.backUp([disk], to: noting, at: 400, randomness: .seeded(5))
+        var owned = try await OpenRepository.open(store: noting, key: .credential(sample.owner))
+        let seed = SecretBytes(copying: Randomness.seeded(6).bytes(SigningKey.seedByteCount))
+        try await owned.enrol(
+            Enrolment(key: SigningKey(seed: seed).publicKey, role: .writer, domain: 0, label: "new"), createdAt: 500)
         let puts = noting.puts.filter { !$0.name.text.hasPrefix("packs/") }
         #expect(puts.contains { $0.name.text.hasPrefix("log/") } && puts.contains { $0.name.text.hasPrefix("ledger/") })
         var objects = sample.objects
@@ -111,6 +117,9 @@ struct GrowingRepositoryTests {
                 let store = ArrivingStore(early, then: whole, at: call)
                 let repository = try await OpenRepository.open(store: store, key: .credential(sample.owner))
                 let view = try await repository.view()
+                #expect(
+                    repository.findings.isEmpty,
+                    "without \(put.name) and on until call \(call): \(repository.findings.map(\.sentence))")
                 #expect(view.hidden.isEmpty, "without \(put.name) and on until call \(call): \(view.hidden)")
                 guard store.count > call else { break }
                 call += 1

@@ -133,7 +133,11 @@ package struct ObjectAccess: Sendable {
 
     /// What lies at the place of an object that has a spare, and in its spare.
     func pair(_ name: String) async throws -> SparedObject {
-        SparedObject(name: name, place: try await look(name), spare: try await look(ObjectPaths.spare(name)))
+        var place = try await look(name)
+        let spare = try await look(ObjectPaths.spare(name))
+        // The place is put first: both may have come between the two looks.
+        if place == .absent, spare != .absent { place = try await look(name) }
+        return SparedObject(name: name, place: place, spare: spare)
     }
 
     /// Puts an object that has a spare: first its place, which alone decides, then the spare.
