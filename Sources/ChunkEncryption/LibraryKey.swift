@@ -41,3 +41,11 @@ import COpenSSL
         return bytes
     }
 }
+
+/// A key of the library that is used many times: making one costs as much as an agreement or a signature.
+// Safety: the library only reads a finished key and counts its references atomically.
+final class KeptKey: @unchecked Sendable {
+    let key: LibraryKey
+
+    init(_ key: consuming LibraryKey) { self.key = key }
+}

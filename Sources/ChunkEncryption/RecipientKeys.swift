@@ -26,14 +26,6 @@ package struct RecipientPublicKey: Hashable, Sendable {
     package var fingerprint: Hash256 { SecureHash.sha256(bytes) }
 }
 
-/// A key of the library that many agreements use: making one costs as much as an agreement.
-// Safety: the library only reads a finished key and counts its references atomically.
-private final class KeptKey: @unchecked Sendable {
-    let key: LibraryKey
-
-    init(_ key: consuming LibraryKey) { self.key = key }
-}
-
 /// An X25519 private key that opens what was sealed to its public key.
 package struct RecipientPrivateKey: Sendable {
     /// Bytes of a private key.

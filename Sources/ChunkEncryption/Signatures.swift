@@ -6,25 +6,23 @@ package struct SigningKey: Sendable {
     /// Bytes of a seed.
     package static let seedByteCount = 32
 
-    private let seed: SecretBytes
+    private let pair: KeptKey
     /// The key that checks what this one signs.
     package let publicKey: VerifyingKey
 
     /// - Parameter seed: 32 random bytes.
     package init(seed: SecretBytes) {
         precondition(seed.count == Self.seedByteCount, "an Ed25519 seed has 32 bytes")
-        self.seed = seed
-        let pair = LibraryKey(algorithm: "ED25519", privateKey: seed)
-        publicKey = VerifyingKey(trusted: pair.publicBytes())
+        pair = KeptKey(LibraryKey(algorithm: "ED25519", privateKey: seed))
+        publicKey = VerifyingKey(trusted: pair.key.publicBytes())
     }
 
     /// The 64-byte signature of `message`.
     package func sign(_ message: [UInt8]) -> [UInt8] {
-        let pair = LibraryKey(algorithm: "ED25519", privateKey: seed)
         let context = unsafe CryptographicLibrary.require(EVP_MD_CTX_new(), "a signing context can be allocated")
         defer { unsafe EVP_MD_CTX_free(context) }
         // Safety: the library takes its own reference to the key.
-        let started = unsafe EVP_DigestSignInit_ex(context, nil, nil, nil, nil, pair.pointer, nil)
+        let started = unsafe EVP_DigestSignInit_ex(context, nil, nil, nil, nil, pair.key.pointer, nil)
         CryptographicLibrary.require(started, "a signature can be started")
         var signature = [UInt8](repeating: 0, count: VerifyingKey.signatureByteCount)
         var count = signature.count

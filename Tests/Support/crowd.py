@@ -24,7 +24,7 @@ LONGEST_WAIT = 300  # seconds
 # Statuses that are right beside others, and why any but 0 may come.
 RIGHT = {
     "backup": {0},
-    "sweep": {0, 3},  # 3: waits for a backup
+    "sweep": {0, 3, 7},  # 3: waits for a backup; 7: the other one was faster
     "forget": {0},
     "restore": {0},
     "points": {0},
@@ -81,7 +81,8 @@ class Crowd:
     def note(self, kind, status, said, isKilled=False):
         with self.lock:
             self.counts[kind if status >= 0 else "killed"] += 1
-            if status not in RIGHT[kind] and not (isKilled and status == -9):
+            isRight = status in RIGHT[kind] and (status != 7 or "another host has swept meanwhile" in said)
+            if not isRight and not (isKilled and status == -9):
                 self.wrong.append(f"{kind} ends with {status}: {said[-600:].strip()}")
 
     def kept(self):
