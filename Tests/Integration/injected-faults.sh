@@ -101,10 +101,10 @@ for case in "pwrite64 EIO 1" "pwrite64 EIO 1+" "pwrite64 ENOSPC 4+" "fsync EIO 1
 do
     cp "$folder/second" "$folder/there" && truncate -s 3M "$folder/there"
     # shellcheck disable=SC2086  # three words
-    refused $case "$dozo" restore "$point" --to "$folder/there" --in-place
+    refused $case "$dozo" restore "$point" --to "$folder/there" --in-place --force
     told "$case"
     if [ "$status" -ne 0 ]; then
-        "$dozo" restore "$point" --to "$folder/there" --in-place >"$folder/output" 2>&1 ||
+        "$dozo" restore "$point" --to "$folder/there" --in-place --force >"$folder/output" 2>&1 ||
             wrong="$wrong; $case: $(tail -n 1 "$folder/output")"
     fi
     cmp "$folder/there" "$folder/first" >"$folder/output" 2>&1 || wrong="$wrong; $case: other bytes"
