@@ -1,5 +1,4 @@
 import ArgumentParser
-import Effects
 import Hypervisors
 import Jobs
 
@@ -138,16 +137,11 @@ struct GuestsCommand: AsyncParsableCommand {
         return policies.isEmpty ? "none" : policies.map(Console.printable).joined(separator: ",")
     }
 
-    /// Guests of QEMUs of their own are known by the file alone. Their monitors are not asked: each serves one program
-    /// at a time, and that may be a backup.
     private static func listMonitors(of configuration: AgentConfiguration, into listing: inout Listing) {
         for (_, chosen) in configuration.guests.sorted(by: { $0.key < $1.key }) {
-            guard case .monitor(let socket, _) = chosen.connection else { continue }
-            for name in chosen.names {
-                listing.documents.append(
-                    document(
-                        connect: chosen.connection.text, name: name, uuid: "-",
-                        state: HostPaths.exists(socket) ? "has a monitor" : "no monitor", can: [], disks: []))
+            listing.documents += HostGuests.monitored(chosen).map { found in
+                document(
+                    connect: found.connection.text, name: found.name, uuid: "-", state: found.state, can: [], disks: [])
             }
         }
     }

@@ -31,10 +31,7 @@ struct HostGuests {
         for (_, chosen) in (configuration?.guests ?? [:]).sorted(by: { $0.key < $1.key })
         where !wanted.contains(chosen.connection) {
             wanted.append(chosen.connection)
-            if case .monitor(let socket, _) = chosen.connection {
-                let state = HostPaths.exists(socket) ? "has a monitor" : "no monitor"
-                guests += chosen.names.map { Found(name: $0, connection: chosen.connection, state: state) }
-            }
+            guests += HostGuests.monitored(chosen)
         }
         let named = Set(wanted)
         for uri in others {
@@ -56,6 +53,14 @@ struct HostGuests {
                 }
             }
         }
+    }
+
+    /// Guests of a QEMU of its own, which the file alone names. Its monitor is not asked: it serves one program at a
+    /// time, and that may be a backup. Empty for other connections.
+    static func monitored(_ chosen: GuestSelection) -> [Found] {
+        guard case .monitor(let socket, _) = chosen.connection else { return [] }
+        let state = HostPaths.exists(socket) ? "has a monitor" : "no monitor"
+        return chosen.names.map { Found(name: $0, connection: chosen.connection, state: state) }
     }
 
     private static func ask(_ connection: GuestConnection) throws(GuestError) -> [Found] {

@@ -43,16 +43,16 @@ package enum PointArgument {
     private static func requireMeant(_ point: RestorePoint, by text: String, in view: RepositoryView) throws {
         guard let at = text.lastIndex(of: "@") else { return }
         let time = String(text[text.index(after: at)...])
-        guard let first = TimeText.begin(time), let last = TimeText.parse(time) else { return }
+        guard let covered = TimeText.range(time) else { return }
         let guest = Console.printable(String(text[..<at]))
-        guard point.record.takenAt >= first else {
+        guard point.record.takenAt >= covered.lowerBound else {
             throw CommandFailure(
                 .failed,
                 "\(guest) has no restore point of \(time); the last one before is \(describe(point)): name that one if "
                     + "it is meant; nothing was changed")
         }
         let others = view.points.filter { other in
-            other.record.guest == point.record.guest && (first...last).contains(other.record.takenAt)
+            other.record.guest == point.record.guest && covered.contains(other.record.takenAt)
         }
         guard Set(others.map(\.record.identifier)).count == 1 else {
             let list = others.sorted(by: isEarlier).prefix(8).map(describe).joined(separator: ", ")

@@ -89,7 +89,7 @@ struct PointsCommand: AsyncParsableCommand {
     ) -> String {
         let said = view.said
         var words = record.tags.map { "#" + Console.printable($0) }
-        words.insert(contentsOf: PointsCommand.fate(of: record.identifier, said, at: times).map { [$0] } ?? [], at: 0)
+        if let fate = fate(of: record.identifier, said, at: times) { words.insert(fate, at: 0) }
         if let verified = said.verified(record.identifier) {
             words.append("verified (\(verified.level.rawValue)) \(TimeText.local(verified.at))")
         } else if said.isDamaged(record.identifier) {

@@ -147,7 +147,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
                 path: path, format: format(of: path),
                 existing: overwrite ? .overwritten : inPlace ? .changedInPlace : .refused)
             do { disks.append(try await restore(image, to: goal, reader: reader, writes: rates.writes)) } catch {
-                throw await isLetGo(chosen, since: view, repository) ?? error
+                throw await whyLetGo(chosen, since: view, repository) ?? error
             }
         }
         var memory: RestoredMemory?
@@ -162,7 +162,7 @@ struct RestoreCommand: AsyncParsableCommand, LoadingCommand {
     }
 
     /// What to say instead of damage when a sweep has let the point go while it was restored.
-    private func isLetGo(
+    private func whyLetGo(
         _ point: RestorePoint, since view: RepositoryView, _ repository: OpenRepository
     ) async -> CommandFailure? {
         guard view.said.forget(of: point.record.identifier) != nil, let later = try? await repository.view(),

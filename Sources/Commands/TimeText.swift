@@ -49,7 +49,8 @@ package enum TimeText {
         return self.nanoseconds(noon, plus: 0)
     }
 
-    private static func range(_ text: String) -> ClosedRange<UInt64>? {
+    /// As ``parse(_:)``, all that the text covers.
+    static func range(_ text: String) -> ClosedRange<UInt64>? {
         // Other characters end in a trap of Foundation's formatter, some accents for example.
         guard text.utf8.allSatisfy({ "0123456789-+:. TZ".utf8.contains($0) }) else { return nil }
         var body = text.replacingOccurrences(of: "T", with: " ")

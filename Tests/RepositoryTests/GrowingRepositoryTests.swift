@@ -7,45 +7,6 @@ import Synchronization
 import TestKit
 import Testing
 
-/// A store whose last objects come while somebody reads.
-private final class ArrivingStore: ObjectStore {
-    private let early: MemoryStore
-    private let whole: MemoryStore
-    private let number: Int
-    private let calls = Mutex(0)
-
-    /// - Parameter number: of the call from which on all is there.
-    init(_ early: MemoryStore, then whole: MemoryStore, at number: Int) {
-        self.early = early
-        self.whole = whole
-        self.number = number
-    }
-
-    /// Calls so far.
-    var count: Int { calls.withLock { $0 } }
-
-    private func shown() -> MemoryStore {
-        calls.withLock { calls in
-            defer { calls += 1 }
-            return calls < number ? early : whole
-        }
-    }
-
-    func putIfAbsent(_ name: ObjectName, _ bytes: [UInt8]) async throws(StorageError) -> PutAnswer {
-        try await shown().putIfAbsent(name, bytes)
-    }
-
-    func get(_ name: ObjectName, offset: UInt64, count: Int) async throws(StorageError) -> [UInt8]? {
-        try await shown().get(name, offset: offset, count: count)
-    }
-
-    func byteCount(of name: ObjectName) async throws(StorageError) -> UInt64? {
-        try await shown().byteCount(of: name)
-    }
-
-    func list(prefix: String) async throws(StorageError) -> [ObjectName] { try await shown().list(prefix: prefix) }
-}
-
 /// A store that notes in which order things came.
 private final class NotingStore: ObjectStore {
     private let store: any ObjectStore
@@ -108,13 +69,16 @@ struct GrowingRepositoryTests {
         #expect(puts.contains { $0.name.text.hasPrefix("log/") } && puts.contains { $0.name.text.hasPrefix("ledger/") })
         var objects = sample.objects
         for put in noting.puts { objects[put.name] = put.bytes }
-        let whole = try await SampleRepository.store(objects)
+        let all = objects
         for put in puts.reversed() {
             objects[put.name] = nil
             let early = try await SampleRepository.store(objects)
             var call = 0
             while true {
-                let store = ArrivingStore(early, then: whole, at: call)
+                let growing = MemoryStore(early.snapshot())
+                let store = InterruptedStore(growing, at: call) {
+                    for (name, bytes) in all { _ = try await growing.putIfAbsent(name, bytes) }
+                }
                 let repository = try await OpenRepository.open(store: store, key: .credential(sample.owner))
                 let view = try await repository.view()
                 #expect(

@@ -36,7 +36,7 @@ RIGHT = {
 class Crowd:
     def __init__(self, dozo, folder, seconds, seed):
         self.dozo, self.folder, self.seed = dozo, folder, seed
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.counts = collections.Counter()
         self.wrong = []
         self.committed = {}
@@ -121,7 +121,7 @@ class Crowd:
         dice = random.Random(f"{self.seed} sweeper {number}")
         while self.goes_on():
             with self.lock:
-                kept = sorted(set(self.committed) - self.forgotten)
+                kept = self.kept()
                 going = dice.sample(kept, 2) if len(kept) > FEWEST_KEPT else []
                 self.forgotten.update(going)
             for point in going:

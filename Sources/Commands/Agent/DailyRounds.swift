@@ -58,12 +58,9 @@ struct DailyRounds {
     /// Repositories of which everything is to be read and checked now. One whose turn it was and that was not found
     /// sound is tried again after a day.
     mutating func dueForVerifying(_ configuration: AgentConfiguration, now: Int) -> [String] {
-        configuration.repositories.sorted { $0.key < $1.key }.compactMap { name, repository in
-            guard let interval = repository.verifyEvery else { return nil }
-            let last = verified[name].map { min($0, now) } ?? now
-            verified[name] = last
-            let isTried = verifyTried[name].map { $0 <= now && now - $0 < DailyRounds.verifyRetry } ?? false
-            return now - last >= interval && !isTried ? name : nil
+        configuration.repositories.filter { $0.value.verifyEvery != nil }.keys.sorted().filter { name in
+            verified[name] = verified[name].map { min($0, now) } ?? now
+            return nextVerifying(of: name, configuration, now: now) == now
         }
     }
 

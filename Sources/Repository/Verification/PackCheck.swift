@@ -13,12 +13,10 @@ struct PackResult: Sendable {
     var survivors: [Int: Hash256] = [:]
     var tagCount = 0
     var contentCount = 0
-    /// Who made it, to be given the next pack; `nil` in what is kept.
-    var checker: PackChecker?
 }
 
 /// Checks packs one after the other. Memory: one pack.
-// Safety: given to a child task with a pack and coming back with the result; one task at a time holds it.
+// Safety: given to a child task with a pack and coming back beside the result; one task at a time holds it.
 final class PackChecker: @unchecked Sendable {
     private let access: ObjectAccess
     private let chain: OwnerChain
@@ -38,7 +36,7 @@ final class PackChecker: @unchecked Sendable {
 
     /// Checks size, name, signature and, with keys, every blob that they open.
     func check(_ pack: Inventory.Pack) async throws -> PackResult {
-        var result = PackResult(pack: pack, checker: self)
+        var result = PackResult(pack: pack)
         let name = pack.key.packName
         if let why = try await access.look(name, into: room) {
             result.sentence = why

@@ -231,25 +231,24 @@ package struct Verification: Sendable {
         var progress = VerificationProgress()
         progress.total = packs.reduce(0) { $0 + $1.byteCount }
         var found: [PackResult] = []
-        try await withThrowingTaskGroup(of: PackResult.self) { group in
+        try await withThrowingTaskGroup(of: (PackChecker, PackResult).self) { group in
             var idle = (0..<workers).map { _ in
                 PackChecker(
                     repository.access, chain: repository.chain, level: level,
                     reader: reader.map { ($0.shelf, $0.blobs(), $0.keys) })
             }
-            func collect(_ one: PackResult) {
-                idle += [one.checker].compactMap(\.self)
+            func collect(_ checker: PackChecker, _ one: PackResult) {
+                idle.append(checker)
                 found.append(one)
-                found[found.count - 1].checker = nil
                 progress.passed += one.pack.byteCount
                 report(progress)
             }
             for pack in packs {
-                if idle.isEmpty, let one = try await group.next() { collect(one) }
+                if idle.isEmpty, let (checker, one) = try await group.next() { collect(checker, one) }
                 let checker = idle.removeLast()
-                group.addTask { try await checker.check(pack) }
+                group.addTask { (checker, try await checker.check(pack)) }
             }
-            while let one = try await group.next() { collect(one) }
+            while let (checker, one) = try await group.next() { collect(checker, one) }
         }
         return found
     }
